@@ -1,0 +1,61 @@
+# `make repro` and `make test` are all that a fresh machine needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help install repro repro-parallel test nightly lint study docs ui report bench clean
+
+help: ## what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
+
+$(BIN)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	touch $@
+
+install: $(BIN)/.installed ## the environment, in .venv
+
+repro: install ## run the active study (params.yaml) and say where the report is
+	@python -m vaebench.lockfile
+	dvc repro
+	@vaebench best
+
+repro-parallel: install ## the same on all GPUs and cores of this machine; ENGINE=… SLOTS=…: docs/scaleout.md
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[scaleout]'
+	vaebench repro $(if $(ENGINE),--engine $(ENGINE)) $(if $(SLOTS),--slots $(SLOTS))
+	@vaebench best
+
+test: install ## lint and tests
+	ruff check .
+	ruff format --check .
+	pytest
+
+nightly: install ## the slow tests
+	pytest -m nightly
+
+lint: install ## format and repair what ruff can
+	ruff format .
+	ruff check --fix .
+
+study: install ## NAME=…: make another study the active one
+	@vaebench study $(NAME)
+
+docs: install ## the API reference, in docs/api
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	pdoc --math --output-directory docs/api $$(cd src && find vaebench -name '*.py' | sed 's|/__init__.py||; s|\.py||; s|/|.|g')
+
+ui: install ## the MLflow UI on the local store
+	vaebench ui
+
+report: install ## rebuild reports/index.html
+	vaebench report
+
+bench: ## measure the engine against pythae and the machine's limits
+	$(MAKE) install
+	$(BIN)/pip install --quiet --no-deps pythae==0.1.2
+	python -m benchmarks
+
+clean: ## remove the environment and every output that is not committed
+	rm -rf $(VENV) .vaebench $(addprefix data/,prepared reference models densities provenance)
