@@ -1,0 +1,89 @@
+"""Files and folders that are either whole or not there."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tokenize import TokenError
+
+__all__ = [
+    "UNREADABLE_ARRAYS",
+    "read_json",
+    "replace_folder",
+    "write_atomically",
+    "write_folder",
+    "write_json",
+]
+
+UNREADABLE_ARRAYS = (
+    *(OSError, EOFError, ValueError, TypeError, KeyError, RuntimeError),
+    *(SyntaxError, TokenError, zipfile.BadZipFile, zlib.error),
+)
+"""All that numpy raises for a damaged ``.npy`` or ``.npz``, whose headers it reads as Python."""
+
+
+@contextmanager
+def write_atomically(path: Path) -> Iterator[Path]:
+    """A temporary path beside ``path`` that takes its place when the block ends without an error.
+
+    >>> with write_atomically(Path("/dev/shm/example.txt")) as temporary:
+    ...     _ = temporary.write_text("whole")
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        yield temporary
+        _to_disk(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def write_folder(path: Path) -> Iterator[Path]:
+    """An empty temporary folder beside ``path`` that takes its place when the block ends without an error.
+
+    What a kill leaves beside ``path`` is removed by the next writer of the same folder.
+    """
+    temporary = path.with_name(f".{path.name}.partial")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        replace_folder(path, temporary)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def replace_folder(path: Path, new: Path) -> None:
+    """Move the folder ``new`` to ``path``; a kill leaves the old one, the new one or none, no mixture."""
+    old = path.with_name(f".{path.name}.old.partial")
+    shutil.rmtree(old, ignore_errors=True)
+    if path.exists():
+        path.rename(old)
+    new.rename(path)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def write_json(path: Path, content: dict) -> None:
+    """``content`` as sorted, indented JSON; NaN and infinity are refused, since JSON has none."""
+    text = json.dumps(content, indent=2, sort_keys=True, allow_nan=False)
+    with write_atomically(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> dict:
+    """The mapping in a JSON file."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _to_disk(path: Path) -> None:
+    """Without this a power cut may keep the rename and lose the content."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

@@ -1,0 +1,51 @@
+"""What a training shows while it runs: a bar in a terminal, a line an epoch elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from tqdm import tqdm
+
+__all__ = ["EpochProgress"]
+
+
+class EpochProgress:
+    """Callable with each new row of the history, and a context manager.
+
+    Args:
+        name: what is trained.
+        epochs: how many there will be.
+        also: called with each row too (the tracker).
+    """
+
+    def __init__(self, name: str, epochs: int, also: Callable[[dict], None]):
+        self.name, self.epochs, self.also = name, epochs, also
+        self._bar = None
+
+    def __enter__(self) -> EpochProgress:
+        """Show the bar, in a terminal."""
+        if sys.stderr.isatty():
+            self._bar = tqdm(total=self.epochs, desc=self.name, unit="epoch")
+        return self
+
+    def __exit__(self, *_) -> None:
+        """Close the bar."""
+        if self._bar is not None:
+            self._bar.close()
+
+    def __call__(self, row: dict) -> None:
+        """Show ``row`` and pass it on."""
+        shown = {k: f"{v:.4g}" for k, v in row.items() if k not in ("epoch", "learning_rate")}
+        if self._bar is not None:
+            self._bar.update(row["epoch"] - self._bar.n)
+            self._bar.set_postfix(shown)
+        else:
+            text = ", ".join(f"{k} {v}" for k, v in shown.items())
+            print(f"{self.name}: epoch {row['epoch']}/{self.epochs}: {text}", flush=True)
+        self.also(row)
+
+    def say(self, line: str) -> None:
+        """A line that does not disturb the bar."""
+        tqdm.write(f"{self.name}: {line}", file=sys.stdout)
+        sys.stdout.flush()
