@@ -1,0 +1,69 @@
+"""CelebA-HQ: a folder of square images, resized to 128 × 128 without a cut (Takida et al., Appendix I.3).
+
+The set has no split of its own, and the paper does not state its one. Here the images are put in the
+order of the numbers in their names (so that ``2.jpg`` comes before ``10.jpg``); the last ``test`` of them
+are the test split, those before the validation split. 3,000 of the 30,000 is the usual share.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from PIL import Image
+from pydantic import NonNegativeInt, PositiveInt
+
+from vaebench.data.pictures import append_pictures, resized
+from vaebench.data.raw import RawFiles
+from vaebench.data.splits import ordered_splits, training_rows
+from vaebench.data.store import StoreWriter
+from vaebench.errors import UserError
+
+__all__ = ["CelebAHQ"]
+
+FOLDER = "celebahq"
+SUFFIXES = {".png", ".jpg", ".jpeg"}
+SIDE = 128
+ADVICE = (
+    f"It is a folder {FOLDER} of square images, .png or .jpg, made as "
+    "https://github.com/tkarras/progressive_growing_of_gans describes, or CelebAMask-HQ's "
+    "folder CelebA-HQ-img under that name."
+)
+
+
+class CelebAHQ:
+    """CelebA-HQ at 128 × 128.
+
+    Args:
+        test: how many of the last images are the test split.
+        validation: how many of those before it to hold back.
+    """
+
+    def __init__(self, *, test: PositiveInt = 3_000, validation: NonNegativeInt = 0):
+        self.test = test
+        self.validation = validation
+
+    def write(self, raw: RawFiles, store: StoreWriter) -> None:
+        """Write all images, in the order of the numbers in their names."""
+        folder = raw.find("CelebA-HQ", ["."], ADVICE, folders=(FOLDER,))
+        paths = sorted((path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES), key=_natural)
+        if len(paths) <= self.test:
+            raise UserError(
+                f"{folder} holds {len(paths)} images, of which celebahq's option test takes {self.test}; "
+                f"lower it, or add images. {ADVICE}"
+            )
+        train, _ = training_rows("celebahq", len(paths) - self.test, self.validation)
+        raw.record(folder, append_pictures(paths, _fit, store, "CelebA-HQ"))
+        store.describe(splits=ordered_splits(train.stop, self.validation, self.test))
+
+
+def _fit(image: Image.Image) -> Image.Image:
+    if image.width != image.height:
+        raise ValueError(f"it is {image.width} × {image.height}, not square")
+    return resized(image, SIDE)
+
+
+def _natural(path: Path) -> tuple[list[tuple[int, str]], str]:
+    """``img10`` after ``img2``; the name itself decides between ``2`` and ``02``."""
+    parts = re.findall(r"\d+|\D+", path.name)
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts], path.name

@@ -1,0 +1,107 @@
+"""dSprites from its published ``.npz``: 737,280 binary images of 64 × 64, six factors.
+
+The images are stored as 0 and 255. The colour, which has one value, is kept as the file has it, so five
+factors vary. Read as a stream: the 3 GB of images are never in memory.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from pydantic import NonNegativeInt
+
+from vaebench.data.factors import append_grid, check_grid
+from vaebench.data.raw import RawFiles
+from vaebench.data.store import StoreWriter
+from vaebench.errors import UserError
+from vaebench.files import UNREADABLE_ARRAYS
+
+__all__ = ["DSprites"]
+
+FILE = "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz"
+FACTORS = ("color", "shape", "scale", "orientation", "position_x", "position_y")
+SIDE = 64
+BATCH = 4_096
+LARGEST_TABLE = 64 * 2**20
+"""Bytes; the published one, unpacked, has 35 MB, and a forged one might have any number."""
+ADVICE = (
+    f"It is {FILE} from https://github.com/google-deepmind/dsprites-dataset, alone or in a folder dsprites."
+)
+
+
+class DSprites:
+    """dSprites; train and test are all rows, see :mod:`vaebench.data.factors`.
+
+    Args:
+        validation: how many images to repeat after the grid, for schedules that follow a validation set.
+    """
+
+    def __init__(self, *, validation: NonNegativeInt = 0):
+        self.validation = validation
+
+    def write(self, raw: RawFiles, store: StoreWriter) -> None:
+        """Write the images in the file's order."""
+        path = raw.find("dSprites", [FILE], ADVICE, folders=("dsprites", ".")) / FILE
+        raw.digest(path)
+        factors = _read_factors(path)
+        sizes = dict(zip(FACTORS, check_grid(factors, path, "latents_classes"), strict=True))
+        append_grid(store, sizes, _stream_images(path, len(factors)), self.validation, "dSprites")
+
+
+def _read_factors(path: Path) -> np.ndarray:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            if arrays.zip.getinfo("latents_classes.npy").file_size > LARGEST_TABLE:
+                raise ValueError(f"it is larger than {LARGEST_TABLE:,} bytes")
+            factors = arrays["latents_classes"]
+    except UNREADABLE_ARRAYS as error:
+        raise _damaged(path, "latents_classes", f"cannot be read ({error})") from None
+    if factors.ndim != 2 or factors.shape[1] != len(FACTORS) or factors.dtype.kind not in "iu":
+        raise _damaged(
+            path,
+            "latents_classes",
+            f"is {factors.shape}, {factors.dtype} where (N, {len(FACTORS)}) integers are expected",
+        )
+    if len(factors) == 0 or factors.min() < 0:
+        raise _damaged(path, "latents_classes", "is empty or holds negative indices")
+    return factors.astype(np.int64)
+
+
+def _stream_images(path: Path, count: int) -> Iterator[np.ndarray]:
+    """The images in batches (B, 1, 64, 64) of 0 and 255."""
+    done = 0
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open("imgs.npy") as member:
+            _check_header(member, path, count)
+            while done < count:
+                size = min(BATCH, count - done)
+                content = member.read(size * SIDE * SIDE)
+                if len(content) < size * SIDE * SIDE:
+                    raise EOFError(f"it ends within image {done + len(content) // SIDE**2}")
+                images = np.frombuffer(content, np.uint8).reshape(size, 1, SIDE, SIDE)
+                binary = (images <= 1).all(axis=(1, 2, 3))
+                if not binary.all():
+                    raise ValueError(f"image {done + int(binary.argmin())} holds values other than 0 and 1")
+                yield images * np.uint8(255)
+                done += size
+            if member.read(1):
+                raise ValueError("it is longer than its header says")
+    except UNREADABLE_ARRAYS as error:
+        raise _damaged(path, "imgs", f"cannot be read after {done} images ({error})") from None
+
+
+def _check_header(member: zipfile.ZipExtFile, path: Path, count: int) -> None:
+    version = np.lib.format.read_magic(member)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, fortran, dtype = read(member)
+    if shape != (count, SIDE, SIDE) or dtype != np.uint8 or fortran:
+        raise _damaged(
+            path, "imgs", f"is {shape}, {dtype} where ({count}, {SIDE}, {SIDE}), uint8 in C order is expected"
+        )
+
+
+def _damaged(path: Path, name: str, what: str) -> UserError:
+    return UserError(f"{path}: {name} {what}. Replace it with the published file.")

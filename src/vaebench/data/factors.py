@@ -1,0 +1,84 @@
+"""Sets with known factors: every combination once, in lexicographic order.
+
+So the row of a combination follows from the sizes alone, as ``numpy.ravel_multi_index`` gives it, and the
+disentanglement metrics draw images by their factors. That is also why such a set is not split: train
+and test are both every row. A held-out part that keeps the order would be whole values of the first
+factors, which training would then never see; a random part would break the order; and the benchmark's
+own protocol (Locatello et al. 2019) trains and measures on the whole set. So a reconstruction error on
+these sets is one on training images. Saha et al. do not state a split.
+
+Their schedule and AVAE's β follow a validation set nevertheless. It is a random choice of images,
+repeated in rows of their own after the grid: training images as well, but evenly from all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from vaebench.data.store import StoreWriter
+from vaebench.errors import UserError
+
+__all__ = ["append_grid", "check_grid", "factor_grid"]
+
+
+def factor_grid(sizes: Sequence[int]) -> np.ndarray:
+    """(prod(sizes), F) int64: all combinations, the last factor running fastest."""
+    return np.indices(sizes, np.int64).reshape(len(sizes), -1).T
+
+
+def check_grid(factors: np.ndarray, path: Path, name: str) -> list[int]:
+    """The number of values of each factor, of a set that must be a whole grid.
+
+    Args:
+        factors: (N, F) integers.
+        path: the file, for the message.
+        name: of the array within it, for the message.
+
+    Raises:
+        UserError: ``factors`` is not :func:`factor_grid` of its sizes.
+    """
+    sizes = [int(size) for size in factors.max(axis=0) + 1]
+    if np.prod(sizes, dtype=object) != len(factors) or not np.array_equal(factors, factor_grid(sizes)):
+        raise UserError(
+            f"{path}: the {len(factors)} rows of {name} are not every combination of {sizes} values "
+            "in order; replace it with the published file."
+        )
+    return sizes
+
+
+def append_grid(
+    store: StoreWriter, sizes: dict[str, int], batches: Iterable[np.ndarray], validation: int, title: str
+) -> None:
+    """Append a whole grid and describe it.
+
+    Args:
+        store: what it is appended to.
+        sizes: each factor's name and number of values.
+        batches: (B, C, H, W) images, in the order of :func:`factor_grid`.
+        validation: how many of them to repeat after the grid, chosen by the store's seed.
+        title: of the progress bar.
+    """
+    grid = factor_grid(list(sizes.values()))
+    count = len(grid)
+    if validation > count:
+        raise UserError(f"{title}: validation is {validation} of {count} images; lower it.")
+    chosen = np.sort(np.random.default_rng(store.seed).choice(count, validation, replace=False))
+    repeated = []
+    first = 0
+    with tqdm(total=count, desc=title, unit="image", disable=None) as bar:
+        for images in batches:
+            last = first + len(images)
+            store.append(images, factors=grid[first:last])
+            here = chosen[(chosen >= first) & (chosen < last)]
+            repeated.append(images[here - first])
+            first = last
+            bar.update(len(images))
+    splits = {"train": (0, count), "test": (0, count)}
+    if validation:
+        store.append(np.concatenate(repeated), factors=grid[chosen])
+        splits["validation"] = (count, count + validation)
+    store.describe(splits=splits, factors=sizes)
