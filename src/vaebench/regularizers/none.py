@@ -1,0 +1,20 @@
+"""No regularizer: a plain autoencoder."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from vaebench.posteriors import Latent
+from vaebench.regularizers.base import Decoder, Regularizer
+
+__all__ = ["NoRegularizer"]
+
+
+class NoRegularizer(Regularizer):
+    """Zero."""
+
+    prior_scale = None
+
+    def forward(self, latent: Latent, decoder: Decoder) -> Tensor:
+        """A scalar zero."""
+        return latent.z.new_zeros(())
