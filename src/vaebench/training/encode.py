@@ -1,0 +1,39 @@
+"""A trained encoder's view of the whole data set."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+
+from vaebench.data import Prepared
+from vaebench.model import VAE
+
+__all__ = ["encode_data"]
+
+BATCH = 1000
+
+
+@torch.no_grad()
+def encode_data(model: VAE, data: Prepared, *, diverged: bool = False) -> dict[str, np.ndarray]:
+    """The arrays of ``latents.npz`` (see :mod:`vaebench.latents`), encoded in evaluation mode and float32."""
+    if diverged:
+        return {"diverged": np.int64(1)}
+    model.eval()
+    device = next(model.parameters()).device
+    scale = model.regularizer.prior_scale
+    latents = {"prior_scale": np.float32(math.nan if scale is None else scale)}
+    for split in ("train", "test"):
+        means, deviations = [], []
+        images = data.split(split)
+        for start in range(0, len(images), BATCH):
+            part = torch.from_numpy(np.array(images[start : start + BATCH])).to(device)
+            latent = model.encode(model.to_model(part))
+            means.append(latent.mean.float().cpu())
+            if latent.log_var is not None:
+                deviations.append((latent.log_var.float() / 2).exp().cpu())
+        latents[f"{split}_mean"] = torch.cat(means).numpy()
+        if deviations:
+            latents[f"{split}_std"] = torch.cat(deviations).numpy()
+    return latents
