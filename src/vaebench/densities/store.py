@@ -1,0 +1,82 @@
+"""A fitted density's files, ``density.json`` and ``arrays.npz``; reading distrusts them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from vaebench.errors import UserError
+from vaebench.files import UNREADABLE_ARRAYS, read_json, write_atomically, write_json
+
+__all__ = ["NoPrior", "damaged", "read_arrays", "read_record", "save_absent", "write_arrays", "write_record"]
+
+
+class NoPrior(UserError):  # noqa: N818
+    """The method has no prior to sample from; the message is the reason to record (:func:`save_absent`)."""
+
+
+def write_record(directory: Path, name: str, options: dict, fitted: dict) -> None:
+    """Write ``density.json``: what was asked for, what came out. It comes last and completes the folder."""
+    write_json(directory / "density.json", {"name": name, "options": options, "fitted": fitted})
+
+
+def save_absent(directory: str | Path, name: str, reason: str) -> None:
+    """Record that the method has no density ``name``, and why."""
+    write_json(Path(directory) / "density.json", {"name": name, "absent": reason})
+
+
+def read_record(directory: Path) -> dict:
+    """``density.json``: a string ``name`` and either ``absent`` or the mappings ``options`` and ``fitted``.
+
+    Raises:
+        UserError: naming the file.
+    """
+    path = directory / "density.json"
+    try:
+        record = read_json(path)
+    except FileNotFoundError:
+        raise UserError(f"{path} is not there; run the posthoc stage for it.") from None
+    except ValueError as error:
+        raise damaged(path, error) from None
+    if not isinstance(record, dict) or not isinstance(record.get("name"), str):
+        raise damaged(path, "it names no density")
+    if "absent" not in record and not all(isinstance(record.get(k), dict) for k in ("options", "fitted")):
+        raise damaged(path, "'options' and 'fitted' must be mappings")
+    return record
+
+
+def write_arrays(directory: Path, **arrays: np.ndarray) -> None:
+    """``arrays.npz``, uncompressed; the same arrays give the same bytes."""
+    with write_atomically(directory / "arrays.npz") as temporary, temporary.open("wb") as file:
+        np.savez(file, **arrays)
+
+
+def read_arrays(directory: Path, **dimensions: int) -> dict[str, np.ndarray]:
+    """The arrays of ``arrays.npz`` that ``dimensions`` lists, each with its number of dimensions.
+
+    Raises:
+        UserError: a missing or damaged file, a pickle, an absent array, a wrong dtype or number of
+            dimensions, a value that is not finite.
+    """
+    path = directory / "arrays.npz"
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in dimensions}
+    except FileNotFoundError:
+        raise UserError(f"{path} is not there; run the posthoc stage again.") from None
+    except KeyError as error:
+        raise damaged(path, f"it lacks an array ({error})") from None
+    except UNREADABLE_ARRAYS as error:
+        raise damaged(path, error) from None
+    for name, array in arrays.items():
+        if array.dtype != np.float64 or array.ndim != dimensions[name]:
+            raise damaged(path, f"{name} must be float64 with {dimensions[name]} dimension(s)")
+        if not np.isfinite(array).all():
+            raise damaged(path, f"{name} holds values that are not finite")
+    return arrays
+
+
+def damaged(path: Path, why: object) -> UserError:
+    """The error for a file that is there and cannot be used."""
+    return UserError(f"{path} is damaged: {why}. Delete its folder and run the posthoc stage again.")
