@@ -1,0 +1,1 @@
+"""Figures of a study: curves and comparisons, as PNG and PDF."""

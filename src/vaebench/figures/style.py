@@ -1,0 +1,70 @@
+"""How figures look, and how they are saved: as PNG and PDF, the same bytes from the same numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+__all__ = ["PALETTE", "colour", "drawing", "plain", "save", "save_png"]
+
+PALETTE = [
+    *("#3b6fb6", "#d1603d", "#3f8f5f", "#8a5fb0", "#c2912e", "#2f9aa0", "#b5527f", "#6b7a34"),
+    *("#5b6b8c", "#a33c3c", "#7aa0d8", "#e2a183", "#8cc29f", "#bfa3d6", "#7d7d7d"),
+]
+"""One colour a method, in the study's order; the page uses the same."""
+
+_STYLE = {
+    "figure.dpi": 100,
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e3e6ea",
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "pdf.fonttype": 42,
+}
+
+
+def colour(index: int) -> str:
+    """The colour of the ``index``-th method."""
+    return PALETTE[index % len(PALETTE)]
+
+
+@contextmanager
+def drawing(width: float, height: float) -> Iterator[Figure]:
+    """An empty figure of ``width`` × ``height`` inches in the house style."""
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        figure.get_layout_engine().set(h_pad=0.09, w_pad=0.06)
+        FigureCanvasAgg(figure)
+        yield figure
+
+
+def plain(text: str) -> str:
+    """A name from outside as matplotlib draws it letter by letter, ``$`` included."""
+    return text.replace("$", r"\$")
+
+
+def save(figure: Figure, stem: Path, dpi: int = 150) -> list[Path]:
+    """Write ``<stem>.png`` and ``<stem>.pdf``."""
+    png, pdf = stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.pdf")
+    save_png(figure, png, dpi)
+    figure.savefig(pdf, dpi=dpi, metadata={"CreationDate": None, "Producer": None, "Creator": None})
+    return [png, pdf]
+
+
+def save_png(figure: Figure, path: Path, dpi: int = 150) -> None:
+    """Write the PNG alone."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    figure.savefig(path, dpi=dpi, metadata={"Software": None})

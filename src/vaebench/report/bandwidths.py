@@ -1,0 +1,59 @@
+"""Tables I and II of Saha et al. beside our own values, as text."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+from vaebench.report.papers import bandwidths
+
+__all__ = ["bandwidth_text"]
+
+
+def bandwidth_text(rows: list[dict]) -> str:
+    """Both tables, ours and in brackets the paper's, and how far they agree.
+
+    Args:
+        rows: of :func:`vaebench.kde.bandwidth_table`.
+
+    Returns:
+        A number agrees where both round to the same two digits. What does not is listed with how far our
+        estimate lies from the paper's rounding interval, beside our standard error: the paper's numbers
+        are estimates of the same kind, and it does not state theirs.
+    """
+    ours = pd.DataFrame(rows).set_index(["latent_dim", "samples"])
+    paper = bandwidths().set_index(["latent_dim", "kde_samples"])
+    dims, counts = (list(dict.fromkeys(ours.index.get_level_values(i))) for i in (0, 1))
+    lines = ["Saha et al.: ours (the paper's); l latent dimensions, m KDE samples"]
+    for title, column in (("Table I: h_opt", "h_opt"), ("Table II: h", "h_corrected")):
+        body = [["l", *(f"m = {count}" for count in counts)]]
+        apart, printed = [], 0
+        for dim in dims:
+            body.append([str(dim)])
+            for count in counts:
+                value = ours.loc[(dim, count), column]
+                known = paper[column].get((dim, count), math.nan) if (dim, count) in paper.index else None
+                body[-1].append(f"{value:.2f} ({_printed(known)})")
+                if known is None or math.isnan(known):
+                    continue
+                printed += 1
+                if f"{value:.2f}" != f"{known:.2f}":
+                    apart.append((dim, count, value, ours.loc[(dim, count), "error"], known))
+        widths = [max(map(len, cells)) for cells in zip(*body, strict=True)]
+        lines += ["", title]
+        lines += ["  ".join(map(str.rjust, row, widths)) for row in body]
+        lines.append(f"{printed - len(apart)} of the paper's {printed} numbers agree in both digits.")
+        for dim, count, value, error, known in apart:
+            beyond = abs(value - known) - 0.005
+            lines.append(
+                f"  l = {dim}, m = {count}: {value:.4f}, {beyond:.4f} outside what rounds to {known:.2f}; "
+                f"h_opt's standard error is {error:.4f}"
+            )
+    return "\n".join(lines)
+
+
+def _printed(known: float | None) -> str:
+    if known is None:
+        return "–"
+    return "> 1.0" if math.isnan(known) else f"{known:.2f}"

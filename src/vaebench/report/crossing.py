@@ -1,0 +1,131 @@
+r"""Two axes crossed: which of them moves a metric more.
+
+Where a study has every pair of its likelihoods and regularizers, a metric's values y_ij on the pairs split,
+as in a two-way analysis of variance with one value a pair, into
+
+    Σ_ij (y_ij − ȳ)² = J Σ_i (ȳ_i· − ȳ)² + I Σ_j (ȳ_·j − ȳ)² + Σ_ij (y_ij − ȳ_i· − ȳ_·j + ȳ)²
+
+the likelihood's share, the regularizer's, and what is not additive: their interaction, with the spread over
+seeds in it. A metric that is positive and spans more than a factor of ten is split in its logarithm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from vaebench.report.describe import describe
+from vaebench.report.study import Study, spec_text
+from vaebench.report.tables import Cell, Table
+
+__all__ = ["Crossing", "cross", "crossing_tables", "shares"]
+
+_PASSED_OVER = ("latent.entropy_normal", "disentanglement.angles")
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """A study's grid of likelihoods and regularizers; ``place`` gives a method's row and column."""
+
+    likelihoods: list[str]
+    regularizers: list[str]
+    place: dict[str, tuple[int, int]]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every pair has one method."""
+        return len(self.place) == len(self.likelihoods) * len(self.regularizers)
+
+    def values(self, part: pd.DataFrame) -> Iterator[tuple[str, np.ndarray]]:
+        """Each metric of one data set's summary and its means, (I, J), NaN where there is none."""
+        measured = part[part["n"] > 0]
+        for metric, rows in measured.groupby("metric", sort=False):
+            if metric.startswith(_PASSED_OVER):
+                continue
+            grid = np.full((len(self.likelihoods), len(self.regularizers)), np.nan)
+            for row in rows.itertuples():
+                grid[self.place[row.method]] = row.mean
+            yield metric, grid
+
+
+def cross(study: Study) -> Crossing | None:
+    """The study's crossing; None where two methods are one pair, or pairs are fewer than rows and columns."""
+    axes = ("likelihood", "regularizer")
+    specs = {m: [spec_text(study.method(m).get(axis)) for axis in axes] for m in study.methods}
+    likelihoods, regularizers = (list(dict.fromkeys(s[i] for s in specs.values())) for i in (0, 1))
+    place = {m: (likelihoods.index(s[0]), regularizers.index(s[1])) for m, s in specs.items()}
+    pairs = len(set(place.values()))
+    if pairs < len(place) or pairs < len(likelihoods) + len(regularizers):
+        return None
+    return Crossing(likelihoods, regularizers, place)
+
+
+def shares(values: np.ndarray) -> tuple[float, float, float] | None:
+    """The rows', the columns' and the remaining share of the variance of (I, J) values; None if it is 0."""
+    centred = values - values.mean()
+    total = np.square(centred).sum()
+    if total <= 1e-24 * np.square(values).sum():
+        return None
+    rows = np.square(centred.mean(axis=1)).sum() * values.shape[1] / total
+    columns = np.square(centred.mean(axis=0)).sum() * values.shape[0] / total
+    return float(rows), float(columns), float(max(0.0, 1 - rows - columns))
+
+
+def crossing_tables(study: Study, summary: pd.DataFrame) -> list[Table]:
+    """For each data set, the shares of every metric that all pairs have, and what they say in words."""
+    crossing = cross(study)
+    if crossing is None or not crossing.complete:
+        return []
+    tables = []
+    for dataset in study.datasets:
+        split, missing, logarithmic = {}, [], []
+        for metric, values in crossing.values(summary[summary["dataset"] == dataset]):
+            if np.isnan(values).any():
+                missing.append(metric)
+                continue
+            if values.min() > 0 and values.max() > 10 * values.min():
+                logarithmic.append(metric)
+                values = np.log(values)
+            if found := shares(values):
+                split[metric] = found
+        if split:
+            tables.append(_table(dataset, split, missing, logarithmic))
+    return tables
+
+
+def _table(dataset: str, split: dict[str, tuple], missing: list[str], logarithmic: list[str]) -> Table:
+    columns = [("", "likelihood"), ("", "regularizer"), ("", "not additive")]
+    rows = []
+    for metric, found in split.items():
+        label = describe(metric).label + (" (logarithm)" if metric in logarithmic else "")
+        marks = ["best" if share == max(found) else "" for share in found]
+        cells = [Cell(mean=share, n=1, sound=1, mark=mark) for share, mark in zip(found, marks, strict=True)]
+        rows.append((label, cells))
+    return Table(
+        f"crossing_{dataset}",
+        f"Likelihood × regularizer on {dataset}: whose variance a metric's is",
+        "Metric",
+        columns,
+        rows,
+        note=_words(split, missing),
+        legend="Shares of a metric's variance over all pairs; the largest bold.",
+    )
+
+
+def _words(split: dict[str, tuple], missing: list[str]) -> str:
+    groups: dict[int, list[str]] = {0: [], 1: [], 2: []}
+    for metric, found in split.items():
+        axis = int(np.argmax(found))
+        groups[axis].append(f"{describe(metric).label} ({found[axis]:.0%})")
+    said = {
+        0: "The likelihood, that is the decoder's variance, moves most: {}.",
+        1: "The regularizer, and the posterior that goes with it, moves most: {}.",
+        2: "Neither alone, but the pair, decides: {}.",
+    }
+    parts = [said[axis].format(", ".join(names)) for axis, names in groups.items() if names]
+    if missing:
+        parts.append(f"Not measured on every pair: {', '.join(describe(m).label for m in missing)}.")
+    return " ".join(parts)

@@ -1,0 +1,125 @@
+"""What a metric's path means to a reader: its group, its label, and which direction is better.
+
+>>> describe("fid.gmm10")
+Description(path='fid.gmm10', group='fid', label='FID GMM-10', better='lower')
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["GROUPS", "Description", "describe", "sort_key"]
+
+Better = Literal["lower", "higher", ""]
+
+GROUPS = {
+    "likelihood": "Reconstruction and likelihood",
+    "fid": "Fréchet inception distance",
+    "fd_classifier": "Fréchet distance, classifier features",
+    "prd": "Precision and recall",
+    "latent": "Latent space",
+    "smoothness": "Decoder smoothness",
+    "variance": "Estimated variance",
+    "disentanglement": "Disentanglement",
+    "angles": "Angles between factors' directions, in degrees",
+    "other": "Other",
+}
+"""Groups of metrics in the order in which tables show them."""
+
+_LABELS = {
+    "mse": "MSE",
+    "mse_sampled": "MSE, z sampled",
+    "kl": "KL",
+    "nll": "NLL",
+    "sigma2": "σ̂²",
+    "latent.kl": "KL(q(z)‖p(z))",
+    "latent.kl_corrected": "KL(q(z)‖own prior)",
+    "latent.entropy": "entropy",
+    "latent.entropy_normal": "entropy of N(0, I)",
+    "latent.entropy_capped": "entropy, capped",
+    "latent.entropy_normal_capped": "entropy of N(0, I), capped",
+    "prd.precision": "precision",
+    "prd.recall": "recall",
+    "smoothness.gap_1e-2": "gap(1e-2)",
+    "smoothness.gap_1e-3": "gap(1e-3)",
+    "smoothness.els": "ELS",
+    "smoothness.mi_bound": "MI bound",
+    "smoothness.sigma_z2": "σz²",
+    "variance.overall": "σ̂² overall",
+    "disentanglement.factor_vae": "FactorVAE",
+    "disentanglement.mig": "MIG",
+    "disentanglement.pca_factor_vae": "PCA FactorVAE",
+    "disentanglement.pca_mig": "PCA MIG",
+}
+
+_FEATURES = {
+    "recon": "recons.",
+    "interp_mid": "interp. mid",
+    "interp_random": "interp. random",
+    "prior": "prior",
+    "gaussian": "Gaussian",
+    "second_stage": "2nd VAE",
+    "vae2": "2nd VAE",
+}
+
+_BETTER: dict[str, Better] = {
+    "mse": "lower",
+    "mse_sampled": "lower",
+    "nll": "lower",
+    "fid": "lower",
+    "fd_classifier": "lower",
+    "latent.kl": "lower",
+    "latent.kl_corrected": "lower",
+    "latent.entropy": "higher",
+    "latent.entropy_capped": "higher",
+    "prd": "higher",
+    "disentanglement": "higher",
+}
+
+_ANGLES = "disentanglement.angles."
+
+_ORDER = [
+    *_LABELS,
+    *(f"{family}.{name}" for family in ("fid", "fd_classifier") for name in _FEATURES),
+    *(f"variance.{partition}" for partition in ("SU", "SL", "BU", "BL")),
+]
+
+
+@dataclass(frozen=True)
+class Description:
+    """How tables, figures and the page speak of a metric; ``better`` is empty where neither is."""
+
+    path: str
+    group: str
+    label: str
+    better: Better
+
+
+def describe(path: str) -> Description:
+    """The description of a metric's dotted path; an unknown one keeps its path as its label."""
+    if path.startswith(_ANGLES):
+        return Description(path, "angles", path.removeprefix(_ANGLES), "")
+    head, _, rest = path.partition(".")
+    group = head if head in GROUPS and rest else "likelihood" if path in _LABELS else "other"
+    better = _BETTER.get(path, _BETTER.get(head, "") if head != "latent" else "")
+    return Description(path, group, _label(path, head, rest), better)
+
+
+def sort_key(path: str) -> tuple:
+    """Orders metrics as the tables do: by group, then as listed here, then by name."""
+    known = _ORDER.index(path) if path in _ORDER else len(_ORDER)
+    digits = [int(part) if part.isdigit() else 0 for part in re.split(r"(\d+)", path)]
+    return list(GROUPS).index(describe(path).group), known, digits, path
+
+
+def _label(path: str, head: str, rest: str) -> str:
+    if path in _LABELS:
+        return _LABELS[path]
+    if head in ("fid", "fd_classifier") and rest:
+        name = _FEATURES.get(rest) or re.sub(r"^gmm_?(\d+)$", r"GMM-\1", rest)
+        return f"{'FID' if head == 'fid' else 'FD'} {name}"
+    if head == "variance" and rest:
+        return f"σ̂² {rest}"
+    return path

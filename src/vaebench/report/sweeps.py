@@ -1,0 +1,120 @@
+"""Methods that differ in two options of their likelihood: where they train, and what they reach.
+
+``takida_diag_d_epsilon`` varies Diag-D's ε and its warm start, ``takida_lowrank`` the rank and the ridge of
+the low-rank covariance. Their tables have a row for each value of the first option and, within a metric, a
+column for each value of the second; a training that did not survive is a cell that says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from vaebench.report.describe import describe
+from vaebench.report.study import Study
+from vaebench.report.tables import Cell, Table, number
+
+__all__ = ["Sweep", "find_sweep", "metrics_of", "sweep_tables"]
+
+_OPTIONS = {
+    ("eps", "warmup_steps"): ("ε", lambda n: f"warm start, {n:g} steps" if n else "no warm start"),
+    ("rank", "ridge"): ("rank", lambda n: f"ridge {n:g}"),
+}
+COLLAPSED = 0.1
+"""A KL in nats below which the latents say nothing of the image."""
+
+_METRICS = ("mse", "kl", "nll")
+_GENERATED = ("prior", "gmm10")
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A study's sweep over two options.
+
+    Attributes:
+        option: the first option's name as figures and tables have it.
+        place: a method's values of both options.
+        columns: the second option's values in words.
+    """
+
+    option: str
+    place: dict[str, tuple[float, float]]
+    columns: dict[float, str]
+
+
+def find_sweep(study: Study) -> Sweep | None:
+    """The sweep whose first option has three values or more in the study; None where there is none."""
+    for (first, second), (option, words) in _OPTIONS.items():
+        place = {}
+        for method in study.methods:
+            likelihood = study.method(method).get("likelihood", {})
+            if first in likelihood:
+                place[method] = likelihood[first], likelihood.get(second, 0)
+        if len({value for value, _ in place.values()}) < 3 or len(set(place.values())) < len(place):
+            continue
+        columns = sorted({value for _, value in place.values()})
+        return Sweep(option, place, {value: words(value) for value in columns})
+    return None
+
+
+def metrics_of(part: pd.DataFrame) -> list[str]:
+    """Of one data set's summary, the measured metrics that a sweep is judged by."""
+    measured = set(part.loc[part["n"] > 0, "metric"])
+    names = [*_METRICS, *(f"{kind}.{d}" for kind in ("fid", "fd_classifier") for d in _GENERATED)]
+    return [name for name in names if name in measured]
+
+
+def sweep_tables(study: Study, summary: pd.DataFrame) -> list[Table]:
+    """One table for each data set on which the study's sweep was measured."""
+    sweep = find_sweep(study)
+    if sweep is None:
+        return []
+    tables = []
+    for dataset in study.datasets:
+        part = summary[(summary["dataset"] == dataset) & summary["method"].isin(sweep.place)]
+        metrics = metrics_of(part)
+        if not metrics:
+            continue
+        cells = {
+            (*sweep.place[r.method], r.metric): Cell(
+                r.mean, r.std, r.n, r.sound, r.diverged, r.paper, r.paper_std
+            )
+            for r in part.itertuples()
+        }
+        columns = [(describe(metric).label, words) for metric in metrics for words in sweep.columns.values()]
+        keys = [(column, metric) for metric in metrics for column in sweep.columns]
+        values = sorted({value for value, _ in sweep.place.values()})
+        rows = [(f"{v:g}", [cells.get((v, *key), Cell()) for key in keys]) for v in values]
+        tables.append(
+            Table(
+                f"sweep_{dataset}",
+                f"{dataset}: {sweep.option} of the likelihood and where training is stable",
+                sweep.option,
+                columns,
+                rows,
+                note=_words(study, sweep, part, metrics),
+            )
+        )
+    return tables
+
+
+def _words(study: Study, sweep: Sweep, part: pd.DataFrame, metrics: list[str]) -> str:
+    lost = part.loc[(part["diverged"] > 0), "method"].unique()
+    parts = [
+        f"Diverged, in one seed or more: {', '.join(study.label(m) for m in lost)}." if len(lost) else ""
+    ]
+    collapsed = part[(part["metric"] == "kl") & (part["mean"] < COLLAPSED)]["method"]
+    if len(collapsed):
+        names = ", ".join(study.label(m) for m in collapsed)
+        parts.append(f"Posterior collapsed (KL below {COLLAPSED:g}): {names}.")
+    for metric in metrics:
+        rows = part[(part["metric"] == metric) & (part["n"] > 0) & part["paper"].notna()]
+        if rows.empty:
+            continue
+        nearest = rows.loc[rows["difference"].abs().idxmin()]
+        parts.append(
+            f"Closest to the paper's {describe(metric).label} of {number(nearest['paper'])} is "
+            f"{study.label(nearest['method'])} with {number(nearest['mean'])}."
+        )
+    return " ".join(filter(None, parts))
