@@ -1,0 +1,81 @@
+"""Ray: fractions of GPUs, retries and a dashboard; one machine, or a cluster that is up."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import vaebench
+from vaebench.errors import UserError
+from vaebench.scaleout.command import Job, execute
+from vaebench.scaleout.engines import Engine
+from vaebench.scaleout.resources import Resources
+
+__all__ = ["engine"]
+
+RETRIES = 3
+"""How often a stage runs again after its worker or that worker's node died; a failing command never does."""
+
+
+def engine(address: str | None, slots: int | None) -> AbstractContextManager[Engine]:
+    """A Ray of our own on this machine with ``slots`` CPUs, or the cluster at ``address``.
+
+    Never the bare ``ray.init()``, which attaches to whatever cluster was left behind, and never ``ray stop``,
+    which ends everybody's. Our own listens on 127.0.0.1 alone, which Ray does only where it is told that
+    there are no clusters, as on a Mac; it reads these variables when it is imported.
+    """
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
+    if not address:
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    importlib.import_module("ray")
+    if address:
+        return _started(address=address)
+    return _started(address="local", num_cpus=slots, dashboard_host="127.0.0.1")
+
+
+@contextmanager
+def _started(**where) -> Iterator[Engine]:
+    import ray
+
+    package = os.fspath(Path(vaebench.__file__).parent.parent)
+    environment = {"env_vars": {"PYTHONPATH": package}}  # the worker's, not its commands'
+    try:
+        context = ray.init(**where, runtime_env=environment, log_to_driver=False, logging_level="warning")
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise UserError(f"Ray did not start, or is not reached at {where['address']}: {error}") from None
+    try:
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        total = ray.cluster_resources()
+        text = f"Ray, {len(nodes)} node(s), {total.get('CPU', 0):g} CPUs, {total.get('GPU', 0):g} GPUs"
+
+        def submit(job: Job, wanted: Resources) -> Future:
+            asked = _fitting(job.name, wanted, nodes)
+            return (
+                ray.remote(execute).options(name=job.name, max_retries=RETRIES, **asked).remote(job).future()
+            )
+
+        yield Engine(submit, text, f"http://{context.dashboard_url}" if context.dashboard_url else None)
+    finally:
+        ray.shutdown()
+
+
+def _fitting(name: str, wanted: Resources, nodes: list[dict[str, float]]) -> dict[str, float]:
+    """Ray's options for ``wanted``; Ray waits for ever for what no node has.
+
+    Where there is no GPU at all, stages run on CPUs, and where no node has as many CPUs on fewer, as they do
+    under ``dvc repro``.
+    """
+    gpus = wanted.gpus if any(node.get("GPU") for node in nodes) else 0
+    cpus = min(wanted.cpus, max(node.get("CPU", 0) for node in nodes))
+    asked = {"CPU": cpus, "GPU": gpus, "memory": wanted.memory}
+    if not any(all(node.get(key, 0) >= amount for key, amount in asked.items()) for node in nodes):
+        raise UserError(
+            f"{name} asks for {cpus:g} CPUs, {gpus:g} GPUs and {wanted.memory.human_readable()} (`meta` in "
+            "dvc.yaml), which no node of this Ray has; ask for less, or use a larger cluster."
+        )
+    return {"num_cpus": cpus, "num_gpus": gpus} | ({"memory": wanted.memory} if wanted.memory else {})
