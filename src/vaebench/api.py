@@ -1,0 +1,231 @@
+"""The library: a model from a folder or from a point on the axes, and the metrics of any model.
+
+Images are (B, C, H, W) in the data set's value range, latents (B, d).
+
+>>> import tempfile, torch
+>>> from pathlib import Path
+>>> from vaebench import evaluate
+>>> from vaebench.data import prepare
+>>> data = prepare({"name": "digits"}, Path(tempfile.mkdtemp(), "digits"))
+>>> class Mean:
+...     '''The model that encodes every image as nothing and decodes it as grey.'''
+...     def encode(self, x):
+...         return torch.zeros(len(x), 2)
+...     def decode(self, z):
+...         return torch.full((len(z), 1, 8, 8), 0.3)
+>>> sorted(evaluate(Mean(), data))
+['mse']
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NoReturn, Protocol
+
+import torch
+from pydantic import ValidationError
+from torch import Tensor, nn
+
+from vaebench.data import Prepared
+from vaebench.densities import DENSITIES, Density, NoPrior
+from vaebench.errors import UserError
+from vaebench.features import Reference, load_reference
+from vaebench.metrics import Run
+from vaebench.metrics import evaluate as measure
+from vaebench.model import VAE, build_model, load_model
+from vaebench.params import Method
+from vaebench.posteriors import Latent
+from vaebench.registry import explain
+from vaebench.training.encode import encode_data
+
+__all__ = ["Autoencoder", "build_method", "evaluate", "load_model"]
+
+
+class Autoencoder(Protocol):
+    """What :func:`evaluate` measures; a :class:`~vaebench.model.VAE` is one."""
+
+    def encode(self, x: Tensor) -> Latent | tuple[Tensor, Tensor] | Tensor:
+        """q(z|x): a Latent, or mean and ln σ² (B, d) each, or the code (B, d) of a deterministic encoder."""
+
+    def decode(self, z: Tensor) -> Tensor:
+        """E[x|z], (B, C, H, W)."""
+
+
+def build_method(
+    method: Mapping[str, Any],
+    image_shape: tuple[int, int, int],
+    *,
+    network: Mapping[str, Any],
+    train_size: int,
+    value_range: tuple[float, float] = (0.0, 1.0),
+) -> VAE:
+    """A point on the axes as a newly initialized model.
+
+    Args:
+        method: as an entry of ``methods`` in params.yaml: ``likelihood``, ``regularizer``, ``posterior``.
+        image_shape: (C, H, W).
+        network: as ``datasets.<d>.network`` in params.yaml.
+        train_size: the number of training images, which some regularizers need.
+        value_range: of the images that the model sees.
+
+    Raises:
+        UserError: an unknown value or option, or a combination that does not fit.
+
+    >>> model = build_method(
+    ...     {"likelihood": {"name": "bernoulli"}, "regularizer": {"name": "kl", "weight": 4.0}},
+    ...     (1, 8, 8), network={"name": "compact"}, train_size=1000,
+    ... )
+    >>> model.loss(torch.rand(16, 1, 8, 8)).total.backward()
+    """
+    try:
+        point = Method.model_validate({"label": "", **method})
+    except ValidationError as error:
+        raise UserError(explain(error, "method", Method)) from None
+    return build_model(
+        {
+            "image_shape": list(image_shape),
+            "value_range": list(value_range),
+            "train_size": train_size,
+            "network": dict(network),
+            "likelihood": point.likelihood,
+            "regularizer": point.regularizer,
+            "posterior": point.posterior,
+        }
+    )
+
+
+def evaluate(
+    model: Autoencoder,
+    data: Prepared | str | Path,
+    metrics: Sequence[str | Mapping[str, Any]] = ("reconstruction",),
+    *,
+    densities: Mapping[str, Mapping[str, Any]] | None = None,
+    reference: Reference | str | Path | None = None,
+    prior_scale: float | None = 1.0,
+    seed: int = 0,
+    samples: int = 10_000,
+    batch_size: int = 500,
+    device: str | torch.device = "cpu",
+) -> dict:
+    """The metrics of a model, as the *evaluate* stage computes them.
+
+    Args:
+        model: a model of vaebench, or any object with ``encode`` and ``decode`` (see :class:`Autoencoder`)
+            that takes and gives images in the data set's value range.
+        data: a prepared data set, or its folder.
+        metrics: names, or ``{"name": …, option: …}`` as under ``evaluation.metrics`` in params.yaml.
+        densities: what to sample latents from, as ``densities`` in params.yaml, each fitted to the training
+            images' encodings; by default the prior alone.
+        reference: what ``fid`` and ``prd`` compare with; see :func:`vaebench.features.build_reference`.
+        prior_scale: standard deviation of the model's prior N(0, s²I), None where it has none. A model of
+            vaebench knows its own.
+        seed: of every random draw.
+        samples: images generated per set.
+        batch_size: images at a time.
+        device: where the model is.
+
+    Returns:
+        Nested numbers, ``{"mse": …, "fid": {"prior": …}}``; what the model has not is absent.
+
+    Raises:
+        UserError: an unknown metric or option, a metric that needs what is not given.
+
+    >>> import tempfile
+    >>> from vaebench.data import prepare
+    >>> data = prepare({"name": "digits"}, Path(tempfile.mkdtemp(), "digits"))
+    >>> model = build_method({"likelihood": {"name": "l2"}, "regularizer": {"name": "kl"}}, data.shape,
+    ...                      network={"name": "compact"}, train_size=len(data.split("train")))
+    >>> sorted(evaluate(model, data, ["reconstruction", "latent"]))
+    ['kl', 'latent', 'mse', 'mse_sampled']
+    """
+    data = data if isinstance(data, Prepared) else Prepared.open(Path(data))
+    device = torch.device(device)
+    specs = [{"name": metric} if isinstance(metric, str) else metric for metric in metrics]
+    wanting = sorted({spec.get("name") for spec in specs} & {"fid", "prd"})
+    if wanting and reference is None:
+        raise UserError(
+            f"metrics {' and '.join(wanting)} compare features with real images': give reference=, what "
+            "vaebench.features.build_reference(data, 'classifier', seed=0, folder=…) returns, or its folder."
+        )
+    if isinstance(reference, str | Path):
+        reference = load_reference(reference, device)
+    model = model.to(device).eval() if isinstance(model, VAE) else _Foreign(model, data, prior_scale, device)
+    latents = encode_data(model, data)
+    specified = {"prior": {"name": "prior"}} if densities is None else densities
+    return measure(
+        Run(
+            model=model,
+            data=data,
+            latents=latents,
+            densities={name: _fit(spec, latents, seed) for name, spec in specified.items()},
+            reference=reference,
+            device=device,
+            seed=seed,
+            samples=samples,
+            batch_size=batch_size,
+            prior_scale=model.regularizer.prior_scale,
+        ),
+        specs,
+    )
+
+
+def _fit(spec: Mapping[str, Any], latents: dict, seed: int) -> Density | None:
+    density = DENSITIES.build(spec)
+    try:
+        density.fit(latents, seed)
+    except NoPrior:
+        return None
+    return density
+
+
+class _Foreign(nn.Module):
+    """An object with ``encode`` and ``decode`` as the metrics want a model."""
+
+    to_model, to_unit = VAE.to_model, VAE.to_unit
+
+    def __init__(self, model: Autoencoder, data: Prepared, prior_scale: float | None, device: torch.device):
+        super().__init__()
+        for name in ("encode", "decode"):
+            if not callable(getattr(model, name, None)):
+                raise UserError(
+                    f"a {type(model).__name__} has no {name}(); evaluate needs encode and decode."
+                )
+        if isinstance(model, nn.Module):
+            model.to(device).eval()
+        self._place = nn.Parameter(torch.empty(0, device=device), requires_grad=False)
+        self._model = model
+        self.value_range = tuple(map(float, data.value_range))
+        self.regularizer = SimpleNamespace(prior_scale=prior_scale)
+        with torch.no_grad():
+            first = self.to_model(torch.from_numpy(data.split("test")[:2].copy()).to(device))
+            latent = self.encode(first)
+            made = self.decode(latent.mean).shape
+        if made != first.shape:
+            raise UserError(f"decode gives {tuple(made)} where the images are {tuple(first.shape)}.")
+        self.latent_dim = latent.mean.shape[1]
+        self.posterior = SimpleNamespace(stochastic=latent.log_var is not None)
+
+    def encode(self, x: Tensor) -> Latent:
+        match self._model.encode(x):
+            case Tensor() as code:
+                return Latent(code, None, code)
+            case (mean, log_var):
+                return Latent(mean, log_var, mean)
+            case latent:
+                return latent
+
+    def decode(self, z: Tensor) -> Tensor:
+        return self._model.decode(z)
+
+    @property
+    def decoder(self) -> NoReturn:
+        self._refuse()
+
+    @property
+    def likelihood(self) -> NoReturn:
+        self._refuse()
+
+    def _refuse(self) -> NoReturn:
+        raise UserError("a metric asks for p(x|z), and a model with encode and decode alone has none.")

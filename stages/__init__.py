@@ -1,0 +1,6 @@
+"""The stages, each run with the package beside it, also in the copies in which DVC runs experiments."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "src"))

@@ -1,0 +1,61 @@
+"""Measure one trained model and every density fitted to its latents."""
+
+import time
+
+from vaebench import paths
+from vaebench.data import Prepared
+from vaebench.device import describe_device, select_device
+from vaebench.files import read_json, write_folder, write_json
+from vaebench.metrics import Run, evaluate
+from vaebench.params import load_params
+from vaebench.pictures import write_pictures
+from vaebench.provenance import describe
+from vaebench.stage import run_stage
+from vaebench.tracking import track
+
+
+def main(dataset: str, method: str, seed: int):
+    """Evaluate one cell of the active study."""
+    began = time.perf_counter()
+    params = load_params()
+    params.check_defined(dataset=dataset, method=method)
+    cell = params.study.name, dataset, method, seed
+    folder, prepared = paths.model_dir(*cell), paths.prepared_dir(*cell[:2])
+    densities = {name: paths.density_dir(*cell, name) for name in params.study.densities}
+    metrics, images = paths.metrics_json(*cell), paths.images_dir(*cell)
+    trained, provenance = (paths.provenance_json(stage, *cell) for stage in ("train", "evaluate"))
+    try:
+        run_id = read_json(trained)["mlflow_run_id"]
+    except (OSError, ValueError, KeyError, TypeError):  # then by its parameters
+        run_id = None
+    data = Prepared.open(prepared)
+    device = select_device(data.shape)
+
+    with track(params, dataset, method, seed, run_id=run_id or "") as tracker:
+        tracker.model(folder, densities)
+        run = Run.open(
+            prepared=prepared,
+            model=folder,
+            densities=densities,
+            reference=paths.reference_dir(*cell[:2]),
+            seed=seed,
+            samples=params.evaluation.samples,
+            batch_size=params.evaluation.batch_size,
+            device=device,
+        )
+        result = evaluate(run, params.evaluation.metrics)
+        with write_folder(images) as partial:
+            write_pictures(run, params.evaluation.metrics, partial)
+        write_json(metrics, result)
+        tracker.metrics(result)
+        tracker.images(images)
+        made = describe(
+            "evaluate", params, dataset, method, seed,
+            data=data.meta, device=describe_device(device), seconds={"stage": time.perf_counter() - began},
+        )  # fmt: skip
+        write_json(provenance, made | {"mlflow_run_id": tracker.run_id})
+    return [metrics, images, provenance]
+
+
+if __name__ == "__main__":
+    run_stage(main, "dataset", "method", "seed")

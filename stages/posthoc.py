@@ -1,0 +1,36 @@
+"""Fit one density to the latents of one trained model."""
+
+from vaebench.densities import DENSITIES, NoPrior, save_absent
+from vaebench.files import write_folder
+from vaebench.latents import load_latents
+from vaebench.params import load_params
+from vaebench.paths import density_dir, model_dir
+from vaebench.stage import run_stage
+
+
+def main(dataset: str, method: str, seed: int, density: str):
+    """Fit one density of one cell of the active study."""
+    params = load_params(specs=("densities",))
+    params.check_defined(dataset=dataset, method=method, density=density)
+    cell = params.study.name, dataset, method, seed
+    out = density_dir(*cell, density)
+    latents = load_latents(model_dir(*cell) / "latents.npz")
+    spec = params.densities[density]
+    model, reason = DENSITIES.build(spec), ""
+    if "diverged" in latents:
+        reason = "the training diverged"
+    else:
+        try:
+            model.fit(latents, seed)
+        except NoPrior as absent:
+            reason = str(absent)
+    with write_folder(out) as partial:
+        if reason:
+            save_absent(partial, spec["name"], reason)
+        else:
+            model.save(partial)
+    return [out]
+
+
+if __name__ == "__main__":
+    run_stage(main, "dataset", "method", "seed", "density")

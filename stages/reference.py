@@ -1,0 +1,25 @@
+"""Compute what samples are compared with: the real test images' features, and the network that gives them."""
+
+from vaebench.data import Prepared
+from vaebench.device import select_device
+from vaebench.features import build_reference
+from vaebench.files import write_folder
+from vaebench.params import load_params
+from vaebench.paths import prepared_dir, reference_dir
+from vaebench.stage import run_stage
+
+
+def main(dataset: str):
+    """Extract the reference features of one data set of the active study."""
+    params = load_params(specs=())
+    params.check_defined(dataset=dataset)
+    out = reference_dir(params.study.name, dataset)
+    data = Prepared.open(prepared_dir(params.study.name, dataset))
+    device = select_device(data.shape)
+    with write_folder(out) as partial:
+        build_reference(data, params.evaluation.features, seed=0, folder=partial, device=device)
+    return [out]
+
+
+if __name__ == "__main__":
+    run_stage(main, "dataset")

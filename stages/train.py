@@ -1,0 +1,87 @@
+"""Train one method on one data set with one seed."""
+
+import time
+
+import torch
+
+from vaebench import paths
+from vaebench.data import Prepared
+from vaebench.device import describe_device, select_device
+from vaebench.files import write_folder, write_json
+from vaebench.history import write_history
+from vaebench.latents import save_latents
+from vaebench.model import build_model, save_model
+from vaebench.params import load_params
+from vaebench.progress import EpochProgress
+from vaebench.provenance import code_digest, describe, digest, item_digest
+from vaebench.stage import run_stage
+from vaebench.tracking import track
+from vaebench.training import Checkpoints, encode_data, train
+
+
+def main(dataset: str, method: str, seed: int):
+    """Train one cell of the active study."""
+    began = time.perf_counter()
+    params = load_params()
+    params.check_defined(dataset=dataset, method=method)
+    cell = params.study.name, dataset, method, seed
+    data = Prepared.open(paths.prepared_dir(*cell[:2]))
+    device = select_device(data.shape)
+    point, settings = params.methods[method], params.training_of(method)
+
+    spec = {
+        "image_shape": list(data.shape),
+        "value_range": list(data.value_range),
+        "train_size": len(data.split("train")),
+        "network": params.datasets[dataset].network,
+        "likelihood": point.likelihood,
+        "regularizer": point.regularizer,
+        "posterior": point.posterior,
+    }
+    torch.manual_seed(seed)
+    model = build_model(spec)
+
+    made_from = item_digest(params, dataset, method, seed), data.meta, code_digest()
+    key = digest([*made_from, torch.__version__, device.type])
+    folder = paths.checkpoint_dir(*cell)
+    with (
+        Checkpoints(folder, key, settings.checkpoint_seconds) as checkpoints,
+        track(params, dataset, method, seed) as run,
+        EpochProgress(f"{point.label} · {dataset} · {seed}", settings.epochs, run.epoch) as progress,
+    ):
+        outcome = train(
+            model,
+            data,
+            settings,
+            seed=seed,
+            device=device,
+            checkpoints=checkpoints,
+            on_epoch=progress,
+            say=progress.say,
+        )
+        spec["prior_scale"] = model.regularizer.prior_scale
+        if outcome.diverged_at_epoch:
+            spec["diverged_at_epoch"] = outcome.diverged_at_epoch
+        out, history = paths.model_dir(*cell), paths.history_csv(*cell)
+        diverged = outcome.diverged_at_epoch is not None
+        latents = encode_data(model, data, diverged=diverged)
+        with write_folder(out) as partial:
+            save_model(partial, model, spec)
+            save_latents(partial / "latents.npz", latents)
+        write_history(history, outcome.history)
+
+        provenance = paths.provenance_json("train", *cell)
+        seconds = {"stage": time.perf_counter() - began, "epochs": sum(outcome.seconds)}
+        if outcome.seconds:
+            seconds["epoch_median"] = sorted(outcome.seconds)[len(outcome.seconds) // 2]
+        made = describe(
+            "train", params, dataset, method, seed,
+            data=data.meta, device=describe_device(device), seconds=seconds,
+        )  # fmt: skip
+        write_json(provenance, made | {"mlflow_run_id": run.run_id, "precision": settings.precision})
+        checkpoints.discard()
+    return [out, history, provenance]
+
+
+if __name__ == "__main__":
+    run_stage(main, "dataset", "method", "seed")
