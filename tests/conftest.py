@@ -1,0 +1,53 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+import tiny_study
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session")
+def tiny_repository(tmp_path_factory):
+    """A repository whose pipeline has run; not to be changed: see ``tiny_study.copy_repository``."""
+    return tiny_study.make_repository(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def stages(tmp_path_factory):
+    """Runs stages in this tree's code without importing torch for each; see :mod:`scratch`."""
+    import scratch
+
+    content = scratch.study(*scratch.QUICKSTART["methods"])
+    runner = scratch.Stages(scratch.write_study(tmp_path_factory.mktemp("stages"), content))
+    yield runner
+    runner.close()
+
+
+@pytest.fixture(scope="session")
+def shared_data(stages, tmp_path_factory):
+    """A folder with the prepared digits and their reference, to link to."""
+    import scratch
+
+    folder = scratch.write_study(tmp_path_factory.mktemp("shared"), scratch.study("ae"))
+    for stage in ("prepare", "reference"):
+        status, said = stages.run(folder, stage, "--dataset", "digits")
+        assert status == 0, said
+    return folder
+
+
+@pytest.fixture
+def tiny(shared_data, tmp_path):
+    """Makes scratch studies: ``tiny("a", "ae", "avae", epochs=3)`` is a folder."""
+    import scratch
+
+    def make(name: str, *methods: str, content: dict | None = None, **training):
+        folder = scratch.write_study(tmp_path / name, content or scratch.study(*methods, **training))
+        scratch.share_data(shared_data, folder)
+        return folder
+
+    make.folder = tmp_path
+    return make

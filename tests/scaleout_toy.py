@@ -1,0 +1,89 @@
+"""A DVC project of eight stages that take no time, and what DVC recorded of it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+from tiny_study import environment
+
+ROOT = Path(__file__).parent.parent
+
+COMMAND_LINE = [sys.executable, "-c", "from vaebench.cli import app; app()", "repro"]
+
+
+def _stage(name: str, does: str, deps: list, outs: list, **more) -> dict:
+    """A stage that notes each run in ``ran/`` with its process, and hangs while ``hang/NAME`` exists."""
+    note = f"echo $$ >> ran/{name}; [ ! -e hang/{name} ] || exec sleep 1000"
+    return {"cmd": [f"{note}; {does}"], "deps": deps, "outs": outs, **more}
+
+
+STAGES = {
+    "prepare": _stage(
+        "prepare", "mkdir data && cp code.txt data/a && cp code.txt data/b", ["code.txt"], ["data"]
+    ),
+    "train-0": _stage("train-0", "mkdir -p m/0 && cp data/a m/0/w", ["data"], ["m/0"], params=["rate"]),
+    "train-1": _stage(
+        "train-1", "mkdir -p m/1 && cp data/b m/1/w", ["data"], ["m/1"], params=["rate", "one.deep"]
+    ),
+    "history": _stage("history", "echo 1 > h.txt", ["data"], [{"h.txt": {"cache": False}}]),
+    "fit-0": _stage(
+        "fit-0", "cp m/0/w f0", ["m/0/w"], ["f0"], meta={"cpus": 1, "gpus": 0.5, "memory": "1MiB"}
+    ),
+    "evaluate-0": _stage("evaluate-0", "echo '{\"v\": 0}' > e0.json", ["m/0", "f0"], []),
+    "evaluate-1": _stage("evaluate-1", "echo '{\"v\": 1}' > e1.json", ["m/1"], []),
+    "table": _stage("table", "cat e0.json e1.json > table.txt", ["e0.json", "e1.json"], ["table.txt"]),
+}
+for _seed in (0, 1):
+    STAGES[f"evaluate-{_seed}"]["metrics"] = [{f"e{_seed}.json": {"cache": False}}]
+
+
+def make(folder: Path) -> Path:
+    """The project in ``folder``, nothing run."""
+    for name in ("ran", "hang"):
+        (folder / name).mkdir(parents=True)
+    (folder / "code.txt").write_text("code\n")
+    (folder / "params.yaml").write_text("rate: 0.1\none:\n  deep: [1, 2]\n")
+    (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": STAGES}, sort_keys=False))
+    for command in (["git", "init", "-q"], ["dvc", "init", "-q"]):
+        subprocess.run(command, cwd=folder, env=shell(folder), check=True)
+    return folder
+
+
+def shell(folder: Path) -> dict[str, str]:
+    """The environment of a user who works in ``folder`` with this tree's package."""
+    path = os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+    return environment(folder) | {"PYTHONPATH": path, "SHELL": "/bin/sh"}
+
+
+def lock(folder: Path) -> dict:
+    """``dvc.lock`` as data."""
+    return yaml.safe_load((folder / "dvc.lock").read_text())
+
+
+def recorded(folder: Path) -> dict:
+    """All that DVC leaves behind, with the files' contents."""
+    cache = sorted(
+        str(path.relative_to(folder)) for path in (folder / ".dvc/cache").rglob("*") if path.is_file()
+    )
+    paths = ("data", "m", "h.txt", "f0", "e0.json", "e1.json", "table.txt")
+    files = [
+        file for name in paths for file in [folder / name, *(folder / name).rglob("*")] if file.is_file()
+    ]
+    contents = {
+        str(file.relative_to(folder)): file.read_text() for file in files if file.name != ".gitignore"
+    }
+    ignored = {
+        str(file): sorted(file.read_text().split())
+        for file in (folder / ".gitignore", folder / "m/.gitignore")
+    }
+    ignored = {str(Path(file).relative_to(folder)): lines for file, lines in ignored.items()}
+    return {"lock": lock(folder), "cache": cache, "files": contents, "ignored": ignored}
+
+
+def runs(folder: Path) -> dict[str, int]:
+    """How often each stage's command has begun."""
+    return {path.name: len(path.read_text().splitlines()) for path in (folder / "ran").iterdir()}

@@ -1,0 +1,599 @@
+import hashlib
+import io
+import pickle
+import tracemalloc
+import zipfile
+
+import numpy as np
+import pytest
+from data_fixtures import (
+    dsprites_arrays,
+    grid,
+    jpeg_bytes,
+    shapes3d_arrays,
+    write_celeba,
+    write_celebahq,
+    write_cifar10,
+    write_dsprites,
+    write_mnist,
+    write_shapes3d,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vaebench.data import SOURCES, Prepared, RawFiles, StoreWriter, prepare
+from vaebench.data import cifar10 as cifar10_module
+from vaebench.data.dsprites import DSprites
+from vaebench.data.shapes3d import Shapes3D
+from vaebench.data.sprites import FACTORS, INTENSITIES, POSITIONS, SCALES, draw
+from vaebench.errors import UserError
+
+NEED_FILES = ["mnist", "cifar10", "celeba", "celebahq", "dsprites", "shapes3d"]
+
+
+@pytest.fixture(autouse=True)
+def raw(tmp_path, monkeypatch):
+    """Run in an empty folder, with raw data in ``raw`` and no network."""
+
+    def refuse(root):
+        raise RuntimeError("no network\nin tests")
+
+    (tmp_path / "raw").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VAEBENCH_DATA", str(tmp_path / "raw"))
+    for module in ("mnist", "cifar10"):
+        monkeypatch.setattr(f"vaebench.data.{module}._download", refuse)
+    return tmp_path / "raw"
+
+
+@pytest.fixture
+def store(tmp_path):
+    return tmp_path / "store"
+
+
+# Finding raw files
+
+
+def test_every_source_can_be_built():
+    for name in SOURCES.names():
+        assert callable(SOURCES.build({"name": name}).write)
+
+
+@pytest.mark.parametrize("name", NEED_FILES)
+def test_missing_files_say_what_to_put_where(raw, store, name):
+    with pytest.raises(UserError) as caught:
+        prepare({"name": name}, store)
+    message = str(caught.value)
+    assert f"was not found: {raw}" in message
+    assert "data/raw" in message
+    assert "VAEBENCH_DATA" in message
+    assert "http" in message or "MNIST/raw" in message
+    assert ("failed: no network in tests" in message) == (name in ("mnist", "cifar10"))
+    assert not store.exists()
+
+
+def test_the_chosen_folder_comes_before_the_default(raw, tmp_path, store):
+    write_mnist(tmp_path / "data/raw", train=30)
+    assert len(prepare({"name": "mnist"}, store).split("train")) == 30
+    write_mnist(raw, train=50)
+    assert len(prepare({"name": "mnist"}, store).split("train")) == 50
+
+
+def test_an_incomplete_folder_is_passed_over_and_reported(raw, tmp_path, store):
+    write_mnist(raw)
+    (raw / "MNIST/raw/t10k-labels-idx1-ubyte").unlink()
+    with pytest.raises(UserError, match=rf"{raw}/MNIST/raw lacks t10k-labels-idx1-ubyte; data/raw"):
+        prepare({"name": "mnist"}, store)
+    write_mnist(tmp_path / "data/raw", train=30)
+    assert len(prepare({"name": "mnist"}, store).split("train")) == 30
+
+
+def test_missing_files_are_downloaded_into_the_default_folder(monkeypatch, store, tmp_path):
+    monkeypatch.delenv("VAEBENCH_DATA")
+    monkeypatch.setattr("vaebench.data.mnist._download", write_mnist)
+    assert len(prepare({"name": "mnist"}, store).split("train")) == 40
+    assert (tmp_path / "data/raw/MNIST/raw").is_dir()
+
+
+def test_a_variable_that_names_no_folder_is_refused(monkeypatch, store, tmp_path):
+    monkeypatch.setenv("VAEBENCH_DATA", str(tmp_path / "elsewhere"))
+    with pytest.raises(UserError, match=r"VAEBENCH_DATA is '.*elsewhere', which is not a folder"):
+        prepare({"name": "sprites"}, store)
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"file/store could not be written"):
+        prepare({"name": "sprites"}, tmp_path / "file/store")
+
+
+@pytest.mark.parametrize("name", ["celeba", "dsprites", "shapes3d"])
+def test_a_full_disk_is_not_blamed_on_the_raw_files(raw, store, name, monkeypatch):
+    def fail(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    write_celeba(raw)
+    write_dsprites(raw, ARRAYS)
+    write_shapes3d(raw, SHAPES)
+    monkeypatch.setattr(StoreWriter, "append", fail)
+    with pytest.raises(UserError, match=r"store could not be written: .*No space left"):
+        prepare({"name": name}, store)
+
+
+def test_sources_are_digests_of_the_files(raw, store):
+    path = write_shapes3d(raw, shapes3d_arrays())
+    sources = prepare({"name": "shapes3d"}, store).meta["sources"]
+    assert sources == {"3dshapes.h5": hashlib.sha256(path.read_bytes()).hexdigest()}
+
+
+# digits
+
+
+def test_digits(store):
+    from sklearn.datasets import load_digits
+
+    data = prepare({"name": "digits", "validation": 200}, store)
+    assert data.meta["splits"] == {"train": [0, 1237], "validation": [1237, 1437], "test": [1437, 1797]}
+    published = load_digits()
+    assert np.abs(data.images[:, 0] / 255 - published.images / 16).max() < 0.5 / 255 + 1e-9
+    assert data.images.max() == 255
+    np.testing.assert_array_equal(data.labels, published.target)
+
+
+def test_digits_refuses_to_hold_everything_back(store):
+    with pytest.raises(UserError, match="there are 1437 training images"):
+        prepare({"name": "digits", "validation": 1437}, store)
+
+
+# CIFAR-10
+
+
+@pytest.fixture
+def cifar10(raw, monkeypatch):
+    batches = write_cifar10(raw)
+    md5 = {
+        name: hashlib.md5((raw / "cifar-10-batches-py" / name).read_bytes()).hexdigest() for name in batches
+    }
+    monkeypatch.setattr("vaebench.data.cifar10.MD5", md5)
+    return batches
+
+
+def test_cifar10(cifar10, store):
+    data = prepare({"name": "cifar10", "validation": 3}, store)
+    assert data.meta["splits"] == {"train": [0, 17], "validation": [17, 20], "test": [20, 24]}
+    expected = np.concatenate([batch["data"] for batch in cifar10.values()]).reshape(-1, 3, 32, 32)
+    np.testing.assert_array_equal(data.images, expected)
+    np.testing.assert_array_equal(data.labels, np.concatenate([b["labels"] for b in cifar10.values()]))
+
+
+class Payload:
+    def __reduce__(self):
+        return open, ("payload-ran", "w")
+
+
+def test_another_pickle_is_never_opened(cifar10, raw, store, tmp_path):
+    (raw / "cifar-10-batches-py/data_batch_3").write_bytes(pickle.dumps(Payload()))
+    with pytest.raises(UserError, match=r"data_batch_3 is not CIFAR-10's: its MD5 is"):
+        prepare({"name": "cifar10"}, store)
+    assert not (tmp_path / "payload-ran").exists()
+
+
+def test_a_forged_pickle_would_find_nothing_to_call(cifar10, raw, store, tmp_path, monkeypatch):
+    content = pickle.dumps(Payload())
+    (raw / "cifar-10-batches-py/data_batch_3").write_bytes(content)
+    forged = {**cifar10_module.MD5, "data_batch_3": hashlib.md5(content).hexdigest()}
+    monkeypatch.setattr("vaebench.data.cifar10.MD5", forged)
+    with pytest.raises(pickle.UnpicklingError, match=r"open makes no array"):
+        prepare({"name": "cifar10"}, store)
+    assert not (tmp_path / "payload-ran").exists()
+
+
+def test_the_published_digests_are_torchvision_s():
+    from torchvision.datasets import CIFAR10
+
+    from vaebench.data.cifar10 import MD5
+
+    assert list(MD5.items()) == [tuple(entry) for entry in CIFAR10.train_list + CIFAR10.test_list]
+
+
+# CelebA and CelebA-HQ
+
+
+def test_celeba_keeps_the_centre_in_the_owner_s_partitions(raw, store):
+    write_celeba(raw, "20101")
+    data = prepare({"name": "celeba", "value_range": [-1, 1]}, store)
+    assert data.meta["splits"] == {"train": [0, 2], "validation": [2, 4], "test": [4, 5]}
+    assert data.value_range == (-1, 1)
+    assert data.shape == (3, 64, 64)
+    reds = [250 - 20 * number for number in (2, 4, 3, 5, 1)]
+    inner = data.images[:, :, 1:-1, 1:-1].astype(int)
+    assert np.abs(inner[:, 0] - np.array(reds)[:, None, None]).max() <= 4
+    assert inner[:, 1:].max() <= 8
+
+
+def test_celeba_crop_is_an_option(raw, store):
+    write_celeba(raw)
+    wide = prepare({"name": "celeba", "crop": 178}, store).images[0].astype(int)
+    border = round(19 / 178 * 64)
+    assert wide[2, :, : border - 1].min() > 240
+    assert wide[0, border + 1 : -border - 1, border + 1 : -border - 1].min() > 220
+    with pytest.raises(UserError, match=r"000001\.jpg .*178 × 218, too small for a crop of 179"):
+        prepare({"name": "celeba", "crop": 179}, store)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.write_bytes(path.read_bytes()[:-400]),
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(b"GIF89a, or not"),
+        lambda path: path.unlink(),
+        lambda path: path.write_bytes(jpeg_bytes(100, 218)),
+    ],
+    ids=["truncated", "empty", "no image", "missing", "too small"],
+)
+def test_celeba_names_the_damaged_image(raw, store, damage):
+    folder = write_celeba(raw, "000012")
+    damage(folder / "img_align_celeba/000004.jpg")
+    with pytest.raises(UserError, match=r"img_align_celeba/000004\.jpg cannot be used as an image"):
+        prepare({"name": "celeba"}, store)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("000001.jpg 0\n000002.jpg\n", r"line 2: '000002.jpg' is not"),
+        ("000001.jpg 3\n", "line 1"),
+        ("000001.jpg 0\n000001.jpg 2\n", "line 2"),
+        ("../000001.jpg 0\n", "line 1"),
+        ("000001.jpg 0\n000002.jpg 1\n", "no image for test"),
+        ("", "no image for train and test"),
+        ("\x00\xff\x00", "line 1"),
+    ],
+)
+def test_celeba_refuses_a_damaged_list(raw, store, text, message):
+    folder = write_celeba(raw)
+    (folder / "list_eval_partition.txt").write_bytes(text.encode("latin-1"))
+    with pytest.raises(UserError, match=rf"list_eval_partition\.txt.*{message}"):
+        prepare({"name": "celeba"}, store)
+
+
+def test_celeba_batches_do_not_show(raw, store, monkeypatch):
+    write_celeba(raw, "0001020")
+    whole = prepare({"name": "celeba"}, store)
+    images, sources = np.array(whole.images), whole.meta["sources"]
+    monkeypatch.setattr("vaebench.data.pictures.BATCH", 3)
+    batched = prepare({"name": "celeba"}, store)
+    np.testing.assert_array_equal(batched.images, images)
+    assert batched.meta["sources"] == sources
+
+
+def test_celebahq_goes_by_the_numbers_in_the_names(raw, store):
+    folder = write_celebahq(raw, ["2.png", "10.png", "1.PNG", "100.png", "3.png"])
+    (folder / "README.txt").write_text("not an image")
+    data = prepare({"name": "celebahq", "test": 2, "validation": 1}, store)
+    assert data.shape == (3, 128, 128)
+    assert data.images[:, 0, 64, 64].tolist() == [20, 0, 40, 10, 30]
+    assert data.meta["splits"] == {"train": [0, 2], "validation": [2, 3], "test": [3, 5]}
+
+
+def test_celebahq_shrinks_without_aliasing(raw, store):
+    from PIL import Image
+
+    folder = write_celebahq(raw, ["1.png", "2.png"], side=1024)
+    stripes = np.zeros((1024, 1024, 3), np.uint8)
+    stripes[:, ::2] = 254
+    Image.fromarray(stripes).save(folder / "2.png")
+    shrunk = prepare({"name": "celebahq", "test": 1}, store).images[1].astype(int)
+    assert np.abs(shrunk[:, :, 1:-1] - 127).max() <= 2
+
+
+def test_celebahq_refuses_what_it_cannot_use(raw, store):
+    from PIL import Image
+
+    folder = write_celebahq(raw, ["1.png", "2.png"])
+    with pytest.raises(UserError, match=r"celebahq holds 2 images, .*option test takes 3000"):
+        prepare({"name": "celebahq"}, store)
+    Image.new("RGB", (128, 256)).save(folder / "3.png")
+    with pytest.raises(UserError, match=r"3\.png .*128 × 256, not square"):
+        prepare({"name": "celebahq", "test": 1}, store)
+    (folder / "3.png").write_bytes((folder / "2.png").read_bytes()[:60])
+    with pytest.raises(UserError, match=r"3\.png cannot be used"):
+        prepare({"name": "celebahq", "test": 1}, store)
+
+
+# dSprites
+
+
+def test_dsprites(raw, store):
+    arrays = dsprites_arrays()
+    write_dsprites(raw / "dsprites", arrays)
+    data = prepare({"name": "dsprites"}, store)
+    np.testing.assert_array_equal(data.images[:, 0], 255 * arrays["imgs"])
+    np.testing.assert_array_equal(data.factors, arrays["latents_classes"])
+    assert data.meta["factor_sizes"] == [1, 2, 1, 3, 2, 2]
+    assert data.meta["factor_names"][0] == "color"
+    assert data.rows("train") == data.rows("test") == slice(0, 24)
+    assert data.labels is None
+
+
+def test_dsprites_is_read_in_bounded_memory(raw, store, monkeypatch):
+    monkeypatch.setattr("vaebench.data.dsprites.BATCH", 32)
+    arrays = dsprites_arrays((1, 3, 3, 5, 6, 6))
+    write_dsprites(raw, arrays)
+    size = arrays["imgs"].nbytes
+    del arrays
+    tracemalloc.start()
+    prepare({"name": "dsprites"}, store)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < size / 4
+
+
+def changed(arrays, **changes):
+    return {
+        name: changes.get(name, array) for name, array in arrays.items() if changes.get(name, 0) is not None
+    }
+
+
+ARRAYS = dsprites_arrays()
+ORDER = np.random.default_rng(0).permutation(len(ARRAYS["imgs"]))
+GREY = ARRAYS["imgs"].copy()
+GREY[7, 3, 3] = 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"imgs": None}, "imgs cannot be read"),
+        ({"latents_classes": None}, "latents_classes cannot be read"),
+        ({"imgs": ARRAYS["imgs"].astype(float)}, "imgs is .*float64"),
+        ({"imgs": ARRAYS["imgs"][:-1]}, r"imgs is \(23, 64, 64\)"),
+        ({"imgs": ARRAYS["imgs"][:, ::2, ::2]}, r"imgs is \(24, 32, 32\)"),
+        ({"imgs": np.asfortranarray(ARRAYS["imgs"])}, "C order"),
+        ({"imgs": GREY}, "image 7 holds values other than 0 and 1"),
+        ({"imgs": np.array([{}] * 24)}, "imgs is .*object"),
+        ({"latents_classes": ARRAYS["latents_classes"][ORDER]}, "not every combination"),
+        ({"latents_classes": ARRAYS["latents_classes"][:20]}, "not every combination"),
+        ({"latents_classes": ARRAYS["latents_classes"][:0]}, "is empty"),
+        ({"latents_classes": ARRAYS["latents_classes"][:, 1:]}, r"is \(24, 5\)"),
+        ({"latents_classes": ARRAYS["latents_classes"] * 1.0}, "float64"),
+        ({"latents_classes": ARRAYS["latents_classes"] - 1}, "negative"),
+        ({"latents_classes": np.array([[{}] * 6] * 24)}, "latents_classes cannot be read"),
+    ],
+)
+def test_dsprites_refuses_another_content(raw, store, changes, message):
+    path = write_dsprites(raw, changed(ARRAYS, **changes))
+    with pytest.raises(UserError, match=f"{path.name}.*{message}.*published"):
+        prepare({"name": "dsprites"}, store)
+
+
+def flip(content, at):
+    return content[:at] + bytes([content[at] ^ 0xFF]) + content[at + 1 :]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b"<html>", lambda b: flip(b, len(b) // 2)],
+    ids=["truncated", "empty", "a page", "a flipped byte"],
+)
+def test_dsprites_refuses_a_damaged_file(raw, store, damage):
+    path = write_dsprites(raw, ARRAYS)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(UserError, match=path.name):
+        prepare({"name": "dsprites"}, store)
+
+
+@settings(max_examples=30, deadline=None)
+@given(at=st.integers(0, 10**6))
+def test_dsprites_with_a_byte_flipped_is_refused_or_read_right(tmp_path_factory, at):
+    folder = tmp_path_factory.mktemp("raw")
+    arrays = dsprites_arrays((1, 2, 1, 1, 1, 1))
+    path = write_dsprites(folder, arrays)
+    content = path.read_bytes()
+    path.write_bytes(flip(content, at % len(content)))
+    try:
+        with StoreWriter(folder / "store", "dsprites") as store:
+            DSprites().write(RawFiles((folder,)), store)
+    except UserError as error:
+        refusal = str(error)
+        images = None
+    else:
+        images = Prepared.open(folder / "store").images[:, 0]
+    assert path.name in refusal if images is None else np.array_equal(images, 255 * arrays["imgs"])
+
+
+@pytest.mark.nightly
+def test_dsprites_of_the_published_size(raw, store):
+    sizes = (1, 3, 6, 40, 32, 32)
+    classes = grid(sizes)
+    path = raw / "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz"
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": "|u1", "fortran_order": False, "shape": (len(classes), 64, 64)}
+    )
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        with archive.open("imgs.npy", "w", force_zip64=True) as member:
+            member.write(header.getvalue())
+            for first in range(0, len(classes), 4096):
+                member.write(np.eye(64, dtype=np.uint8).tobytes() * min(4096, len(classes) - first))
+        with archive.open("latents_classes.npy", "w") as member:
+            np.save(member, classes)
+    tracemalloc.start()
+    data = prepare({"name": "dsprites"}, store)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert data.images.shape == (737_280, 1, 64, 64)
+    assert peak < 400 * 2**20
+
+
+# 3D Shapes
+
+
+def test_shapes3d(raw, store):
+    arrays = shapes3d_arrays()
+    write_shapes3d(raw / "shapes3d", arrays)
+    data = prepare({"name": "shapes3d"}, store)
+    np.testing.assert_array_equal(data.images, arrays["images"].transpose(0, 3, 1, 2))
+    np.testing.assert_array_equal(data.factors, grid((2, 1, 2, 2, 1, 3)))
+    assert data.meta["factor_sizes"] == [2, 1, 2, 2, 1, 3]
+    assert data.meta["factor_names"][-1] == "orientation"
+    assert data.rows("train") == data.rows("test") == slice(0, 24)
+
+
+@settings(max_examples=10, deadline=None)
+@given(sizes=st.tuples(*[st.integers(1, 3)] * 6).filter(lambda sizes: np.prod(sizes) <= 24))
+def test_shapes3d_of_any_sizes(tmp_path_factory, sizes):
+    folder = tmp_path_factory.mktemp("raw")
+    write_shapes3d(folder, shapes3d_arrays(sizes))
+    with StoreWriter(folder / "store", "shapes3d") as store:
+        Shapes3D().write(RawFiles((folder,)), store)
+    data = Prepared.open(folder / "store")
+    assert data.meta["factor_sizes"] == list(sizes)
+    rows = np.ravel_multi_index(data.factors.T, sizes)
+    np.testing.assert_array_equal(rows, np.arange(len(data.images)))
+
+
+def test_shapes3d_is_read_in_bounded_memory(raw, store, monkeypatch):
+    monkeypatch.setattr("vaebench.data.shapes3d.BATCH", 16)
+    arrays = shapes3d_arrays((4, 4, 4, 4, 4, 1))
+    write_shapes3d(raw, arrays)
+    size = arrays["images"].nbytes
+    del arrays
+    tracemalloc.start()
+    prepare({"name": "shapes3d"}, store)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < size / 4
+
+
+SHAPES = shapes3d_arrays()
+WITH_NAN = SHAPES["labels"].copy()
+WITH_NAN[5, 2] = np.nan
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"images": None}, "cannot be read"),
+        ({"labels": None}, "cannot be read"),
+        ({"images": SHAPES["images"] / 255}, "images is .*float64"),
+        ({"images": SHAPES["images"][:-1]}, r"images is \(23,"),
+        ({"images": SHAPES["images"].transpose(0, 3, 1, 2)}, r"images is \(24, 3, 64, 64\)"),
+        ({"labels": WITH_NAN}, "row 5 of labels holds NaN"),
+        ({"labels": SHAPES["labels"][:, :5]}, r"labels is \(24, 5\)"),
+        ({"labels": SHAPES["labels"].astype("S4")}, r"labels is .*S4"),
+        ({"labels": SHAPES["labels"][ORDER]}, "not every combination"),
+        ({"labels": SHAPES["labels"][:20], "images": SHAPES["images"][:20]}, "not every combination"),
+    ],
+)
+def test_shapes3d_refuses_another_content(raw, store, changes, message):
+    path = write_shapes3d(raw, changed(SHAPES, **changes))
+    with pytest.raises(UserError, match=f"{path.name}.*{message}.*published"):
+        prepare({"name": "shapes3d"}, store)
+
+
+def test_shapes3d_refuses_groups_and_no_rows(raw, store):
+    import h5py
+
+    path = raw / "3dshapes.h5"
+    with h5py.File(path, "w") as file:
+        file.create_group("images")
+        file["labels"] = SHAPES["labels"]
+    with pytest.raises(UserError, match="images is a group"):
+        prepare({"name": "shapes3d"}, store)
+    with h5py.File(path, "w") as file:
+        file["images"] = SHAPES["images"][:0]
+        file["labels"] = SHAPES["labels"][:0]
+    with pytest.raises(UserError, match="labels is"):
+        prepare({"name": "shapes3d"}, store)
+    with h5py.File(path, "w") as file:
+        file["images"] = SHAPES["images"]
+        file["labels"] = 1.0
+    with pytest.raises(UserError, match=r"3dshapes\.h5: it cannot be read"):
+        prepare({"name": "shapes3d"}, store)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b"<html>"],
+    ids=["truncated", "empty", "a page"],
+)
+def test_shapes3d_refuses_a_damaged_file(raw, store, damage):
+    path = write_shapes3d(raw, SHAPES)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(UserError, match=path.name):
+        prepare({"name": "shapes3d"}, store)
+
+
+def test_shapes3d_names_the_images_that_cannot_be_read(raw, store, monkeypatch):
+    import h5py
+
+    monkeypatch.setattr("vaebench.data.shapes3d.BATCH", 4)
+    path = write_shapes3d(raw, SHAPES)
+    with h5py.File(path) as file:
+        chunk = file["images"].id.get_chunk_info(9)
+    content = bytearray(path.read_bytes())
+    content[chunk.byte_offset : chunk.byte_offset + chunk.size] = bytes(chunk.size)
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="images 8 to 11 cannot be read"):
+        prepare({"name": "shapes3d"}, store)
+
+
+# Sprites
+
+
+@pytest.mark.parametrize("name", ["dsprites", "shapes3d", "sprites"])
+def test_validation_repeats_images_after_the_grid(raw, store, name, monkeypatch):
+    write_dsprites(raw, ARRAYS)
+    write_shapes3d(raw, SHAPES)
+    for module in ("dsprites", "shapes3d", "sprites"):
+        monkeypatch.setattr(f"vaebench.data.{module}.BATCH", 5 if module != "sprites" else 500)
+    plain = prepare({"name": name}, store)
+    grid_images = np.array(plain.images)
+    count = len(grid_images)
+    data = prepare({"name": name, "validation": 20}, store)
+    assert data.meta["splits"] == {"train": [0, count], "validation": [count, count + 20], "test": [0, count]}
+    np.testing.assert_array_equal(data.split("train"), grid_images)
+    rows = np.ravel_multi_index(data.factors[data.rows("validation")].T, data.meta["factor_sizes"])
+    assert len(set(rows)) == 20
+    np.testing.assert_array_equal(data.split("validation"), grid_images[rows])
+    again = prepare({"name": name, "validation": 20}, store, seed=1)
+    other = np.ravel_multi_index(again.factors[again.rows("validation")].T, data.meta["factor_sizes"])
+    assert set(other) != set(rows)
+
+
+def test_no_more_validation_than_images(store):
+    with pytest.raises(UserError, match="validation is 3073 of 3072 images"):
+        prepare({"name": "sprites", "validation": 3073}, store)
+
+
+def test_sprites_rows_follow_from_the_factors(store):
+    data = prepare({"name": "sprites"}, store)
+    sizes = tuple(data.meta["factor_sizes"])
+    assert data.images.shape == (3072, 1, 64, 64)
+    assert dict(zip(data.meta["factor_names"], sizes, strict=True)) == FACTORS
+    np.testing.assert_array_equal(np.ravel_multi_index(data.factors.T, sizes), np.arange(3072))
+    combination = np.array([[2, 1, 3, 5, 0]])
+    row = np.ravel_multi_index(combination[0], sizes)
+    np.testing.assert_array_equal(draw(combination)[0], data.images[row])
+
+
+def test_sprites_all_differ(store):
+    data = prepare({"name": "sprites"}, store)
+    assert len({image.tobytes() for image in data.images}) == 3072
+
+
+def test_sprites_show_their_factors(store):
+    data = prepare({"name": "sprites"}, store)
+    images = data.images[:, 0].astype(float)
+    _, scale, intensity, x, y = data.factors.T
+    assert images[:, [0, -1]].max() == images[:, :, [0, -1]].max() == 0, "no sprite touches the border"
+    brightest = images.max(axis=(1, 2))
+    np.testing.assert_array_equal(brightest, np.rint(255 * INTENSITIES)[intensity])
+    area = images.sum(axis=(1, 2)) / (255 * INTENSITIES[intensity])
+    np.testing.assert_allclose(area, (2 * SCALES[scale]) ** 2, rtol=0.03)
+    centre = np.arange(64) + 0.5
+    weights = images / images.sum(axis=(1, 2), keepdims=True)
+    np.testing.assert_allclose(weights.sum(axis=1) @ centre, POSITIONS[x], atol=0.1)
+    np.testing.assert_allclose(weights.sum(axis=2) @ centre, POSITIONS[y], atol=0.3)

@@ -1,0 +1,117 @@
+"""What DVC and MLflow show of the pipeline's runs, and whose code runs in DVC's copies."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from fake_study import write_study
+from tiny_study import ROOT, copy_repository, environment, run
+
+from vaebench.report.summary import summary
+
+
+@pytest.fixture(scope="module")
+def client(tiny_repository):
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=f"sqlite:///{tiny_repository / 'mlflow.db'}")
+
+
+def test_a_stage_uses_the_package_beside_it_whatever_is_installed(tmp_path):
+    """DVC runs queued experiments in copies, and an installed package may point at the workspace."""
+    copy = copy_repository(ROOT / "stages", tmp_path / "copy/stages").parent
+    (copy / "src/vaebench").mkdir(parents=True)
+    (copy / "src/vaebench/__init__.py").write_text("")
+    code = "import stages, vaebench; print(vaebench.__file__)"
+    environment = {"PYTHONPATH": str(ROOT / "src"), "PATH": ""}
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=copy, env=environment, capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == str(copy / "src/vaebench/__init__.py")
+
+
+def test_the_summary_holds_means_over_the_seeds_that_did_not_diverge(tmp_path):
+    values = {0: 1.0, 1: 2.0, 2: 6.0}
+    study = write_study(
+        tmp_path,
+        seeds=(0, 1, 2),
+        diverged=(("mnist", "wae_mmd", 1),),
+        metrics=lambda dataset, method, seed: {"fid": {"prior": values[seed]}},
+        images=False,
+    )
+    means = summary(study)["mnist"]
+    assert means["mle_iso_i"] == {"fid.prior": 3.0}
+    assert means["wae_mmd"] == {"fid.prior": 3.5, "diverged": 1}
+
+
+def test_plots_are_a_curve_and_the_images_of_each_run(tiny_repository):
+    shown = json.loads(run(tiny_repository, "dvc", "plots", "show", "--json"))
+    assert not shown.get("errors")
+    for method in ("ae", "mle_iso_i", "wae_mmd"):
+        (curve,) = shown["data"][f"reports/tiny/history/digits/{method}/0.csv"]
+        points = curve["content"]["data"]["values"]
+        assert [int(point["epoch"]) for point in points] == [1, 2]
+        (image,) = shown["data"][f"reports/tiny/images/digits/{method}/0/reconstructions.png"]
+        assert image["type"] == "image"
+
+
+def test_a_run_in_mlflow_is_named_tagged_and_whole(client, tiny_repository):
+    import mlflow
+
+    experiment = client.get_experiment_by_name("tiny")
+    runs = {r.info.run_name: r for r in client.search_runs([experiment.experiment_id])}
+    assert set(runs) == {f"{method} · digits · 0" for method in ("ae", "mle_iso_i", "wae_mmd")}
+    tracked = runs["wae_mmd · digits · 0"]
+    tags, measured = tracked.data.tags, tracked.data.metrics
+    assert {"study": "tiny", "method": "wae_mmd", "regularizer": "mmd"}.items() <= tags.items()
+    assert "reports/index.html#tiny/digits/wae_mmd" in tags["mlflow.note.content"]
+    assert {"mse", "fd_classifier/prior", "fd_classifier/gmm10", "train/loss"} <= measured.keys()
+    assert [m.step for m in client.get_metric_history(tracked.info.run_id, "train/loss")] == [1, 2]
+    assert [d.dataset.name for d in tracked.inputs.dataset_inputs] == ["digits"]
+    assert client.list_artifacts(tracked.info.run_id, "images")
+    provenance = tiny_repository / "reports/tiny/provenance/digits/wae_mmd/0"
+    for stage in ("train", "evaluate"):
+        record = json.loads((provenance / f"{stage}.json").read_text(encoding="utf-8"))
+        assert record["mlflow_run_id"] == tracked.info.run_id
+    assert tracked.info.run_id in (tiny_repository / "reports/index.html").read_text(encoding="utf-8")
+    mlflow.set_tracking_uri(client.tracking_uri)
+    sampler = mlflow.pytorch.load_model(f"runs:/{tracked.info.run_id}/model")
+    images = sampler.sample(3, "gmm10")
+    assert images.shape == (3, 1, 8, 8)
+    assert torch.equal(sampler(images), sampler.decode(sampler.encode(images).mean))
+
+
+@pytest.mark.nightly
+def test_a_grid_runs_side_by_side_and_logs_to_the_workspaces_store(tiny_repository, tmp_path):
+    """The README's grid, after its baseline; the code of a queued experiment is what was queued."""
+    from mlflow import MlflowClient
+    from test_docs import blocks
+
+    folder = copy_repository(tiny_repository, tmp_path / "vaebench")
+    run(folder, "git", "add", "-A")
+    run(folder, "git", "commit", "-qm", "baseline")
+    (grid,) = (b.text for b in blocks(ROOT / "README.md", "bash") if b.when == "nightly")
+    queue, start = grid.split("dvc queue start", 1)
+    run(folder, "bash", "-euc", queue)
+    later = folder / "src/vaebench/progress.py"
+    later.write_text(later.read_text(encoding="utf-8") + "raise SystemExit('edited after queueing')\n")
+    shell = {"cwd": folder, "env": environment(folder), "check": True}
+    subprocess.run(["bash", "-euc", f"dvc queue start{start}"], **shell)
+    deadline = time.monotonic() + 600
+    while any(word in (status := run(folder, "dvc", "queue", "status")) for word in ("Queued", "Running")):
+        assert time.monotonic() < deadline, status
+        time.sleep(2)
+    assert status.count("Success") == 2, status
+    run(folder, "git", "checkout", "-q", ".")
+    table = run(folder, "dvc", "exp", "show", "--only-changed", "--drop", ".*/", "--csv")
+    assert len(table.strip().splitlines()) == 5
+    client = MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
+    runs = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
+    names = run(folder, "dvc", "exp", "list", "--name-only").split()
+    assert {r.data.tags.get("dvc_experiment") for r in runs} >= set(names)
+    assert {r.data.params.get("regularizer.weight") for r in runs} >= {"1", "30"}

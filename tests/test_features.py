@@ -1,0 +1,203 @@
+"""Feature networks, the Fréchet distance, and the reference on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from contextlib import suppress
+from urllib.error import URLError
+
+import numpy as np
+import pytest
+import torch
+from metric_models import prepared
+from PIL import Image
+
+from vaebench.data import prepare
+from vaebench.errors import UserError
+from vaebench.features import build_reference, classifier, inception, load_reference
+from vaebench.features.exact import exact
+from vaebench.features.frechet import frechet_distance, moments
+
+CPU = torch.device("cpu")
+
+
+def test_frechet_distance_is_pytorch_fids():
+    from pytorch_fid.fid_score import calculate_frechet_distance
+
+    rng = np.random.default_rng(0)
+    a = moments(rng.standard_normal((800, 24)) @ rng.standard_normal((24, 24)))
+    b = moments(rng.gamma(2.0, size=(500, 24)))
+    assert frechet_distance(*a, *b) == pytest.approx(calculate_frechet_distance(*a, *b), rel=1e-6)
+
+
+def test_frechet_distance_of_gaussians_with_common_axes():
+    rng = np.random.default_rng(1)
+    axes = np.linalg.qr(rng.standard_normal((6, 6)))[0]
+    first, second = rng.uniform(0.1, 3, 6), rng.uniform(0.1, 3, 6)
+    mu1, mu2 = rng.standard_normal((2, 6))
+    exactly = ((mu1 - mu2) ** 2).sum() + ((np.sqrt(first) - np.sqrt(second)) ** 2).sum()
+    distance = frechet_distance(mu1, (axes * first) @ axes.T, mu2, (axes * second) @ axes.T)
+    assert distance == pytest.approx(exactly, rel=1e-10)
+
+
+def test_frechet_distance_with_fewer_images_than_features():
+    rng = np.random.default_rng(2)
+    a, b = rng.standard_normal((10, 40)), rng.standard_normal((12, 40)) + 0.5
+    centred = [(x - x.mean(0)) / np.sqrt(len(x) - 1) for x in (a, b)]
+    nuclear = np.linalg.svd(centred[0] @ centred[1].T, compute_uv=False).sum()
+    exactly = ((a.mean(0) - b.mean(0)) ** 2).sum() + sum((c**2).sum() for c in centred) - 2 * nuclear
+    assert frechet_distance(*moments(a), *moments(b)) == pytest.approx(exactly, rel=1e-6)
+    assert frechet_distance(*moments(a), *moments(a)) == pytest.approx(0, abs=1e-5)
+
+
+def test_exact_is_undone_after_an_error():
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = True
+    try:
+        with suppress(ZeroDivisionError), exact():
+            inside = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+            graded = torch.is_grad_enabled()
+            raise ZeroDivisionError
+        assert inside == (False, False)
+        assert not graded
+        assert torch.backends.cuda.matmul.allow_tf32
+        assert torch.backends.cudnn.allow_tf32 == before[0]
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before[1]
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """A file like FID's, with random weights."""
+    import torchvision
+
+    torch.manual_seed(0)
+    network = torchvision.models.inception_v3(num_classes=1008, aux_logits=False, init_weights=False)
+    path = tmp_path_factory.mktemp("weights") / "inception.pth"
+    torch.save(network.state_dict(), path)
+    return path, hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_inception_features_are_those_of_pytorch_fid_on_the_same_pictures(weights, tmp_path, monkeypatch):
+    from pytorch_fid.fid_score import get_activations
+
+    path, digest = weights
+    monkeypatch.setenv("VAEBENCH_INCEPTION", str(path))
+    monkeypatch.setattr(inception, "DIGEST", digest[:8])
+    images = np.random.default_rng(0).integers(0, 256, (3, 1, 20, 20), np.uint8)
+    files = []
+    for i, image in enumerate(images):
+        files.append(tmp_path / f"{i}.png")
+        Image.fromarray(image[0]).save(files[-1])
+    reference = build_reference(prepared(images), "inception", 0, tmp_path / "reference")
+    theirs = get_activations(files, reference.network.blocks, batch_size=3, num_workers=0)
+    assert reference.name == "fid"
+    assert reference.features.shape == (3, 2048)
+    np.testing.assert_allclose(reference.features, theirs, rtol=1e-4, atol=1e-6)
+    again = load_reference(tmp_path / "reference")
+    np.testing.assert_allclose(again.extract(images[:1] / np.float32(255)), theirs[:1], rtol=1e-4, atol=1e-6)
+
+
+def test_inception_weights_of_another_file_are_refused(weights, monkeypatch):
+    monkeypatch.setenv("VAEBENCH_INCEPTION", str(weights[0]))
+    with pytest.raises(UserError, match=f"begins with {weights[1][:8]}, not 6726825d"):
+        inception.weights_file()
+
+
+def test_inception_weights_that_cannot_be_had(tmp_path, monkeypatch):
+    def no_network(*_, **__):
+        raise URLError("no route to host")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("VAEBENCH_INCEPTION", raising=False)
+    monkeypatch.setattr(torch.hub, "download_url_to_file", no_network)
+    with pytest.raises(UserError, match=r"no route to host.*data/raw.*features: classifier"):
+        inception.load_inception()
+    monkeypatch.setenv("VAEBENCH_INCEPTION", str(tmp_path / "nowhere.pth"))
+    with pytest.raises(UserError, match=r"nowhere\.pth, which is not a file"):
+        inception.load_inception()
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    return prepare({"name": "digits"}, tmp_path_factory.mktemp("digits") / "prepared")
+
+
+@pytest.fixture(scope="module")
+def reference(digits, tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(classifier, "STEPS", 150)
+        folder = tmp_path_factory.mktemp("classifier") / "reference"
+        return build_reference(digits, "classifier", 0, folder), folder
+
+
+def test_classifier_learns_and_its_accuracy_is_recorded(reference):
+    built, folder = reference
+    described = json.loads((folder / "reference.json").read_text())
+    assert built.name == "fd_classifier"
+    assert 0.8 < described["accuracy"] == built.accuracy <= 1
+    assert built.features.shape == (360, classifier.FEATURES)
+
+
+def test_classifier_is_determined_by_its_seed(digits, monkeypatch):
+    monkeypatch.setattr(classifier, "STEPS", 3)
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    first = classifier.train_classifier(digits, 0, CPU)[0]
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(2)
+    same = classifier.train_classifier(digits, 0, CPU)[0]
+    other = classifier.train_classifier(digits, 1, CPU)[0]
+    x = torch.rand(2, 1, 8, 8)
+    assert torch.equal(first(x), same(x))
+    assert not torch.equal(first(x), other(x))
+
+
+def test_reference_is_the_same_from_disk(reference, digits):
+    built, folder = reference
+    loaded = load_reference(folder)
+    images = digits.split("train")[:70]
+    np.testing.assert_array_equal(loaded.features, built.features)
+    np.testing.assert_allclose(loaded.extract(images), built.extract(images), rtol=1e-5, atol=1e-6)
+    assert loaded.distance(loaded.features) == pytest.approx(0, abs=1e-6)
+    assert loaded.distance(loaded.extract(255 - images)) > 10 * loaded.distance(loaded.extract(images))
+
+
+def test_features_do_not_depend_on_batches_or_storage(reference, digits):
+    built = reference[0]
+    images = digits.split("test")[:101]
+    batches = torch.from_numpy(np.array(images)).split(13)
+    np.testing.assert_allclose(built.stream(iter(batches)), built.extract(images), rtol=1e-5, atol=1e-6)
+    floats = images.astype(np.float32) / 255
+    np.testing.assert_allclose(built.extract(floats), built.extract(images), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("file", ["reference.json", "features.npy", "moments.npz", "classifier.safetensors"])
+def test_missing_or_damaged_reference(reference, tmp_path, file):
+    for original in reference[1].iterdir():
+        (tmp_path / original.name).write_bytes(original.read_bytes())
+    whole = (tmp_path / file).read_bytes()
+    (tmp_path / file).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match="damaged"):
+        load_reference(tmp_path)
+    (tmp_path / file).unlink()
+    with pytest.raises(UserError, match=f"{file} is missing"):
+        load_reference(tmp_path)
+
+
+def test_classifier_has_a_head_for_every_factor_that_varies(monkeypatch):
+    monkeypatch.setattr(classifier, "STEPS", 120)
+    factors = np.stack(np.meshgrid(*map(np.arange, (4, 1, 3, 10)), indexing="ij"), -1).reshape(-1, 4)
+    images = np.zeros((len(factors), 3, 9, 9), np.uint8)
+    for image, (row, _, column, _) in zip(images, factors, strict=True):
+        image[:, 2 * row : 2 * row + 2, 3 * column : 3 * column + 3] = 255
+    data = prepared(images, factors=factors)
+    network, accuracy = classifier.train_classifier(data, 0, CPU)
+    assert [head.out_features for head in network.heads] == [4, 3, 10]
+    assert accuracy == pytest.approx((1 + 1 + 0.1) / 3, abs=0.1)
+
+
+def test_classifier_without_anything_to_learn(tmp_path):
+    with pytest.raises(UserError, match=r"neither labels nor factors.*features: inception"):
+        build_reference(prepared(np.zeros((4, 1, 8, 8), np.uint8)), "classifier", 0, tmp_path / "reference")

@@ -1,0 +1,242 @@
+"""Runs, and the metrics that compare images."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from metric_models import Linear, Normal, linear_data, orthogonal, pixels, prepared, run_of
+from PIL import Image
+
+from vaebench.data import partitions
+from vaebench.errors import UserError
+from vaebench.likelihoods.gaussian import Gaussian
+from vaebench.metrics import METRICS, evaluate
+from vaebench.metrics.interpolation import interpolate
+from vaebench.metrics.prd import curve, f_pair
+from vaebench.pictures.grids import LEAST, save_grid, write_grids
+
+WEIGHT = orthogonal(6, 2, (2.0, 0.5))
+
+
+def autoencoder(std: torch.Tensor | None = None) -> Linear:
+    return Linear(WEIGHT, torch.linalg.pinv(WEIGHT), std)
+
+
+@pytest.fixture
+def images():
+    """Data on the model's plane, so that it is reconstructed exactly."""
+    return linear_data(300, WEIGHT, 0.0)
+
+
+def test_interpolation_on_the_sphere():
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((2, 50, 5))
+    a, b = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (a, b))
+    t = rng.uniform(size=50)
+    middle = interpolate(a, b, t)
+    np.testing.assert_allclose(np.linalg.norm(middle, axis=1), 1, rtol=1e-5)
+    whole, part = (np.arccos((a * x).sum(1)) for x in (b, middle))
+    np.testing.assert_allclose(part, t * whole, atol=1e-4)
+    np.testing.assert_allclose(interpolate(a, b, np.zeros(50)), a, atol=1e-6)
+    np.testing.assert_allclose(interpolate(a, b, np.ones(50)), b, atol=1e-6)
+
+
+def test_interpolation_is_linear_where_there_is_no_arc():
+    a = np.array([[1.0, 2.0], [0.0, 0.0], [1.0, 0.0]])
+    b = np.array([[2.0, 4.0], [4.0, 0.0], [-3.0, 0.0]])
+    np.testing.assert_allclose(interpolate(a, b, np.full(3, 0.25)), 0.75 * a + 0.25 * b, rtol=1e-6)
+
+
+def test_fid_of_exact_reconstructions_is_zero_and_absent_densities_are_absent(images):
+    densities = {"prior": None, "good": Normal(2), "bad": Normal(2, shift=3.0)}
+    run = run_of(autoencoder(), prepared(images), reference=pixels(images), densities=densities, samples=2000)
+    # Images are cut to [0, 1] on the way out, so features have to be compared before that.
+    run.model.to_unit = lambda x: x.clamp(-10, 10) / 20 + 0.5
+    run.reference = pixels(images / 20 + 0.5)
+    result = evaluate(run, [{"name": "fid"}])["fd_classifier"]
+    assert set(result) == {"recon", "interp_mid", "interp_random", "good", "bad"}
+    assert result["recon"] == pytest.approx(0, abs=1e-6)
+    assert result["good"] < result["interp_mid"] < result["bad"]
+    exactly = 3.0**2 * (WEIGHT.sum(1) ** 2).sum().item() / 20**2
+    assert result["bad"] == pytest.approx(exactly, rel=0.1)
+
+
+def test_interpolations_are_of_different_images_and_at_the_right_ratio(images):
+    run = run_of(autoencoder(), prepared(images[:2]), samples=400)
+    a, b = run.latents["test_mean"]
+    middle = run.codes("interp_mid")
+    np.testing.assert_allclose(
+        middle, np.broadcast_to(interpolate(a[None], b[None], np.array([0.5])), (400, 2)), rtol=1e-5
+    )
+    assert len(np.unique(run.codes("interp_random"), axis=0)) == 400
+
+
+def test_images_are_compared_in_the_precision_they_are_stored_in(images):
+    run = run_of(autoencoder(), prepared((np.clip(images, 0, 1) * 255).astype(np.uint8)))
+    (rendered,) = run.render(np.array([[0.3, -0.2]], np.float32))
+    decoded = WEIGHT @ torch.tensor([0.3, -0.2])
+    assert rendered.dtype == torch.uint8
+    np.testing.assert_array_equal(rendered.flatten(), (decoded.clamp(0, 1) * 255).round())
+    (floats,) = run_of(autoencoder(), prepared(images)).render(np.array([[0.3, -0.2]], np.float32))
+    np.testing.assert_allclose(floats.flatten(), decoded.clamp(0, 1), rtol=1e-6)
+
+
+def test_at_most_so_many_test_images_are_reconstructed(images):
+    run = run_of(autoencoder(), prepared(images), samples=40)
+    codes = run.codes("recon")
+    assert len(np.unique(codes, axis=0)) == 40
+    run.samples = 1000
+    np.testing.assert_array_equal(run.codes("recon"), run.latents["test_mean"])
+
+
+def test_evaluation_depends_on_the_seed_alone(images):
+    def result(names, seed=0):
+        run = run_of(
+            autoencoder(torch.full((2,), 0.5)), prepared(images), reference=pixels(images),
+            densities={"prior": Normal(2)}, samples=200, seed=seed,
+        )  # fmt: skip
+        torch.manual_seed(len(names))
+        return evaluate(run, [{"name": name} for name in names])
+
+    names = ["reconstruction", "fid", "smoothness", "prd", "variance"]
+    assert result(names) == result(names[::-1])
+    assert result(["fid"])["fd_classifier"] == result(names)["fd_classifier"]
+    assert result(names, seed=1)["smoothness"] != result(names)["smoothness"]
+
+
+def test_a_run_that_diverged_has_no_metrics(images):
+    run = run_of(autoencoder(), prepared(images), diverged_at_epoch=3)
+    assert evaluate(run, [{"name": "reconstruction"}]) == {"diverged_at_epoch": 3}
+
+
+def test_values_that_are_not_finite_are_left_out(images, monkeypatch):
+    monkeypatch.setattr(METRICS, "_entries", dict(METRICS._entries))
+    broken = {"a": {"b": float("nan"), "c": np.float32(2)}, "d": {"e": float("inf")}}
+    METRICS.add("broken", lambda run: broken)
+    METRICS.add("more", lambda run: {"a": {"x": np.int64(3)}})
+    result = evaluate(run_of(autoencoder(), prepared(images)), [{"name": "broken"}, {"name": "more"}])
+    assert result == {"a": {"c": 2.0, "x": 3}}
+    assert [type(value) for value in result["a"].values()] == [float, int]
+
+
+def test_an_unknown_option_says_what_is_allowed(images):
+    with pytest.raises(UserError, match="images"):
+        METRICS.check({"name": "nll", "imges": 5}, "evaluation.metrics.0")
+
+
+def test_features_need_a_reference(images):
+    with pytest.raises(UserError, match="no reference"):
+        evaluate(run_of(autoencoder(), prepared(images), densities={"prior": Normal(2)}), [{"name": "prd"}])
+
+
+def test_reconstruction_in_closed_form():
+    images = linear_data(4000, WEIGHT, 0.25)
+    std = torch.tensor([0.5, 2.0])
+    run = run_of(autoencoder(std), prepared(images))
+    result = evaluate(run, [{"name": "reconstruction"}])
+    flat = torch.from_numpy(images).flatten(1)
+    rest = (flat - flat @ torch.linalg.pinv(WEIGHT).T @ WEIGHT.T).square().sum(1).mean().item()
+    extra = ((WEIGHT**2).sum(0) * std**2).sum().item()
+    mean = flat @ torch.linalg.pinv(WEIGHT).T
+    kl = torch.distributions.kl_divergence(
+        torch.distributions.Normal(mean, std), torch.distributions.Normal(0.0, 1.0)
+    )
+    assert result["mse"] == pytest.approx(rest, rel=1e-5)
+    assert result["mse_sampled"] == pytest.approx(rest + extra, rel=0.05)
+    assert result["kl"] == pytest.approx(kl.sum(1).mean().item(), rel=1e-5)
+
+
+def test_reconstruction_of_a_deterministic_posterior_and_of_a_few_images(images):
+    shifted = np.concatenate([images, images + 1])
+    run = run_of(autoencoder(), prepared(shifted, splits={"train": [300, 600], "test": [0, 300]}))
+    assert set(evaluate(run, [{"name": "reconstruction"}])) == {"mse"}
+    assert evaluate(run, [{"name": "reconstruction"}])["mse"] == pytest.approx(0, abs=1e-8)
+    few = evaluate(run, [{"name": "reconstruction", "split": "train", "images": 7}])
+    ones = torch.ones(6)
+    expected = (ones - WEIGHT @ torch.linalg.pinv(WEIGHT) @ ones).square().sum().item()
+    assert few["mse"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_variance_by_partition():
+    rng = np.random.default_rng(0)
+    labels = np.arange(90) % 10
+    images = rng.standard_normal((90, 1, 4, 4)).astype(np.float32)
+    images[:, :, :2] *= np.where(labels < 5, 3.0, 1.0).astype(np.float32)[:, None, None, None]
+    model = Linear(torch.zeros(16, 1), torch.zeros(1, 16), None)
+    model.shape = (1, 4, 4)
+    model.likelihood = Gaussian((1, 4, 4), "identity", variance="mle", shape="diag_d")
+    result = evaluate(run_of(model, prepared(images, labels, noise={})), [{"name": "variance"}])["variance"]
+    masks = partitions(labels, (1, 4, 4))
+    for name, (rows, where) in masks.items():
+        assert result[name] == pytest.approx((images[rows][:, where] ** 2).mean() + 1e-6, rel=1e-5)
+    assert result["overall"] == pytest.approx((images**2).mean() + 1e-6, rel=1e-5)
+    assert result["SU"] > 4 * result["BL"]
+    clean = evaluate(run_of(model, prepared(images, labels)), [{"name": "variance"}])
+    assert set(clean["variance"]) == {"overall"}
+
+
+def test_no_variance_without_a_gaussian(images):
+    model = autoencoder()
+    model.likelihood.variance = lambda raw, x: None
+    assert evaluate(run_of(model, prepared(images)), [{"name": "variance"}]) == {}
+
+
+def test_precision_and_recall_of_known_histograms():
+    same = np.array([0.5, 0.3, 0.2])
+    assert f_pair(*curve(same, same)) == pytest.approx((1, 1), abs=1e-3)
+    assert f_pair(*curve(np.array([1.0, 0.0]), np.array([0.0, 1.0]))) == (0, 0)
+    precision, recall = f_pair(*curve(np.array([1.0, 0.0]), np.array([0.5, 0.5])))
+    # All samples are in one of two modes: precision 1 is reached at recall ½ and recall never passes ½.
+    assert precision == pytest.approx((1 + 1 / 64) * 0.5 / (1 / 64 + 0.5), abs=1e-3)
+    assert recall == pytest.approx(65 * 0.5 / (64 + 0.5), abs=1e-3)
+
+
+def test_prd_of_the_real_and_of_other_images(images):
+    unit = (images - images.min()) / (images.max() - images.min())
+
+    def prd(fake: np.ndarray) -> dict:
+        run = run_of(
+            autoencoder(), prepared(images), reference=pixels(unit), densities={"gaussian": Normal(2)}
+        )
+        run._features["gaussian"] = fake.reshape(len(fake), -1)
+        return evaluate(run, [{"name": "prd"}])["prd"]
+
+    assert prd(unit) == pytest.approx({"precision": 1, "recall": 1}, abs=0.02)
+    assert prd(unit + 100) == pytest.approx({"precision": 0, "recall": 0}, abs=1e-6)
+    one_mode = prd(np.repeat(unit[:1], 300, axis=0))
+    assert one_mode["precision"] > 5 * one_mode["recall"]
+
+
+def test_no_prd_without_a_density_to_sample(images):
+    run = run_of(autoencoder(), prepared(images), reference=pixels(images), densities={"prior": None})
+    assert evaluate(run, [{"name": "prd"}]) == {}
+
+
+def test_grid_places_images_row_by_row(tmp_path):
+    images = np.linspace(0, 1, 5)[:, None, None, None] * np.ones((5, 3, LEAST, LEAST))
+    save_grid(tmp_path / "grid.png", images, columns=3)
+    grid = np.asarray(Image.open(tmp_path / "grid.png"))
+    assert grid.shape == (2 * LEAST + 2, 3 * LEAST + 4, 3)
+    assert [int(grid[0, (LEAST + 2) * i, 0]) for i in range(3)] == [0, 64, 128]
+    assert [int(grid[LEAST + 2, (LEAST + 2) * i, 0]) for i in range(3)] == [191, 255, 255]
+    assert (grid[LEAST : LEAST + 2] == 255).all()
+
+
+def test_grids_of_a_model(tmp_path, images):
+    pictures = (np.clip(images, 0, 1) * 255).astype(np.uint8)
+    densities = {"prior": None, "gmm10": Normal(2)}
+    run = run_of(autoencoder(), prepared(pictures), densities=densities)
+    files = write_grids(run, tmp_path)
+    assert sorted(p.name for p in files) == ["interpolations.png", "reconstructions.png", "samples-gmm10.png"]
+    grid = np.asarray(Image.open(tmp_path / "reconstructions.png"))
+    scale = LEAST
+    np.testing.assert_array_equal(grid[0, : 6 * scale : scale], pictures[0, 0, 0])
+    (below,) = run.render(run.latents["test_mean"][:1])
+    np.testing.assert_array_equal(grid[scale + 2, : 6 * scale : scale], below.flatten())
+    other = run_of(autoencoder(), prepared(pictures), densities=densities, seed=5)
+    write_grids(other, tmp_path / "other")
+    read = [(tmp_path / p / "interpolations.png").read_bytes() for p in (".", "other")]
+    assert read[0] == read[1]
+    run.diverged_at_epoch = 1
+    assert write_grids(run, tmp_path / "diverged") == []

@@ -1,0 +1,145 @@
+"""params.yaml: what is right is read, what is wrong is named with its path and the remedy."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from vaebench.errors import UserError
+from vaebench.params import load_params, parse_params
+
+STUDIES = sorted((Path(__file__).parent.parent / "studies").glob("*.yaml"))
+QUICKSTART = yaml.safe_load((STUDIES[0].parent / "quickstart.yaml").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda p: p.stem)
+def test_every_study_is_valid_and_named_like_its_file(path):
+    assert load_params(path).study.name == path.stem
+
+
+def test_the_committed_params_are_the_quickstart():
+    root = STUDIES[0].parent.parent
+    assert (root / "params.yaml").read_bytes() == (root / "studies/quickstart.yaml").read_bytes()
+
+
+def test_a_method_overrides_single_keys_of_the_schedule():
+    content = copy.deepcopy(QUICKSTART)
+    content["methods"]["vae_gaussian"]["training"] = {"epochs": 7, "plateau": {"patience": 3}}
+    params = parse_params(content)
+    assert params.training_of("vae_gaussian").epochs == 7
+    assert params.training_of("vae_gaussian").plateau.patience == 3
+    assert params.training_of("vae_gaussian").batch_size == params.training.batch_size
+    assert params.training_of("ae").epochs == params.training.epochs
+
+
+def change(path: str, value):
+    """A mutation of the quickstart: set ``path``, or delete it where the value is ``...``."""
+
+    def mutate(content: dict) -> None:
+        *parents, last = path.split(".")
+        for key in parents:
+            content = content[int(key) if isinstance(content, list) else key]
+        if value is ...:
+            del content[last]
+        else:
+            content[int(last) if isinstance(content, list) else last] = value
+
+    return mutate
+
+
+MISTAKES = {
+    "unknown top-level key": (change("trainings", {}), ["trainings", "training"]),
+    "unknown key in training": (change("training.epoch", 3), ["training.epoch", "epochs"]),
+    "unknown option of a likelihood": (
+        change("methods.mle_iso_i.likelihood.epss", 1),
+        ["methods.mle_iso_i.likelihood.epss", "'eps'"],
+    ),
+    "missing epochs": (change("training.epochs", ...), ["training.epochs", "missing"]),
+    "missing label": (change("methods.ae.label", ...), ["methods.ae.label", "missing"]),
+    "negative epochs": (change("training.epochs", -1), ["training.epochs", "greater than"]),
+    "batch of one": (change("training.batch_size", 1), ["training.batch_size", "1"]),
+    "epochs in words": (change("training.epochs", "many"), ["training.epochs", "'many'"]),
+    "learning rate zero": (change("training.learning_rate", 0), ["training.learning_rate"]),
+    "learning rate nan": (change("training.learning_rate", float("nan")), ["training.learning_rate"]),
+    "precision off the list": (change("training.precision", "fp16"), ["training.precision", "bf16"]),
+    "negative weight": (
+        change("methods.wae_mmd.regularizer.weight", -1.0),
+        ["methods.wae_mmd.regularizer.weight"],
+    ),
+    "likelihood off the axis": (
+        change("methods.ae.likelihood", {"name": "gausian"}),
+        ["methods.ae.likelihood", "'gaussian'"],
+    ),
+    "regularizer off the axis": (
+        change("methods.ae.regularizer", {"name": "kld"}),
+        ["methods.ae.regularizer", "kl"],
+    ),
+    "posterior off the axis": (
+        change("methods.ae.posterior", {"name": "dirac"}),
+        ["methods.ae.posterior", "deterministic"],
+    ),
+    "likelihood without a name": (change("methods.ae.likelihood", {"scale": 1}), ["methods.ae.likelihood"]),
+    "likelihood not a mapping": (change("methods.ae.likelihood", "l2"), ["methods.ae.likelihood"]),
+    "shape off the list": (
+        change("methods.mle_iso_i.likelihood.shape", "iso"),
+        ["methods.mle_iso_i.likelihood.shape"],
+    ),
+    "method not defined": (change("study.methods.0", "vae_x"), ["study.methods", "'vae_x'"]),
+    "data set not defined": (change("study.datasets.0", "mnist"), ["study.datasets", "'mnist'"]),
+    "density not defined": (change("study.densities.0", "gmm5"), ["study.densities", "'gmm5'"]),
+    "repeated seed": (change("study.seeds", [0, 0]), ["study.seeds", "once"]),
+    "negative seed": (change("study.seeds", [-1]), ["study.seeds"]),
+    "no methods": (change("study.methods", []), ["study.methods"]),
+    "name that leaves the folder": (change("study.name", "../../etc"), ["study.name"]),
+    "name with a slash": (change("study.name", "a/b"), ["study.name"]),
+    "unknown paper": (change("study.paper", "kingma2013"), ["study.paper", "takida2022"]),
+    "unknown source": (
+        change("datasets.digits.source.name", "digit"),
+        ["datasets.digits.source", "digits"],
+    ),
+    "unknown network": (
+        change("datasets.digits.network.name", "resnet"),
+        ["datasets.digits.network", "compact"],
+    ),
+    "zero latents": (change("datasets.digits.network.latent_dim", 0), ["datasets.digits.network.latent_dim"]),
+    "negative validation": (change("datasets.digits.source.validation", -5), ["datasets.digits.source"]),
+    "no components": (change("densities.gmm10.components", 0), ["densities.gmm10.components"]),
+    "unknown density": (change("densities.gmm10.name", "gm"), ["densities.gmm10", "gmm"]),
+    "unknown metric": (change("evaluation.metrics.0.name", "psnr"), ["evaluation.metrics.0"]),
+    "unknown features": (change("evaluation.features", "vgg"), ["evaluation.features", "inception"]),
+    "override off the schedule": (
+        change("methods.ae.training", {"epoch": 3}),
+        ["methods.ae.training.epoch", "epochs"],
+    ),
+    "override out of range": (change("methods.ae.training", {"epochs": 0}), ["methods.ae.training.epochs"]),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_named_with_its_path_and_what_is_allowed(name):
+    mutate, expected = MISTAKES[name]
+    content = copy.deepcopy(QUICKSTART)
+    mutate(content)
+    with pytest.raises(UserError) as caught:
+        parse_params(content)
+    for part in expected:
+        assert part in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "- a\n- b\n", "study: [", "\x00", "study: !!python/object:os.system {}"]
+)
+def test_a_file_that_is_no_study(tmp_path, text):
+    path = tmp_path / "params.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=r"params\.yaml"):
+        load_params(path)
+
+
+def test_a_missing_file(tmp_path):
+    with pytest.raises(UserError, match="make study"):
+        load_params(tmp_path / "params.yaml")

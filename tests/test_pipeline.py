@@ -1,0 +1,86 @@
+"""The whole pipeline, in a clone of its own: six stages, and only what an edit touches runs again."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from tiny_study import copy_repository, run
+
+
+@pytest.fixture(scope="module")
+def clone(tiny_repository, tmp_path_factory) -> Path:
+    """A repository whose tiny study has run."""
+    return copy_repository(tiny_repository, tmp_path_factory.mktemp("pipeline") / "clone")
+
+
+def metrics(clone: Path, method: str) -> dict:
+    path = clone / f"reports/tiny/metrics/digits/{method}/0.json"
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def executed(output: str) -> set[str]:
+    return {
+        line.split("'")[1].replace("tiny-digits-", "")
+        for line in output.splitlines()
+        if line.startswith("Running stage")
+    }
+
+
+def test_every_cell_is_measured_and_what_does_not_exist_is_absent(clone):
+    assert metrics(clone, "mle_iso_i")["fd_classifier"].keys() >= {"prior", "gmm10", "recon", "interp_mid"}
+    assert "prior" not in metrics(clone, "ae")["fd_classifier"]
+    assert "kl" not in metrics(clone, "ae")
+    table = (clone / "reports/tiny/tables/metrics.csv").read_text(encoding="utf-8")
+    assert repr(metrics(clone, "ae")["mse"])[:6] in table
+    page = (clone / "reports/index.html").read_text(encoding="utf-8")
+    assert "MLE Iso-I" in page
+
+
+def test_nothing_to_do_runs_nothing_and_an_edit_runs_what_it_touches(clone):
+    assert executed(run(clone, "dvc", "repro")) == set()
+    params = clone / "params.yaml"
+    before = params.read_text(encoding="utf-8")
+    untouched = metrics(clone, "ae")
+    content = yaml.safe_load(before)
+    content["methods"]["mle_iso_i"]["regularizer"]["weight"] = 0.5
+    params.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    assert executed(run(clone, "dvc", "repro")) == {
+        "train@mle_iso_i-0",
+        "posthoc@mle_iso_i-0-prior",
+        "posthoc@mle_iso_i-0-gmm10",
+        "evaluate@mle_iso_i-0",
+        "tabulate@tiny",
+    }
+    assert metrics(clone, "ae") == untouched
+    changed = metrics(clone, "mle_iso_i")
+    params.write_text(before, encoding="utf-8")
+    assert executed(run(clone, "dvc", "repro")) == {"tabulate@tiny"}, "all else comes from DVC's run cache"
+    assert metrics(clone, "mle_iso_i") != changed
+
+
+def test_a_stage_runs_alone_and_repeats_itself_to_the_byte(clone):
+    path = clone / "reports/tiny/metrics/digits/mle_iso_i/0.json"
+    before = path.read_bytes()
+    item = ["--dataset", "digits", "--method", "mle_iso_i", "--seed", "0"]
+    run(clone, sys.executable, "-m", "stages.train", *item)
+    run(clone, sys.executable, "-m", "stages.posthoc", *item, "--density", "gmm10")
+    run(clone, sys.executable, "-m", "stages.evaluate", *item)
+    assert path.read_bytes() == before
+
+
+def test_an_error_is_one_paragraph_before_any_work(clone):
+    params = clone / "params.yaml"
+    before = params.read_text(encoding="utf-8")
+    try:
+        params.write_text(before.replace("name: l2", "name: l3"), encoding="utf-8")
+        output = run(clone, sys.executable, "-m", "stages.train", "--dataset", "digits", "--method", "ae",
+                     "--seed", "0", check=False)  # fmt: skip
+    finally:
+        params.write_text(before, encoding="utf-8")
+    assert "Traceback" not in output
+    assert "methods.ae.likelihood" in output
+    assert "l2" in output

@@ -1,0 +1,303 @@
+"""The numbers that a report prints."""
+
+import json
+import math
+
+import pandas as pd
+import pytest
+from fake_study import METHODS, write, write_study
+
+from vaebench.errors import UserError
+from vaebench.report.describe import describe, sort_key
+from vaebench.report.study import collect, flatten, read_study, spec_text
+from vaebench.report.tables import best_rows, number, shaped_tables, summarise, write_tables
+
+
+@pytest.fixture
+def study_dir(tmp_path):
+    return write_study(tmp_path / "reports", images=False)
+
+
+def row(study_dir, method, metric, dataset="mnist"):
+    frame = summarise(read_study(study_dir)).set_index(["dataset", "method", "metric"])
+    return frame.loc[(dataset, method, metric)]
+
+
+def test_collect_is_tidy_and_marks_the_diverged_run(study_dir):
+    runs = collect(study_dir)
+    assert list(runs) == ["dataset", "method", "label", "seed", "metric", "value", "diverged"]
+    lost = runs[runs["diverged"]]
+    assert lost[["method", "seed", "metric", "value"]].to_numpy().tolist() == [
+        ["wae_mmd", 1, "diverged_at_epoch", 2.0]
+    ]
+
+
+def test_mean_std_difference_against_the_paper(study_dir):
+    r = row(study_dir, "mle_iso_i", "mse")
+    assert r["mean"] == pytest.approx(4.55)
+    assert r["std"] == pytest.approx(0.1 / math.sqrt(2))
+    assert (r["n"], r["paper"]) == (2, 4.40)
+    assert r["difference"] == pytest.approx(0.15)
+    assert r["relative"] == pytest.approx(0.15 / 4.40)
+
+
+def test_the_relative_difference_of_a_negative_number_keeps_its_direction(study_dir):
+    r = row(study_dir, "mle_iso_i", "nll")
+    assert r["difference"] == pytest.approx(7.17)
+    assert r["relative"] == pytest.approx(7.17 / 887.17)
+
+
+def test_a_diverged_seed_enters_no_mean(study_dir):
+    r = row(study_dir, "wae_mmd", "mse")
+    assert (r["mean"], r["n"], r["sound"], r["diverged"]) == (4.3, 1, 1, 1)
+    assert math.isnan(r["std"])
+
+
+def test_ranks_follow_the_better_direction(study_dir):
+    assert [row(study_dir, m, "fid.prior")["rank"] for m in METHODS] == [3, 1, 2]
+    assert [row(study_dir, m, "latent.entropy_capped")["rank"] for m in METHODS] == [3, 2, 1]
+    assert [row(study_dir, m, "fid.prior")["mark"] for m in METHODS] == ["", "best", "second"]
+    assert math.isnan(row(study_dir, "mle_iso_i", "kl")["rank"])
+
+
+def test_the_papers_rank_is_among_the_same_methods(study_dir):
+    assert [row(study_dir, m, "fid.gmm10")["paper_rank"] for m in METHODS] == [3, 1, 2]
+
+
+def test_ties_share_the_smaller_rank(tmp_path):
+    folder = write_study(tmp_path, diverged=(), images=False, metrics=lambda d, m, s: {"mse": 1.0})
+    assert [row(folder, m, "mse")["rank"] for m in METHODS] == [1, 1, 1]
+
+
+def test_missing_is_a_dash_and_never_a_zero(study_dir):
+    write_tables(study_dir)
+    lines = (study_dir / "tables" / "likelihood.md").read_text("utf-8").splitlines()
+    wae = next(line for line in lines if line.startswith("| WAE-MMD"))
+    cells = [cell.strip() for cell in wae.strip("|").split("|")]
+    assert cells[1:] == ["**4.30†** (4.34)", "–", "–"]
+    tidy = pd.read_csv(study_dir / "tables" / "summary.csv")
+    missing = tidy.query("method == 'wae_mmd' and metric == 'nll'")
+    assert missing["mean"].isna().all()
+    assert math.isnan(row(study_dir, "wae_mmd", "nll")["mean"])
+
+
+def test_a_method_that_always_diverged_says_so(tmp_path):
+    lost = tuple(("mnist", "mle_iso_i", seed) for seed in (0, 1))
+    folder = write_study(tmp_path, diverged=lost, images=False)
+    write_tables(folder)
+    for suffix in ("md", "tex", "csv"):
+        text = (folder / "tables" / f"takida2022_table4.{suffix}").read_text("utf-8")
+        line = next(line for line in text.splitlines() if "MLE Iso-I" in line)
+        assert line.count("diverged") == 4
+    assert "diverged" in best_rows(folder)
+
+
+def test_takida_table_4_as_latex(study_dir):
+    write_tables(study_dir)
+    text = (study_dir / "tables" / "takida2022_table4.tex").read_text("utf-8")
+    for command in (
+        r"\toprule",
+        r"\midrule",
+        r"\bottomrule",
+        r"\begin{tabular}{lrrrr}",
+        r"\cmidrule(lr){2-5}",
+    ):
+        assert command in text
+    assert r"MLE Iso-I & \underline{4.55 $\pm$ 0.07} (4.40)" in text
+    assert r"VAE, $\sigma_x^2$ = 1 &" in text
+    assert text.count("{") == text.count("}")
+
+
+def test_latex_and_markdown_escape(tmp_path):
+    methods = {"evil": (r"a_b & 50% #1 $x$ {\x} | <b>", {"name": "l2"}, {"name": "none"})}
+    folder = write_study(
+        tmp_path, methods=methods, diverged=(), images=False, metrics=lambda *_: {"mse": 1.0}
+    )
+    write_tables(folder)
+    tex = (folder / "tables" / "likelihood.tex").read_text("utf-8")
+    assert r"a\_b \& 50\% \#1 \$x\$ \{\textbackslash{}x\} | \textless{}b\textgreater{} & \textbf{1.00" in tex
+    markdown = (folder / "tables" / "likelihood.md").read_text("utf-8").splitlines()
+    line = next(line for line in markdown if "50%" in line)
+    assert r"\|" in line
+    assert r"\<b>" in line
+
+
+def test_table_1_has_a_row_a_variance_and_a_group_an_encoding(tmp_path):
+    names = ["stochastic_0_0", "stochastic_m0_1", "deterministic_0_0", "deterministic_m0_1"]
+    methods = {name: (name, {"name": "gaussian"}, {"name": "kl"}) for name in names}
+    numbers = {"mse": 18.0, "mse_sampled": 21.0, "smoothness": {"els": 6.7, "mi_bound": 9.6}}
+    folder = write_study(tmp_path, methods=methods, diverged=(), images=False, metrics=lambda *_: numbers)
+    study = read_study(folder)
+    table = next(t for t in shaped_tables(study, summarise(study)) if t.name == "takida2022_table1")
+    assert [label for label, _ in table.rows] == ["0.0", "-0.1"]
+    assert [group for group, _ in table.spans] == ["stochastic encoding", "deterministic encoding"]
+    els = table.columns.index(("stochastic encoding", "ELS"))
+    assert (table.rows[1][1][els].mean, table.rows[1][1][els].paper) == (6.7, 6.76)
+    assert [group for group, label in table.columns if label == "MSE"] == [group for group, _ in table.spans]
+    errors = [
+        cells[table.columns.index((group, "MSE"))] for _, cells in table.rows for group, _ in table.spans
+    ]
+    assert [(cell.mean, cell.paper) for cell in errors] == [
+        *((21.0, 52.74), (18.0, 5.95)),
+        *((21.0, 18.03), (18.0, 5.69)),
+    ]
+
+
+def test_table_3_puts_the_papers_value_beside_each_partition(tmp_path):
+    methods = {name: (name, {"name": "gaussian"}, {"name": "kl"}) for name in ("mle_iso_i", "mle_diag_d")}
+    dataset = "mnist_spatial_conditional_0_1"
+    numbers = {"variance": {"SU": 0.1, "SL": 0.1, "BU": 0.1, "BL": 0.1}}
+    folder = write_study(
+        tmp_path, datasets=(dataset,), methods=methods, diverged=(), images=False, metrics=lambda *_: numbers
+    )
+    study = read_study(folder)
+    table = next(t for t in shaped_tables(study, summarise(study)) if t.name == "takida2022_table3")
+    papers = {c: cell.paper for c, cell in zip(table.columns, table.rows[0][1], strict=True)}
+    assert papers["mle_iso_i", "σ̂² BL"] == 0.029
+    assert papers["mle_diag_d", "σ̂² SU"] == 0.11
+
+
+def test_saha_table_3_compares_rae_by_its_gaussian(tmp_path):
+    methods = {name: (name, {"name": "l2"}, {"name": "none"}) for name in ("rae", "avae", "vae", "wae")}
+
+    def metrics(dataset, method, seed):
+        prior = {"rae": 999.0, "avae": 14.0, "vae": 30.0, "wae": 40.0}[method]
+        return {"fid": {"recon": 9.0, "prior": prior, "gaussian": 19.0}}
+
+    folder = write_study(
+        tmp_path, paper="avae2024", methods=methods, diverged=(), images=False, metrics=metrics
+    )
+    study = read_study(folder)
+    table = next(t for t in shaped_tables(study, summarise(study)) if t.name == "avae2024_table3")
+    column = table.columns.index(("mnist", "N"))
+    shown = {
+        label: (cells[column].mean, cells[column].paper, cells[column].mark) for label, cells in table.rows
+    }
+    assert shown == {
+        "rae": (19.0, 18.79, "second"),
+        "avae": (14.0, 13.27, "best"),
+        "vae": (30.0, 28.78, ""),
+        "wae": (40.0, 25.42, ""),
+    }
+
+
+def test_a_classifiers_distance_has_no_paper_value(tmp_path):
+    folder = write_study(
+        tmp_path, diverged=(), images=False, metrics=lambda d, m, s: {"fd_classifier": {"prior": 20.0}}
+    )
+    assert math.isnan(row(folder, "mle_iso_i", "fd_classifier.prior")["paper"])
+    assert row(folder, "mle_iso_i", "fid.prior")["n"] == 0
+
+
+def test_without_a_paper_there_is_nothing_to_compare(tmp_path):
+    folder = write_study(tmp_path, paper=None, images=False)
+    summary = summarise(read_study(folder))
+    assert summary["paper"].isna().all()
+    assert not [p for p in write_tables(folder) if "takida" in p.name]
+
+
+def test_tables_of_an_earlier_run_do_not_stay(study_dir):
+    write(study_dir / "tables" / "prd.md", "old")
+    paths = write_tables(study_dir)
+    assert {p.name for p in paths} == {p.name for p in (study_dir / "tables").iterdir()}
+
+
+def test_only_the_studys_own_cells_count(study_dir):
+    write(study_dir / "metrics" / "mnist" / "removed_method" / "0.json", json.dumps({"mse": 0.0}))
+    assert set(collect(study_dir)["method"]) == set(METHODS)
+
+
+@pytest.mark.parametrize("text", ["{", "[1, 2]", ""])
+def test_a_damaged_metrics_file_is_named(study_dir, text):
+    write(study_dir / "metrics" / "mnist" / "mle_iso_i" / "0.json", text)
+    with pytest.raises(UserError, match=r"mle_iso_i/0\.json"):
+        collect(study_dir)
+
+
+@pytest.mark.parametrize("text", ["study: [", "3", "study: {name: x}", "study: {name: x, datasets: 3}"])
+def test_a_damaged_study_file_is_named(study_dir, text):
+    write(study_dir / "study.yaml", text)
+    with pytest.raises(UserError, match=r"study\.yaml"):
+        read_study(study_dir)
+
+
+def test_a_damaged_history_is_named(study_dir):
+    write(study_dir / "history" / "mnist" / "mle_iso_i" / "0.csv", "step,loss\n1,2\n")
+    with pytest.raises(UserError, match="epoch"):
+        read_study(study_dir).history("mnist", "mle_iso_i", 0)
+
+
+def test_flatten_passes_over_what_is_no_number():
+    nested = {"a": {"b": 1, "c": [1, 2], "d": "x", "e": True, "f": None, "g": math.nan}, "h": 2.5}
+    assert dict(flatten(nested)) == {"a.b": 1.0, "h": 2.5}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ((4.4, 0.031), "4.40 ± 0.03"),
+        ((-2113.8,), "−2113.8"),
+        ((0.72, 0.012), "0.720 ± 0.012"),
+        ((6.31e-5,), "6.31e-05"),
+        ((0.0,), "0.00"),
+        ((math.nan,), "–"),
+    ],
+)
+def test_numbers_as_text(arguments, expected):
+    assert number(*arguments) == expected
+
+
+def test_descriptions():
+    assert describe("fid.gmm100").label == "FID GMM-100"
+    assert describe("fid.gmm100").better == "lower"
+    assert describe("disentanglement.pca_mig").better == "higher"
+    assert describe("disentanglement.angles.shape-scale").better == ""
+    assert describe("latent.entropy_normal").better == ""
+    assert describe("something.new").group == "other"
+    paths = ["fid.gmm100", "fid.gmm10", "mse", "fid.prior", "fid.recon"]
+    assert sorted(paths, key=sort_key) == ["mse", "fid.recon", "fid.prior", "fid.gmm10", "fid.gmm100"]
+
+
+def test_spec_text():
+    assert (
+        spec_text({"name": "gaussian", "variance": "mle", "epsilon": 1e-3})
+        == "gaussian · mle · epsilon 0.001"
+    )
+    assert spec_text(None) == "none"
+
+
+def test_best_rows_orders_by_mean_rank_and_keeps_n(study_dir):
+    lines = best_rows(study_dir, n=2).splitlines()
+    body = lines[4:]
+    assert len(body) == 2
+    assert not any("VAE, σx²" in line for line in body)
+    assert "4.55 ± 0.07" in next(line for line in body if line.startswith("MLE Iso-I"))
+
+
+def test_best_rows_before_any_evaluation(tmp_path):
+    folder = write_study(tmp_path, diverged=(), images=False, metrics=lambda *_: None)
+    assert "nothing evaluated yet" in best_rows(folder)
+
+
+def test_table_7_has_scores_and_no_angles(tmp_path):
+    methods = {name: (name, {"name": "gaussian"}, {"name": "kl"}) for name in ("vae", "avae")}
+    scores = {"mig": 0.1, "pca_mig": 0.2, "angles": {"shape-scale": 80.0}}
+    numbers = {"mse": 3.0, "disentanglement": scores}
+    folder = write_study(
+        tmp_path,
+        paper="avae2024",
+        datasets=("sprites",),
+        methods=methods,
+        diverged=(),
+        images=False,
+        metrics=lambda *_: numbers,
+    )
+    study = read_study(folder)
+    table = next(t for t in shaped_tables(study, summarise(study)) if t.name == "avae2024_table7")
+    assert [label for _, label in table.columns] == ["MSE", "MIG"]
+    assert {label: cells[1].mean for label, cells in table.rows} == {
+        "vae": 0.2,
+        "vae (axes)": 0.1,
+        "avae": 0.2,
+        "avae (axes)": 0.1,
+    }

@@ -1,0 +1,225 @@
+"""One step: its Adam is torch's, its precisions agree, and what is not a weight advances too."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from vaebench.model import build_model
+from vaebench.params import Training
+from vaebench.training import Checkpoints, train
+from vaebench.training.adam import CopyingAdam
+from vaebench.training.step import Step
+
+METHODS = {
+    "vae": ({"name": "gaussian"}, {"name": "kl"}, "gaussian"),
+    "warm": (
+        {"name": "gaussian", "variance": "mle", "shape": "diag_d", "warmup_steps": 3},
+        {"name": "kl"},
+        "gaussian",
+    ),
+    "aae": ({"name": "l2"}, {"name": "adversarial", "hidden": [16]}, "deterministic"),
+    "avae": ({"name": "l2"}, {"name": "kde_kl", "samples": 200, "bandwidth": 0.5}, "deterministic"),
+    "rae_l2": ({"name": "l2"}, {"name": "rae_l2", "decoder": 1e-3}, "deterministic"),
+    "rae_gp": ({"name": "l2"}, {"name": "rae_gp", "estimator": "hutchinson"}, "deterministic"),
+}
+
+
+@pytest.fixture(autouse=True)
+def _compile_only_where_marked(request):
+    """Elsewhere what would be compiled runs as it is written, which takes seconds less."""
+    compiles = "really_compiled" in request.fixturenames
+    with torch.compiler.set_stance("default" if compiles else "force_eager"):
+        yield
+    torch._dynamo.reset()
+
+
+@pytest.fixture
+def really_compiled():
+    pass
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    from vaebench.data import prepare
+
+    return prepare({"name": "digits", "validation": 200}, tmp_path_factory.mktemp("data") / "digits")
+
+
+def build(method: str, norm: bool = False):
+    torch.manual_seed(0)
+    likelihood, regularizer, posterior = METHODS[method]
+    model = build_model(
+        {
+            "image_shape": [1, 8, 8],
+            "value_range": [0.0, 1.0],
+            "train_size": 1000,
+            "network": {"name": "compact", "latent_dim": 4},
+            "likelihood": likelihood,
+            "regularizer": regularizer,
+            "posterior": {"name": posterior},
+        }
+    )
+    if norm:
+        model.encoder.insert(1, nn.BatchNorm2d(32))
+    return model.to(memory_format=torch.channels_last)
+
+
+def step_of(method: str, images, *, precision="bf16", compiled=True, norm=False, model=None):
+    model = model or build(method, norm)
+    return Step(model, images, Training(epochs=1, precision=precision), compiled)
+
+
+def losses(step: Step, count: int) -> list[float]:
+    generator, kept = torch.Generator().manual_seed(5), []
+    for _ in range(count):
+        step.sums.zero_()
+        step(torch.randint(len(step.images), (64,), generator=generator))
+        kept.append(float(step.sums[0]))
+    return kept
+
+
+def images() -> torch.Tensor:
+    return torch.randint(
+        0, 256, (500, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
+
+
+def test_the_update_is_adams(really_compiled):
+    torch.manual_seed(0)
+    ours = [nn.Parameter(torch.randn(33, 7)), nn.Parameter(torch.randn(5))]
+    theirs = copy.deepcopy(ours)
+    optimizer = CopyingAdam(ours, copied=set(), lr=1e-2)
+    reference = torch.optim.Adam(theirs, lr=1e-2)
+    for count in range(300):
+        if count == 150:
+            optimizer.param_groups[0]["lr"] = reference.param_groups[0]["lr"] = 1e-3
+        gradients = [torch.randn_like(p) * 10.0 ** (count % 5 - 3) for p in ours]
+        for p, g in zip(theirs, gradients, strict=True):
+            p.grad = g.clone()
+        optimizer.step(gradients)
+        reference.step()
+    for p, q in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(p, q, rtol=1e-6, atol=1e-6)
+
+
+def test_the_copies_follow_the_weights_and_small_steps_are_not_lost():
+    weight = nn.Parameter(torch.ones(4))
+    optimizer = CopyingAdam([weight], copied={weight}, lr=1e-5)
+    for _ in range(1000):
+        optimizer.step([torch.ones(4, dtype=torch.bfloat16)])
+    # bfloat16 alone would stay at 1: its neighbours there are 0.004 and 0.008 away.
+    torch.testing.assert_close(weight.detach(), torch.full((4,), 0.99), rtol=0, atol=2e-4)
+    assert torch.equal(optimizer.copies[0], weight.bfloat16())
+
+
+def test_only_weights_of_matrix_products_are_copied():
+    step = step_of("aae", images(), norm=True)
+    dtypes = {name: w.dtype for name, w in step._weights.items()}
+    assert dtypes["model.encoder.0.weight"] == dtypes["model.decoder.0.bias"] == torch.bfloat16
+    assert dtypes["model.encoder.1.weight"] == torch.float32
+    assert not any("adversary" in name for name in dtypes)
+    assert all(p.dtype == torch.float32 for p in step.model.parameters())
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_bf16_copies_descend_like_float32(method, digits):
+    rows = torch.from_numpy(digits.split("train").copy())
+    curves = []
+    for precision, compiled in (("fp32", False), ("bf16", True)):
+        step = step_of(method, rows, precision=precision, compiled=compiled)
+        if method == "avae":
+            step.model.regularizer.refresh(torch.randn(200, 4, generator=torch.Generator().manual_seed(1)))
+        torch.manual_seed(2)
+        curves.append(losses(step, 60))
+    exact, fast = torch.tensor(curves)
+    fall = exact[:5].mean() - exact[-10:].mean()
+    assert fall > 0
+    assert (fast - exact).abs().max() < 0.1 * fall
+
+
+def test_a_compiled_step_is_the_step(really_compiled):
+    curves = {}
+    for compiled in (True, False):
+        step = step_of("rae_l2", images(), compiled=compiled, norm=True)
+        curves[compiled] = losses(step, 5)
+    assert curves[True] == pytest.approx(curves[False], rel=0.01)
+    assert step.model.encoder[1].num_batches_tracked == 5
+
+
+def test_the_first_step_of_autocast_and_of_copies_is_the_same():
+    after = {}
+    for compiled in (True, False):
+        step = step_of("rae_l2", images(), compiled=compiled)
+        step(torch.arange(64))
+        after[compiled] = step.model.state_dict()
+    for name, value in after[True].items():
+        # Adam's first step is η times the gradient's sign, which rounding decides where it is near 0.
+        close = (value - after[False][name]).abs() < 1e-4
+        assert close.float().mean() > 0.95, name
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_statistics_and_counters_advance(precision):
+    step = step_of("warm", images(), precision=precision, norm=True)
+    eager = step_of("warm", images(), precision="fp32", compiled=False, norm=True)
+    for one in (step, eager):
+        one.model.train()
+        losses(one, 2)
+    norm, reference = step.model.encoder[1], eager.model.encoder[1]
+    assert step.model.likelihood.steps == 2
+    assert norm.num_batches_tracked == 2
+    torch.testing.assert_close(norm.running_mean, reference.running_mean, rtol=0.05, atol=5e-3)
+    torch.testing.assert_close(norm.running_var, reference.running_var, rtol=0.05, atol=5e-3)
+
+
+def test_the_adversary_learns_beside_the_copies():
+    step = step_of("aae", images())
+    before = copy.deepcopy(step.model.regularizer.adversary.state_dict())
+    losses(step, 3)
+    assert step.sums[3] == pytest.approx(2 * math.log(2), rel=0.2)
+    after = step.model.regularizer.adversary.state_dict()
+    assert any(not torch.equal(before[k], after[k]) for k in before)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_resumed_step_goes_on_to_the_bit(compiled, tmp_path):
+    step = step_of("aae", images(), compiled=compiled)
+    losses(step, 3)
+    random = torch.get_rng_state()
+    torch.save({"model": step.model.state_dict(), "step": step.state_dict()}, tmp_path / "state.pt")
+    expected = losses(step, 3)
+
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    again = step_of("aae", images(), compiled=compiled)
+    again.model.load_state_dict(state["model"])
+    again.load_state_dict(state["step"])
+    torch.set_rng_state(random)
+    assert losses(again, 3) == expected
+    for name, value in step.model.state_dict().items():
+        assert torch.equal(value, again.model.state_dict()[name]), name
+
+
+def test_the_plateau_reaches_the_copying_optimizer(digits, tmp_path):
+    settings = Training(
+        epochs=8,
+        learning_rate=1e-7,
+        plateau={"factor": 0.1, "patience": 1},
+        precision="bf16",
+        compile="always",
+    )
+    with Checkpoints(tmp_path, "digest", seconds=1e9) as kept:
+        outcome = train(
+            build("vae"),
+            digits,
+            settings,
+            seed=0,
+            device=torch.device("cpu"),
+            checkpoints=kept,
+            say=lambda _: None,
+        )
+    assert outcome.history[-1]["learning_rate"] < 0.5e-7

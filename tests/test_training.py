@@ -1,0 +1,234 @@
+"""The engine: it learns, resumes to the bit, repeats itself, and survives divergence."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import numpy as np
+import pytest
+import torch
+
+from vaebench.data import prepare
+from vaebench.errors import UserError
+from vaebench.model import build_model
+from vaebench.params import Training
+from vaebench.training import Checkpoints, train
+from vaebench.training.loop import _epoch_rows
+
+METHODS = {
+    "vae": {"likelihood": {"name": "gaussian"}, "regularizer": {"name": "kl"}},
+    "mle_iso_i": {"likelihood": {"name": "gaussian", "variance": "mle"}, "regularizer": {"name": "kl"}},
+    "avae": {
+        "likelihood": {"name": "l2"},
+        "regularizer": {"name": "kde_kl", "samples": 200, "bandwidth": 0.5},
+        "posterior": {"name": "deterministic"},
+    },
+    "aae": {
+        "likelihood": {"name": "l2"},
+        "regularizer": {"name": "adversarial", "hidden": [16]},
+        "posterior": {"name": "deterministic"},
+    },
+    "factor_vae": {
+        "likelihood": {"name": "bernoulli"},
+        "regularizer": {"name": "factor_tc", "hidden": [16]},
+    },
+    "wae": {
+        "likelihood": {"name": "l2"},
+        "regularizer": {"name": "mmd"},
+        "posterior": {"name": "deterministic"},
+    },
+}
+SETTINGS = Training(epochs=3, batch_size=64, learning_rate=1e-3, plateau={"patience": 1})
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory):
+    return prepare({"name": "digits", "validation": 200}, tmp_path_factory.mktemp("data") / "digits")
+
+
+def fresh(data, method: str, seed: int = 0):
+    torch.manual_seed(seed)
+    point = {"posterior": {"name": "gaussian"}, "network": {"name": "compact", "latent_dim": 4}}
+    spec = {
+        "image_shape": list(data.shape),
+        "value_range": list(data.value_range),
+        "train_size": len(data.split("train")),
+    }
+    return build_model(point | spec | METHODS[method])
+
+
+class Killed(Exception):  # noqa: N818
+    """The process died here."""
+
+
+class DyingCheckpoints(Checkpoints):
+    """Saves at every step, and dies after ``lives`` of them."""
+
+    def __init__(self, folder, lives: int):
+        super().__init__(folder, "digest", seconds=1e9)
+        self.lives = lives
+
+    def due(self) -> bool:
+        return True
+
+    def save(self, state) -> None:
+        if self.lives == 0:
+            raise Killed
+        self.lives -= 1
+        super().save(state)
+
+
+def fit(data, method, folder, checkpoints=None, seed=0, settings=SETTINGS):
+    model = fresh(data, method, seed)
+    with checkpoints or Checkpoints(folder, "digest", seconds=1e9) as kept:
+        outcome = train(
+            model,
+            data,
+            settings,
+            seed=seed,
+            device=torch.device("cpu"),
+            checkpoints=kept,
+            say=lambda line: None,
+        )
+    return model.state_dict(), outcome
+
+
+def assert_equal(one: dict, other: dict) -> None:
+    assert one.keys() == other.keys()
+    for key in one:
+        assert torch.equal(one[key], other[key]), key
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_killed_training_ends_as_one_that_was_never_killed(digits, method, tmp_path):
+    expected, whole = fit(digits, method, tmp_path / "whole")
+    lives = np.random.default_rng(len(method)).integers(1, 15, size=4)
+    for n in lives:
+        with pytest.raises(Killed):
+            fit(digits, method, None, DyingCheckpoints(tmp_path / "killed", int(n)))
+    resumed, outcome = fit(digits, method, tmp_path / "killed")
+    assert outcome.history == whole.history
+    assert_equal(resumed, expected)
+
+
+def test_the_seed_decides(digits, tmp_path):
+    one, first = fit(digits, "vae", tmp_path / "a", seed=1)
+    again, second = fit(digits, "vae", tmp_path / "b", seed=1)
+    _, third = fit(digits, "vae", tmp_path / "c", seed=2)
+    assert first.history == second.history != third.history
+    assert_equal(one, again)
+
+
+def test_training_lowers_the_validation_error(digits, tmp_path):
+    _, outcome = fit(digits, "mle_iso_i", tmp_path, settings=SETTINGS.model_copy(update={"epochs": 8}))
+    errors = [row["validation_mse"] for row in outcome.history]
+    assert errors[-1] < 0.7 * errors[0]
+
+
+def test_the_plateau_lowers_the_learning_rate(digits, tmp_path):
+    settings = Training(epochs=6, learning_rate=1e-7, plateau={"factor": 0.1, "patience": 1})
+    _, outcome = fit(digits, "vae", tmp_path, settings=settings)
+    assert outcome.history[-1]["learning_rate"] < 0.5e-7
+
+
+def test_early_stopping_keeps_the_best_weights(digits, tmp_path):
+    settings = Training(epochs=50, learning_rate=0.3, early_stopping=2)
+    state, outcome = fit(digits, "vae", tmp_path / "stopped", settings=settings)
+    losses = [row["validation_loss"] for row in outcome.history]
+    best = int(np.argmin(losses))
+    assert len(losses) == best + 3 < 50
+    shorter = settings.model_copy(update={"epochs": best + 1})
+    assert_equal(state, fit(digits, "vae", tmp_path / "shorter", settings=shorter)[0])
+
+
+def test_a_divergence_is_reported_and_leaves_finite_weights(digits, tmp_path):
+    model = fresh(digits, "mle_iso_i")
+    with torch.no_grad():
+        next(model.decoder.parameters()).fill_(float("nan"))
+    with Checkpoints(tmp_path, "digest", 1e9) as kept:
+        outcome = train(
+            model,
+            digits,
+            SETTINGS,
+            seed=0,
+            device=torch.device("cpu"),
+            checkpoints=kept,
+            say=lambda line: None,
+        )
+    assert outcome.diverged_at_epoch == 1
+    assert outcome.history == []
+
+
+def test_the_kde_set_and_the_batches_share_no_image(digits):
+    regularizer = fresh(digits, "avae").regularizer
+    held_out, rows = _epoch_rows(1000, regularizer, seed=0, epoch=4)
+    assert len(held_out) == 200
+    assert sorted([*held_out.tolist(), *rows.tolist()]) == list(range(1000))
+    assert not torch.equal(rows, _epoch_rows(1000, regularizer, seed=0, epoch=5)[1])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_then_stops_and_the_next_run_goes_on(digits, tmp_path, number):
+    expected, _ = fit(digits, "vae", tmp_path / "whole")
+    model, lines = fresh(digits, "vae"), []
+
+    def interrupt(row: dict) -> None:
+        if row["epoch"] == 2:
+            os.kill(os.getpid(), number)
+
+    with Checkpoints(tmp_path / "stopped", "digest", 1e9) as kept, pytest.raises(SystemExit):
+        train(
+            model, digits, SETTINGS, seed=0, device=torch.device("cpu"), checkpoints=kept, on_epoch=interrupt
+        )
+    model = fresh(digits, "vae")
+    with Checkpoints(tmp_path / "stopped", "digest", 1e9) as kept:
+        train(model, digits, SETTINGS, seed=0, device=torch.device("cpu"), checkpoints=kept, say=lines.append)
+    assert any("going on from epoch 3" in line for line in lines)
+    assert_equal(model.state_dict(), expected)
+
+
+@pytest.mark.parametrize("damage", ["torn", "other digest", "garbage"])
+def test_a_checkpoint_that_cannot_be_used_is_skipped_with_a_line(digits, tmp_path, damage):
+    expected, _ = fit(digits, "vae", tmp_path / "whole")
+    with pytest.raises(Killed):
+        fit(digits, "vae", None, DyingCheckpoints(tmp_path / "killed", 5))
+    path = tmp_path / "killed/checkpoint.pt"
+    if damage == "torn":
+        path.write_bytes(path.read_bytes()[:-2000])
+    elif damage == "garbage":
+        path.write_bytes(b"not a checkpoint")
+    lines = []
+    with Checkpoints(tmp_path / "killed", "other" if damage == "other digest" else "digest", 1e9) as kept:
+        model = fresh(digits, "vae")
+        train(model, digits, SETTINGS, seed=0, device=torch.device("cpu"), checkpoints=kept, say=lines.append)
+    assert "starting from the beginning" in lines[0] or "starting from the beginning" in lines[1]
+    assert_equal(model.state_dict(), expected)
+
+
+def test_a_second_training_into_the_same_folder_is_refused(tmp_path):
+    with (
+        Checkpoints(tmp_path, "digest", 60),
+        pytest.raises(UserError, match=f"process {os.getpid()}"),
+        Checkpoints(tmp_path, "digest", 60),
+    ):
+        pass
+
+
+def test_a_kde_set_as_large_as_the_data_is_refused(digits, tmp_path):
+    METHODS["too_large"] = METHODS["avae"] | {
+        "regularizer": {"name": "kde_kl", "samples": 1230, "bandwidth": 0.5}
+    }
+    try:
+        with pytest.raises(UserError, match="fewer than training"):
+            fit(digits, "too_large", tmp_path)
+    finally:
+        del METHODS["too_large"]
+
+
+def test_compiled_and_eager_steps_learn_the_same(digits, tmp_path):
+    runs = {}
+    for choice in ("always", "never"):
+        settings = SETTINGS.model_copy(update={"compile": choice, "epochs": 2})
+        runs[choice] = fit(digits, "vae", tmp_path / choice, settings=settings)[1].history[-1]["loss"]
+    assert runs["always"] == pytest.approx(runs["never"], rel=0.05)

@@ -1,0 +1,144 @@
+"""DVC's holes: a killed dvc whose stage runs on, two at once, and a lock file cut off while written."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import tiny_study
+import yaml
+
+from vaebench.lockfile import set_damaged_aside
+
+
+@pytest.fixture
+def repository(tiny_repository, tmp_path) -> Path:
+    return tiny_study.copy_repository(tiny_repository, tmp_path / "repository")
+
+
+def set_epochs(repository: Path, epochs: int) -> None:
+    path = repository / "params.yaml"
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    content["study"]["methods"] = ["ae"]
+    content["methods"]["ae"]["training"] = {"epochs": epochs}
+    path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def start_repro(repository: Path) -> subprocess.Popen:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    return subprocess.Popen(["dvc", "repro"], cwd=repository, env=tiny_study.environment(repository), **pipes)
+
+
+def read_until(process: subprocess.Popen, text: str) -> str:
+    said = ""
+    while text not in said:
+        said += (line := process.stdout.readline())
+        assert line, said
+    return said
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="only Linux tells a process that its parent died")
+def test_a_second_dvc_waits_its_turn_and_a_killed_one_takes_its_training_along(repository):
+    set_epochs(repository, 100_000)
+    first = start_repro(repository)
+    read_until(first, "epoch 2/")
+    checkpoints = repository / ".vaebench/checkpoints/tiny/digits/ae/0"
+    trainer = int((checkpoints / "lock").read_text())
+    assert is_running(trainer)
+
+    second = tiny_study.run(repository, "dvc", "repro", check=False)
+    assert "is busy, it is being blocked by" in second
+    assert f"(PID {first.pid})" in second
+    assert is_running(trainer)
+
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    deadline = time.monotonic() + 60
+    while is_running(trainer) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not is_running(trainer)
+    first.stdout.close()
+    assert (checkpoints / "checkpoint.pt").is_file()
+
+    again = start_repro(repository)
+    said = read_until(again, "going on from epoch")
+    assert "tiny-digits-ae-0" in said
+    again.kill()
+    again.communicate()
+
+
+def test_a_lock_that_was_cut_off_is_set_aside_and_all_comes_from_the_run_cache(repository):
+    lock = repository / "dvc.lock"
+    whole = lock.read_bytes()
+    lock.write_bytes(whole[: whole.rindex(b"md5: ") + 20])
+    assert set_damaged_aside(lock) == repository / "dvc.lock.damaged"
+    said = tiny_study.run(repository, "dvc", "repro")
+    assert "is cached" in said
+    assert "Running stage 'train@" not in said
+    assert yaml.safe_load(lock.read_bytes()) == yaml.safe_load(whole)
+
+
+def test_a_lock_cut_off_anywhere_is_aside_or_one_that_dvc_reads(tiny_repository, tmp_path):
+    from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+
+    whole = (tiny_repository / "dvc.lock").read_bytes()
+    lock = tmp_path / "dvc.lock"
+    lock.write_bytes(whole)
+    assert set_damaged_aside(lock) is None
+    assert set_damaged_aside(tmp_path / "absent") is None
+    kept = 0
+    for size in [*range(0, 60), *range(60, len(whole), len(whole) // 150)]:
+        lock.write_bytes(whole[:size])
+        if set_damaged_aside(lock) is None:
+            kept += 1
+            COMPILED_LOCKFILE_SCHEMA(yaml.safe_load(lock.read_bytes()))
+    assert kept < 60
+    for text in (
+        "<<<<<<< HEAD\n",
+        "schema: '2.0'\nstages: []\n",
+        "- a\n",
+        "schema: '2.0'\nstages:\n  a: {}\n",
+        "\xff",
+    ):
+        lock.write_bytes(text.encode("latin1"))
+        assert set_damaged_aside(lock) is not None
+        assert not lock.exists()
+
+
+def metrics(repository: Path) -> dict[Path, bytes]:
+    folder = repository / "reports/tiny/metrics"
+    return {path.relative_to(folder): path.read_bytes() for path in sorted(folder.rglob("*.json"))}
+
+
+@pytest.mark.nightly
+def test_a_study_run_in_two_clones_gives_identical_metrics(tiny_repository, tmp_path):
+    other = tiny_study.make_repository(tmp_path / "other")
+    assert len(metrics(other)) == 3
+    assert metrics(other) == metrics(tiny_repository)
+
+
+@pytest.mark.nightly
+def test_two_clones_share_one_cache(tiny_repository, tmp_path):
+    """The second clone computes nothing that the first one has, and its metrics are the same bytes."""
+    clones = [tiny_study.copy_repository(tiny_repository, tmp_path / name) for name in ("one", "two")]
+    cache = tmp_path / "cache"
+    shutil.move(clones[0] / ".dvc/cache", cache)
+    shutil.rmtree(clones[1] / ".dvc/cache")
+    for clone in clones:
+        tiny_study.run(clone, "dvc", "cache", "dir", "--local", str(cache))
+    shutil.rmtree(clones[1] / "data/models")
+    (clones[1] / "dvc.lock").unlink()
+    said = tiny_study.run(clones[1], "dvc", "repro")
+    assert "Running stage 'train@" not in said
+    assert metrics(clones[0]) == metrics(clones[1]) == metrics(tiny_repository)

@@ -1,0 +1,79 @@
+"""A study of three methods that takes seconds, in a repository of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parent.parent
+
+COPIED = ("src", "stages", "studies", ".dvc/config", ".dvcignore", ".gitignore", "dvc.yaml", "Makefile")
+
+COMMAND_LINE = """#!{python}
+import sys
+sys.path.insert(0, "src")
+from vaebench.cli import app
+app(prog_name="vaebench")
+"""
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """A user's shell in the repository ``folder``, the environment's programs on the path."""
+    programs = folder / ".vaebench/bin"
+    programs.mkdir(parents=True, exist_ok=True)
+    (programs / "vaebench").write_text(COMMAND_LINE.format(python=sys.executable), encoding="utf-8")
+    (programs / "vaebench").chmod(0o755)
+    inherited = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "MLFLOW_TRACKING_URI")}
+    person = {
+        f"GIT_{role}_{what}": "test@localhost"
+        for role in ("AUTHOR", "COMMITTER")
+        for what in ("NAME", "EMAIL")
+    }
+    path = [str(programs), str(Path(sys.executable).parent), os.environ["PATH"]]
+    return inherited | person | {"PATH": os.pathsep.join(path), "DVC_NO_ANALYTICS": "true"}
+
+
+def run(folder: Path, *command: str, check: bool = True) -> str:
+    """What ``command`` prints, run in ``folder``."""
+    result = subprocess.run(
+        command, cwd=folder, env=environment(folder), capture_output=True, text=True, check=False
+    )
+    output = result.stdout + result.stderr
+    assert not check or result.returncode == 0, f"{command}\n{output}"
+    return output
+
+
+def make_repository(folder: Path) -> Path:
+    """The working tree as a fresh repository; its tiny study has run and its results are not committed."""
+    for name in COPIED:
+        source, target = ROOT / name, folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        else:
+            shutil.copy(source, target)
+    study = yaml.safe_load((ROOT / "studies/quickstart.yaml").read_text(encoding="utf-8"))
+    study["study"] |= {"name": "tiny", "methods": ["mle_iso_i", "ae", "wae_mmd"]}
+    study["training"]["epochs"] = 2
+    study["evaluation"] |= {"samples": 200, "metrics": [{"name": "reconstruction"}, {"name": "fid"}]}
+    text = yaml.safe_dump(study, sort_keys=False, allow_unicode=True)
+    (folder / "params.yaml").write_text(text, encoding="utf-8")
+    run(folder, "git", "init", "-q", "-b", "main")
+    run(folder, "git", "add", "-A")
+    run(folder, "git", "commit", "-qm", "a study")
+    run(folder, "dvc", "repro")
+    return folder
+
+
+def copy_repository(repository: Path, folder: Path) -> Path:
+    """A copy of ``repository``, its MLflow store left behind."""
+    return Path(
+        shutil.copytree(
+            repository, folder, symlinks=True, ignore=shutil.ignore_patterns("mlflow.db*", "mlruns")
+        )
+    )
