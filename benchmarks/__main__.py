@@ -1,0 +1,143 @@
+"""Measure everything in one run: ``python -m benchmarks [--rounds 7] [--only takida_mnist …] [--name cpu]``.
+
+Contestants are set up one after another, each in a process of its own, then take turns, one slice each a
+round, so that whatever else the machine does falls on all of them. Speeds are medians over the rounds, ratios
+are of medians. Writes ``benchmarks/results/<name>.md`` and ``.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks import machine
+from benchmarks.contestants import CASES, Case
+
+RESULTS = Path(__file__).parent / "results"
+ADAM_BYTES = 28
+"""Traffic a weight: gradient (2) and weight and two moments (12) read, those and the copy (14) written."""
+
+
+class Worker:
+    """A contestant's process."""
+
+    def __init__(self, case: str, name: str):
+        command = [sys.executable, "-m", "benchmarks.worker", case, name]
+        log = subprocess.DEVNULL if "BENCH_QUIET" in os.environ else None
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
+        )
+        self.about = self._read()
+        self.slices: list[dict] = []
+
+    def slice(self) -> None:
+        """Let it do one slice of work."""
+        print(file=self.process.stdin, flush=True)
+        self.slices.append(self._read())
+
+    def median(self, key: str) -> float:
+        """Over the slices."""
+        return statistics.median(s[key] for s in self.slices)
+
+    def end(self) -> None:
+        """Close its input and wait for it."""
+        self.process.stdin.close()
+        self.process.wait()
+
+    def _read(self) -> dict:
+        line = self.process.stdout.readline()
+        if not line:
+            raise SystemExit(f"{' '.join(self.process.args)} ended with code {self.process.wait()}")
+        return json.loads(line)
+
+
+def measure(name: str, rounds: int) -> dict:
+    """The medians of one case's contestants and of the machine's limits in the same rounds."""
+    case = CASES[name]
+    workers = {}
+    for contestant in ("machine", *case.contestants):
+        worker = Worker(name, contestant)
+        if "absent" in worker.about:
+            print(f"{name}: no row for {contestant}: {worker.about['absent']}", flush=True)
+            worker.end()
+            continue
+        workers[contestant] = worker
+    for _ in range(rounds):
+        for worker in workers.values():
+            worker.slice()
+    limits = workers.pop("machine")
+    rates = {key: limits.median(key) for key in ("fp32", "bf16", "bandwidth")}
+    rows = {
+        contestant: {key: worker.median(key) for key in ("images_per_second", "peak_mb")}
+        | {"slices": [round(s["images_per_second"], 2) for s in worker.slices]}
+        for contestant, worker in workers.items()
+    }
+    for worker in (limits, *workers.values()):
+        worker.end()
+    if limits.about:
+        rows["limit"] = {"images_per_second": bound(case, name, limits.about, rates)}
+    return {"machine": rates, "rows": rows}
+
+
+def bound(case: Case, name: str, about: dict, rates: dict) -> float:
+    """Images a second at the speed of a bf16 matrix product, and in training the optimizer's traffic."""
+    seconds = about["flop"] / rates["bf16"]
+    if name != "refresh":
+        seconds += about["weights"] * ADAM_BYTES / rates["bandwidth"] / case.batch
+    return 1 / seconds
+
+
+def table(name: str, result: dict) -> str:
+    """One case as markdown."""
+    rows = result["rows"]
+    base = next(key for key in ("pythae", "pytorch-fid", "plain", "fp32") if key in rows)
+    rates = result["machine"]
+    lines = [
+        f"## {CASES[name].title} (`{name}`)",
+        "",
+        f"Machine in the same rounds: matrix product {rates['fp32'] / 1e12:.2f} TFLOP/s in fp32, "
+        f"{rates['bf16'] / 1e12:.2f} in bf16; copy {rates['bandwidth'] / 1e9:.0f} GB/s.",
+        "",
+        f"| | images/s | × {base} | peak memory, MB |",
+        "| --- | ---: | ---: | ---: |",
+    ]
+    for key, row in rows.items():
+        ratio = row["images_per_second"] / rows[base]["images_per_second"]
+        peak = f"{row['peak_mb']:.0f}" if "peak_mb" in row else ""
+        label = {"fp32": "vaebench, fp32", "bf16": "vaebench, bf16"}.get(key, key)
+        lines.append(f"| {label} | {row['images_per_second']:.1f} | {ratio:.2f} | {peak} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """See the module."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES), metavar="CASE")
+    parser.add_argument("--name", default="this-machine", help="of the files in benchmarks/results")
+    options = parser.parse_args()
+
+    about = machine.describe()
+    text = [
+        "# Measured by `python -m benchmarks`",
+        "",
+        ", ".join(f"{k} {v}" for k, v in about.items()) + ".",
+        "",
+    ]
+    results = {"machine": about, "rounds": options.rounds, "cases": {}}
+    for name in options.only:
+        results["cases"][name] = measure(name, options.rounds)
+        text.append(table(name, results["cases"][name]))
+        print(text[-1], flush=True)
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{options.name}.md").write_text("\n".join(text), encoding="utf-8")
+    (RESULTS / f"{options.name}.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

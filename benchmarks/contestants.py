@@ -1,0 +1,197 @@
+"""What is measured: a contestant is a function that does one slice of work and returns its number of images.
+
+All train the same variational autoencoder, with a Gaussian likelihood of σ² = 1, from the same random images.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+__all__ = ["CASES", "Case", "Slice", "build", "contestant"]
+
+Slice = Callable[[], int]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network and its protocol's batch; ``steps`` of it are one slice."""
+
+    title: str
+    network: str
+    image_shape: tuple[int, int, int]
+    batch: int
+    steps: int
+    contestants: tuple[str, ...] = ("plain", "pythae", "fp32", "bf16")
+
+
+CASES = {
+    "takida_mnist": Case("Takida's MNIST VAE", "takida_mnist", (1, 28, 28), 64, 10),
+    "avae_mnist": Case("AVAE's MNIST network", "avae_mnist", (1, 32, 32), 100, 10),
+    "takida_celeba": Case("Takida's CelebA network", "takida_celeba", (3, 64, 64), 64, 1),
+    "refresh": Case(
+        "AVAE's KDE refresh, 10,000 encodings", "avae_mnist", (1, 32, 32), 100, 1, ("fp32", "bf16")
+    ),
+    "inception": Case("Inception features", "inception", (3, 64, 64), 50, 2, ("pytorch-fid", "fp32")),
+}
+
+
+def _images(case: Case, count: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (count, *case.image_shape), dtype=torch.uint8, generator=generator)
+
+
+def build(case: Case):
+    """The model, newly initialized."""
+    from vaebench.model import build_model
+
+    torch.manual_seed(0)
+    return build_model(
+        {
+            "image_shape": list(case.image_shape),
+            "value_range": [0.0, 1.0],
+            "train_size": 60_000,
+            "network": {"name": case.network},
+            "likelihood": {"name": "gaussian"},
+            "regularizer": {"name": "kl"},
+            "posterior": {"name": "gaussian"},
+        }
+    )
+
+
+def ours(case: Case, precision: str) -> Slice:
+    """The engine's step, compiled."""
+    from vaebench.params import Training
+    from vaebench.training.step import Step
+
+    model = build(case).to(memory_format=torch.channels_last)
+    images = _images(case, case.batch * case.steps)
+    step = Step(model, images, Training(epochs=1, batch_size=case.batch, precision=precision), compiled=True)
+
+    def epoch() -> int:
+        for rows in torch.randperm(len(images)).split(case.batch):
+            step(rows)
+        return len(images)
+
+    return epoch
+
+
+def plain(case: Case) -> Slice:
+    """A loop as in PyTorch's tutorials: float32, Adam as it comes, nothing compiled."""
+    model = build(case)
+    images = _images(case, case.batch * case.steps).float() / 255
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+
+    def epoch() -> int:
+        for rows in torch.randperm(len(images)).split(case.batch):
+            optimizer.zero_grad()
+            model.loss(images[rows]).total.backward()
+            optimizer.step()
+        return len(images)
+
+    return epoch
+
+
+def pythae(case: Case) -> Slice:
+    """An epoch of pythae's trainer, with its own model, loader and optimizer around our networks."""
+    from pythae.data.datasets import BaseDataset
+    from pythae.models import VAE, VAEConfig
+    from pythae.models.base.base_utils import ModelOutput
+    from pythae.models.nn import BaseDecoder, BaseEncoder
+    from pythae.trainers import BaseTrainer, BaseTrainerConfig
+
+    ours = build(case)
+
+    class Encoder(BaseEncoder):
+        def __init__(self):
+            super().__init__()
+            self.network = ours.encoder
+
+        def forward(self, x):
+            mean, log_var = self.network(x).chunk(2, 1)
+            return ModelOutput(embedding=mean, log_covariance=log_var)
+
+    class Decoder(BaseDecoder):
+        def __init__(self):
+            super().__init__()
+            self.network = ours.decoder
+
+        def forward(self, z):
+            return ModelOutput(reconstruction=torch.sigmoid(self.network(z)))
+
+    images = _images(case, case.batch * case.steps).float() / 255
+    config = VAEConfig(input_dim=case.image_shape, latent_dim=ours.latent_dim)
+    trainer = BaseTrainer(
+        VAE(config, Encoder(), Decoder()),
+        BaseDataset(images, torch.zeros(len(images))),
+        None,
+        BaseTrainerConfig(
+            output_dir=tempfile.mkdtemp(),
+            per_device_train_batch_size=case.batch,
+            num_epochs=1,
+            learning_rate=1e-3,
+            no_cuda=True,
+        ),
+    )
+    trainer.prepare_training()
+
+    def epoch() -> int:
+        trainer.train_step(1)
+        return len(images)
+
+    return epoch
+
+
+def refresh(case: Case, precision: str) -> Slice:
+    """The encodings that AVAE's density estimate needs every ten steps."""
+    from vaebench.params import Training
+    from vaebench.training.loop import encode_means
+
+    model = build(case).to(memory_format=torch.channels_last)
+    images, settings = _images(case, 10_000), Training(epochs=1, precision=precision)
+
+    def encode() -> int:
+        return len(encode_means(model, images, None, settings))
+
+    return encode
+
+
+def features(case: Case, kind: str) -> Slice:
+    """Features of PNG files by pytorch-fid, or of the same pictures in memory by ours; random weights."""
+    import torchvision
+    from PIL import Image
+    from pytorch_fid.fid_score import get_activations
+
+    from vaebench.features.inception import Inception
+    from vaebench.features.reference import Reference
+
+    torch.manual_seed(0)
+    random = torchvision.models.inception_v3(num_classes=1008, aux_logits=False, init_weights=False)
+    network = Inception(random.state_dict())
+    images = _images(case, case.batch * case.steps)
+    if kind == "pytorch-fid":
+        folder = Path(tempfile.mkdtemp())
+        files = [folder / f"{i}.png" for i in range(len(images))]
+        for file, image in zip(files, images, strict=True):
+            Image.fromarray(image.permute(1, 2, 0).numpy()).save(file)
+        return lambda: len(get_activations(files, network.blocks, batch_size=case.batch, num_workers=1))
+    reference = Reference("inception", network, None, None, None, torch.device("cpu"))
+    return lambda: len(reference.extract(images))
+
+
+def contestant(case: Case, name: str) -> Slice:
+    """Set up ``name``.
+
+    Raises:
+        ImportError: its library is not installed.
+    """
+    if case.network == "inception":
+        return features(case, name)
+    if case is CASES["refresh"]:
+        return refresh(case, name)
+    others = {"plain": plain, "pythae": pythae}
+    return others[name](case) if name in others else ours(case, name)

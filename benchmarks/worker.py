@@ -1,0 +1,72 @@
+"""One contestant in a process of its own: a line in starts a slice, a line out is its result as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import time
+
+import torch
+
+from benchmarks import machine
+from benchmarks.contestants import CASES, build, contestant
+
+
+def main(case_name: str, name: str) -> None:
+    """Set up and warm up, then one slice a line until the input ends."""
+    # What libraries print must not mix with the results.
+    out = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+
+    def say(**result) -> None:
+        print(json.dumps(result), file=out, flush=True)
+
+    if name == "machine":
+        say(**arithmetic(case_name))
+        run = None
+    else:
+        try:
+            run = contestant(CASES[case_name], name)
+        except ImportError as error:
+            say(absent=f"{error}; `make bench` installs it" if name == "pythae" else str(error))
+            return
+        for _ in range(2):
+            run()
+        say()
+    for _ in sys.stdin:
+        if run is None:
+            say(
+                fp32=machine.matmul(torch.float32),
+                bf16=machine.matmul(torch.bfloat16),
+                bandwidth=machine.bandwidth(),
+            )
+            continue
+        began = time.perf_counter()
+        images = run()
+        seconds = time.perf_counter() - began
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        say(images_per_second=images / seconds, peak_mb=peak / 1024)
+
+
+def arithmetic(case_name: str) -> dict[str, float]:
+    """FLOP of one image's training step, and the number of weights."""
+    case = CASES[case_name]
+    if case.network == "inception":
+        return {}
+    from torch.utils.flop_counter import FlopCounterMode
+
+    model = build(case)
+    x = torch.rand(2, *case.image_shape)
+    with FlopCounterMode(display=False) as counter:
+        if case_name == "refresh":
+            with torch.no_grad():
+                model.encode(x)
+        else:
+            model.loss(x).total.backward()
+    return {"flop": counter.get_total_flops() / 2, "weights": sum(p.numel() for p in model.parameters())}
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
