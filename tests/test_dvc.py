@@ -60,7 +60,7 @@ def test_plots_are_a_curve_and_the_images_of_each_run(tiny_repository):
         assert image["type"] == "image"
 
 
-def test_a_run_in_mlflow_is_named_tagged_and_whole(client, tiny_repository):
+def test_a_run_in_mlflow_is_named_tagged_and_whole(client, tiny_repository, monkeypatch):
     import mlflow
 
     experiment = client.get_experiment_by_name("tiny")
@@ -79,7 +79,7 @@ def test_a_run_in_mlflow_is_named_tagged_and_whole(client, tiny_repository):
         record = json.loads((provenance / f"{stage}.json").read_text(encoding="utf-8"))
         assert record["mlflow_run_id"] == tracked.info.run_id
     assert tracked.info.run_id in (tiny_repository / "reports/index.html").read_text(encoding="utf-8")
-    mlflow.set_tracking_uri(client.tracking_uri)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", client.tracking_uri)
     sampler = mlflow.pytorch.load_model(f"runs:/{tracked.info.run_id}/model")
     images = sampler.sample(3, "gmm10")
     assert images.shape == (3, 1, 8, 8)

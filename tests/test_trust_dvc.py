@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import tiny_study
@@ -62,6 +63,7 @@ def test_a_second_dvc_waits_its_turn_and_a_killed_one_takes_its_training_along(r
     assert f"(PID {first.pid})" in second
     assert is_running(trainer)
 
+    Thread(target=first.stdout.read, daemon=True).start()  # as a terminal does; a full pipe would hold it up
     first.send_signal(signal.SIGKILL)
     first.wait()
     deadline = time.monotonic() + 60
