@@ -29,9 +29,10 @@ def set_epochs(repository: Path, epochs: int) -> None:
     path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
-def start_repro(repository: Path) -> subprocess.Popen:
+def start_repro(repository: Path, shell: str = "/bin/sh") -> subprocess.Popen:
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    return subprocess.Popen(["dvc", "repro"], cwd=repository, env=tiny_study.environment(repository), **pipes)
+    environment = tiny_study.environment(repository) | {"SHELL": shell}
+    return subprocess.Popen(["dvc", "repro"], cwd=repository, env=environment, **pipes)
 
 
 def read_until(process: subprocess.Popen, text: str) -> str:
@@ -50,9 +51,12 @@ def is_running(pid: int) -> bool:
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="only Linux tells a process that its parent died")
-def test_a_second_dvc_waits_its_turn_and_a_killed_one_takes_its_training_along(repository):
+@pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash"])
+def test_a_second_dvc_waits_its_turn_and_a_killed_one_takes_its_training_along(repository, shell):
+    if not Path(shell).exists():
+        pytest.skip(f"there is no {shell}")
     set_epochs(repository, 100_000)
-    first = start_repro(repository)
+    first = start_repro(repository, shell)
     read_until(first, "epoch 2/")
     checkpoints = repository / ".vaebench/checkpoints/tiny/digits/ae/0"
     trainer = int((checkpoints / "lock").read_text())
