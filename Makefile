@@ -23,7 +23,7 @@ repro: install ## run the active study (params.yaml) and say where the report is
 	@vaebench best
 
 repro-parallel: install ## the same on all GPUs and cores of this machine; ENGINE=… SLOTS=…: docs/scaleout.md
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[scaleout]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(if $(filter slurm dask,$(ENGINE)),slurm,scaleout)]'
 	vaebench repro $(if $(ENGINE),--engine $(ENGINE)) $(if $(SLOTS),--slots $(SLOTS))
 	@vaebench best
 
@@ -33,6 +33,7 @@ test: install ## lint and tests
 	pytest
 
 nightly: install ## the slow tests
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[scaleout,slurm]'
 	pytest -m nightly
 
 lint: install ## format and repair what ruff can

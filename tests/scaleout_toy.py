@@ -1,10 +1,11 @@
-"""A DVC project of eight stages that take no time, and what DVC recorded of it."""
+"""A DVC project of eight stages that take no time, heads at work on it, and what DVC recorded of it."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import yaml
@@ -13,6 +14,9 @@ from tiny_study import environment
 ROOT = Path(__file__).parent.parent
 
 COMMAND_LINE = [sys.executable, "-c", "from vaebench.cli import app; app()", "repro"]
+
+PATIENCE = 90.0
+"""Seconds that anything may take."""
 
 
 def _stage(name: str, does: str, deps: list, outs: list, **more) -> dict:
@@ -87,3 +91,62 @@ def recorded(folder: Path) -> dict:
 def runs(folder: Path) -> dict[str, int]:
     """How often each stage's command has begun."""
     return {path.name: len(path.read_text().splitlines()) for path in (folder / "ran").iterdir()}
+
+
+def start(folder: Path, engine: str, **variables: str) -> subprocess.Popen:
+    """A head with two slots, which prints into ``head.log``."""
+    command = [*COMMAND_LINE, "--engine", engine, "--slots", "2"]
+    environment = shell(folder) | variables
+    with (folder / "head.log").open("ab") as log:
+        return subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT)
+
+
+def until(what, reason: str):
+    """What ``what()`` returns once it is true."""
+    end = time.monotonic() + PATIENCE
+    while not (found := what()):
+        assert time.monotonic() < end, reason
+        time.sleep(0.02)
+    return found
+
+
+def hanging(folder: Path, stage: str, attempt: int = 1) -> int:
+    """The process of a stage's command, once that attempt of it has begun."""
+    notes = folder / "ran" / stage
+
+    def begun() -> list[str]:
+        lines = notes.read_text().split() if notes.exists() else []
+        return lines if len(lines) >= attempt else []
+
+    return int(until(begun, f"{stage} did not begin: {said(folder)}")[-1])
+
+
+def alive(pid: int) -> bool:
+    """Whether the process runs; a zombie does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def running(folder: Path) -> list[int]:
+    """The processes of the commands that run; an id that another process has by now is not among them."""
+
+    def here(pid: int) -> bool:
+        try:
+            return Path(f"/proc/{pid}/cwd").readlink() == folder
+        except OSError:
+            return False
+
+    noted = [int(line) for note in (folder / "ran").iterdir() for line in note.read_text().split()]
+    return [pid for pid in noted if here(pid) and alive(pid)]
+
+
+def parent(pid: int) -> int:
+    """The process that started it."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def said(folder: Path) -> str:
+    """What the heads have printed."""
+    return (folder / "head.log").read_text()

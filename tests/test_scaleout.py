@@ -22,7 +22,7 @@ from vaebench.scaleout import head  # noqa: E402
 from vaebench.scaleout.economy import quick_params  # noqa: E402
 from vaebench.scaleout.engines import start_engine  # noqa: E402
 from vaebench.scaleout.lock import LockFile  # noqa: E402
-from vaebench.scaleout.resources import resources  # noqa: E402
+from vaebench.scaleout.resources import Resources, resources, study_resources  # noqa: E402
 from vaebench.scaleout.view import View  # noqa: E402
 
 
@@ -207,20 +207,26 @@ def test_outside_a_repository_is_said(tmp_path, monkeypatch):
     [({"cpus": 0}, "cpus"), ({"gpus": -1}, "gpus"), ({"gpus": 1.5}, "whole"), ({"memory": "much"}, "memory")],
 )
 def test_resources_that_cannot_be_are_refused(meta, part):
-    with pytest.raises(UserError, match=rf"stage train.*{part}"):
-        resources("train", meta)
+    with pytest.raises(UserError, match=rf"dvc.yaml: train.meta.*{part}"):
+        resources("train", meta, Resources())
 
 
-def test_resources_are_read_and_have_defaults():
-    wanted = resources("train", {"gpus": 0.25, "memory": "4GiB", "owner": "somebody else's key"})
-    assert (wanted.cpus, wanted.gpus, int(wanted.memory)) == (1, 0.25, 4 * 1024**3)
-    assert resources("train", None).gpus == 0
+def test_a_stages_meta_stands_above_the_studys_resources(tmp_path):
+    params = tmp_path / "params.yaml"
+    assert study_resources(params) == Resources()
+    params.write_text("resources: {gpus: 0.5, memory: 8GiB}\n")
+    wanted = resources("train", {"gpus": 2, "owner": "somebody else's key"}, study_resources(params))
+    assert (wanted.cpus, wanted.gpus, int(wanted.memory)) == (1, 2, 8 * 1024**3)
+    params.write_text("resources: {gpu: 1}\n")
+    with pytest.raises(UserError, match=r"params.yaml: resources.gpu is unknown.*'gpus'"):
+        study_resources(params)
 
 
-def test_the_pipelines_own_resources_are_valid():
+def test_the_pipelines_own_trainings_share_a_gpu():
     stages = yaml.safe_load((toy.ROOT / "dvc.yaml").read_text())["stages"]
-    assert all(resources(name, stage["meta"]).cpus for name, stage in stages.items())
-    assert 0 < resources("train", stages["train"]["meta"]).gpus < 1
+    asked = {name: resources(name, stage.get("meta"), Resources()).gpus for name, stage in stages.items()}
+    assert 0 < asked["train"] < 1
+    assert asked["prepare"] == asked["tabulate"] == 0
 
 
 def test_params_are_those_that_dvc_reads_and_an_edit_is_seen(tmp_path):

@@ -2,7 +2,8 @@
 
 The file's parts are the pipeline's: ``datasets.<d>.source`` is read by *prepare*,
 ``datasets.<d>.network``, ``methods.<m>`` and ``training`` by *train*, ``densities.<d>`` by *posthoc*,
-``evaluation`` by *reference* and *evaluate*. Every ``{name: …}`` in it is a value on an axis and is
+``evaluation`` by *reference* and *evaluate*; ``resources`` is what a stage asks for where several run at a
+time (see :mod:`vaebench.scaleout`). Every ``{name: …}`` in it is a value on an axis and is
 checked against that value's own signature (see :mod:`vaebench.registry`).
 
     >>> params = load_params("studies/quickstart.yaml")
@@ -31,6 +32,7 @@ from pydantic import (
 
 from vaebench.errors import UserError
 from vaebench.registry import Registry, explain
+from vaebench.scaleout.resources import Resources
 
 __all__ = [
     "Dataset",
@@ -137,6 +139,7 @@ class Params(_Strict):
     densities: dict[Name, Spec]
     training: Training
     evaluation: Evaluation
+    resources: Resources = Resources()
 
     def check_defined(self, **names: str) -> None:
         """Refuse a ``dataset``, ``method`` or ``density`` that this study does not define."""

@@ -8,7 +8,7 @@ import os
 import socket
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from itertools import chain
 from pathlib import Path
@@ -27,7 +27,7 @@ from vaebench.scaleout.economy import forget_listings, quick_params
 from vaebench.scaleout.engines import Engine
 from vaebench.scaleout.plan import Plan
 from vaebench.scaleout.record import Recorder
-from vaebench.scaleout.resources import resources
+from vaebench.scaleout.resources import Resources, resources, study_resources
 from vaebench.scaleout.view import View
 
 if TYPE_CHECKING:
@@ -80,14 +80,17 @@ def reproduce(engine: AbstractContextManager[Engine], targets: Sequence[str] = (
         except DvcException as error:
             raise UserError(str(error)) from None
         view = stack.enter_context(View(plan.size))
-        _Head(plan, Recorder(repo, folder), view, lambda: stack.enter_context(engine)).run()
+        recorder, study = Recorder(repo, folder), study_resources(root / "params.yaml")
+        _Head(plan, recorder, view, study, lambda: stack.enter_context(engine)).run()
         view.say(view.summary())
         return not view.counts["failed"]
 
 
 class _Head:
-    def __init__(self, plan: Plan, recorder: Recorder, view: View, start):
-        self.plan, self.recorder, self.view, self.start = plan, recorder, view, start
+    def __init__(
+        self, plan: Plan, recorder: Recorder, view: View, study: Resources, start: Callable[[], Engine]
+    ):
+        self.plan, self.recorder, self.view, self.study, self.start = plan, recorder, view, study, start
         self.engine: Engine | None = None
         self.running: dict = {}
         self.ended: SimpleQueue = SimpleQueue()
@@ -113,7 +116,7 @@ class _Head:
 
     def _advance(self, stage: Stage) -> None:
         try:
-            wanted = resources(stage.addressing, stage.meta)
+            wanted = resources(stage.addressing, stage.meta, self.study)
             if how := self.recorder.settle(stage):
                 self.view.settled(how)
                 return self.plan.done(stage)

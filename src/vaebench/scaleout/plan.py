@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
+from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING
 
 import networkx as nx
@@ -32,27 +33,26 @@ class Plan:
         graph = get_active_graph(repo.index.graph)
         order: list[Stage] = plan_repro(graph, collect_stages(repo, targets or ["dvc.yaml"]))
         self._graph = graph.subgraph(order)
+        self._sorter = TopologicalSorter({stage: self._graph.successors(stage) for stage in order})
+        self._sorter.prepare()
         self._place = {stage: place for place, stage in enumerate(order)}
-        self._missing = {stage: self._graph.out_degree(stage) for stage in order}
-        self._ready = [(self._place[stage], stage.addressing) for stage in order if not self._missing[stage]]
-        self._stages = {stage.addressing: stage for stage in order}
-        self.waiting = set(self._stages)
+        self._ready: list[tuple[int, Stage]] = []
+        self.waiting = {stage.addressing for stage in order}
         self.size = len(order)
 
     def next(self) -> Stage | None:
         """A stage whose dependencies are done, the first in DVC's order; None where none is ready."""
+        for stage in self._sorter.get_ready():
+            heapq.heappush(self._ready, (self._place[stage], stage))
         if not self._ready:
             return None
-        _, name = heapq.heappop(self._ready)
-        self.waiting.discard(name)
-        return self._stages[name]
+        _, stage = heapq.heappop(self._ready)
+        self.waiting.discard(stage.addressing)
+        return stage
 
     def done(self, stage: Stage) -> None:
         """Make ready what waited for ``stage`` alone."""
-        for dependent in self._graph.predecessors(stage):
-            self._missing[dependent] -= 1
-            if not self._missing[dependent]:
-                heapq.heappush(self._ready, (self._place[dependent], dependent.addressing))
+        self._sorter.done(stage)
 
     def drop(self, stage: Stage) -> list[str]:
         """Drop what depends on ``stage``, which failed; its names, without those dropped before."""

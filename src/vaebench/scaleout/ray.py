@@ -32,6 +32,7 @@ def engine(address: str | None, slots: int | None) -> AbstractContextManager[Eng
     os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
     if not address:
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+        os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray's choice too, which it announces at each start
     importlib.import_module("ray")
     if address:
         return _started(address=address)
@@ -67,15 +68,21 @@ def _started(**where) -> Iterator[Engine]:
 def _fitting(name: str, wanted: Resources, nodes: list[dict[str, float]]) -> dict[str, float]:
     """Ray's options for ``wanted``; Ray waits for ever for what no node has.
 
-    Where there is no GPU at all, stages run on CPUs, and where no node has as many CPUs on fewer, as they do
-    under ``dvc repro``.
+    Where there is no GPU at all, stages run on CPUs, and where no node has as many CPUs or as much memory
+    they make do with the most that there is, as under ``dvc repro``.
     """
-    gpus = wanted.gpus if any(node.get("GPU") for node in nodes) else 0
-    cpus = min(wanted.cpus, max(node.get("CPU", 0) for node in nodes))
-    asked = {"CPU": cpus, "GPU": gpus, "memory": wanted.memory}
+    most = {key: max(node.get(key, 0) for node in nodes) for key in ("CPU", "GPU", "memory")}
+    asked = {
+        "CPU": min(wanted.cpus, most["CPU"]),
+        "GPU": wanted.gpus if most["GPU"] else 0,
+        "memory": min(int(wanted.memory), int(most["memory"])),
+    }
     if not any(all(node.get(key, 0) >= amount for key, amount in asked.items()) for node in nodes):
+        memory = f"{asked['memory'] / 2**30:.1f} GiB"
         raise UserError(
-            f"{name} asks for {cpus:g} CPUs, {gpus:g} GPUs and {wanted.memory.human_readable()} (`meta` in "
-            "dvc.yaml), which no node of this Ray has; ask for less, or use a larger cluster."
+            f"{name} asks for {asked['CPU']:g} CPUs, {asked['GPU']:g} GPUs and {memory} (`resources` in "
+            "params.yaml, `meta` in dvc.yaml), which no node of this Ray has; ask for less, or use a larger "
+            "cluster."
         )
-    return {"num_cpus": cpus, "num_gpus": gpus} | ({"memory": wanted.memory} if wanted.memory else {})
+    memory = {"memory": asked["memory"]} if asked["memory"] else {}
+    return {"num_cpus": asked["CPU"], "num_gpus": asked["GPU"], **memory}

@@ -1,21 +1,24 @@
-"""What a stage asks for: the ``meta`` of its entry in ``dvc.yaml``.
+"""What a stage asks for: ``resources`` of the study, and above it the ``meta`` of its entry in ``dvc.yaml``.
 
-meta: {cpus: 2, gpus: 0.25, memory: 4GiB}     # four such stages share one GPU
+resources: {cpus: 2, gpus: 0.25, memory: 4GiB}     # four such stages share one GPU
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ByteSize, Field, ValidationError
+import yaml
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError, field_validator
 
 from vaebench.errors import UserError
+from vaebench.registry import explain
 
-__all__ = ["Resources", "resources"]
+__all__ = ["Resources", "resources", "study_resources"]
 
 
 class Resources(BaseModel):
-    """Resources of one stage; other keys of ``meta`` are not ours.
+    """Resources of one stage.
 
     Args:
         cpus: cores, also a fraction.
@@ -23,19 +26,36 @@ class Resources(BaseModel):
         memory: bytes, or text such as "4GiB"; 0 asks for nothing.
     """
 
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
     cpus: Annotated[float, Field(gt=0)] = 1
-    gpus: Annotated[float, Field(ge=0)] = 0
-    memory: ByteSize = ByteSize(0)
+    gpus: Annotated[float, Field(ge=0)] = 0.25
+    memory: ByteSize = ByteSize(2 * 1024**3)
+
+    @field_validator("gpus")
+    @classmethod
+    def _a_fraction_or_whole(cls, gpus: float) -> float:
+        if gpus > 1 and gpus % 1:
+            raise ValueError("should be a whole number above 1")
+        return gpus
 
 
-def resources(stage: str, meta: Any) -> Resources:
-    """The resources in ``meta``, None included, of the stage of that name."""
+def study_resources(params: Path) -> Resources:
+    """What ``params.yaml`` says for all stages; the defaults where it is not there or says nothing."""
+    content = yaml.safe_load(params.read_text(encoding="utf-8")) if params.is_file() else None
+    said = content.get("resources", {}) if isinstance(content, dict) else {}
+    return _checked(said, f"{params.name}: resources")
+
+
+def resources(stage: str, meta: Any, study: Resources) -> Resources:
+    """What a stage asks for: its ``meta``, whose other keys are not ours, above the study's."""
+    own = meta if isinstance(meta, dict) else {}
+    own = {key: value for key, value in own.items() if key in Resources.model_fields}
+    return _checked({**study.model_dump(), **own}, f"dvc.yaml: {stage}.meta")
+
+
+def _checked(said: Any, where: str) -> Resources:
     try:
-        wanted = Resources.model_validate(meta or {})
+        return Resources.model_validate(said)
     except ValidationError as error:
-        problem = error.errors()[0]
-        where = ".".join(map(str, problem["loc"])) or "meta"
-        raise UserError(f"dvc.yaml, stage {stage}: meta: {where}: {problem['msg']}.") from None
-    if wanted.gpus > 1 and wanted.gpus % 1:
-        raise UserError(f"dvc.yaml, stage {stage}: meta: gpus: {wanted.gpus}: above 1, whole GPUs only.")
-    return wanted
+        raise UserError(explain(error, where, Resources)) from None

@@ -1,0 +1,149 @@
+"""Stages as jobs of a real Slurm on this machine, which listens on 127.0.0.1 alone."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import socket
+import subprocess
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import scaleout_toy as toy
+import yaml
+
+PROGRAMS = "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "sinfo", "setpriv"
+MISSING = [
+    *(f"the program {name}" for name in PROGRAMS if shutil.which(name) is None),
+    *(["the package dask-jobqueue"] if importlib.util.find_spec("dask_jobqueue") is None else []),
+    *(["root"] if os.geteuid() else []),
+]
+
+pytestmark = [
+    pytest.mark.nightly,
+    pytest.mark.skipif(
+        bool(MISSING),
+        reason=f"missing: {', '.join(MISSING)} (apt-get install slurmctld slurmd; pip install -e '.[slurm]')",
+    ),
+]
+
+CONFIGURATION = """
+ClusterName=vaebench
+SlurmctldHost={host}(127.0.0.1)
+SlurmctldPort={ports[0]}
+SlurmdPort={ports[1]}
+CommunicationParameters=NoInAddrAny,NoCtldInAddrAny
+SlurmUser=root
+AuthType=auth/none
+CredType=cred/none
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SwitchType=switch/none
+MpiDefault=none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+SlurmdParameters=config_overrides
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd.pid
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdLogFile={folder}/slurmd.log
+NodeName={host} NodeAddr=127.0.0.1 CPUs=4 RealMemory=4000
+PartitionName=all Nodes={host} Default=YES MaxTime=INFINITE State=UP
+"""
+
+JOBS = {
+    "cores": 1,
+    "processes": 1,
+    "memory": "500MB",
+    "walltime": "00:10:00",
+    "interface": "lo",
+    "scheduler-options": {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"},
+}
+
+
+def free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory):
+    """Variables with which a shell finds the cluster and the size of a job."""
+    folder = tmp_path_factory.mktemp("slurm")
+    for name in ("state", "spool", "dask"):
+        (folder / name).mkdir()
+    host = socket.gethostname().partition(".")[0]
+    configuration = folder / "slurm.conf"
+    configuration.write_text(CONFIGURATION.format(host=host, folder=folder, ports=free_ports(2)))
+    (folder / "dask/jobqueue.yaml").write_text(yaml.safe_dump({"jobqueue": {"slurm": JOBS}}))
+    found = {"SLURM_CONF": str(configuration), "DASK_CONFIG": str(folder / "dask")}
+    daemons = [
+        subprocess.Popen(
+            command, env=os.environ | found, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        for command in (["slurmctld", "-D"], ["slurmd", "-D"])
+    ]
+    try:
+        toy.until(lambda: "idle" in ask(found, "sinfo", "-h", "-o", "%t"), "no node became idle")
+        yield found
+    finally:
+        ask(found, "scancel", "--user=root")
+        toy.until(lambda: not jobs(found), "a job did not end")
+        for daemon in reversed(daemons):
+            daemon.terminate()
+            daemon.wait()
+
+
+def ask(slurm: dict[str, str], *command: str) -> str:
+    return subprocess.run(command, env=os.environ | slurm, capture_output=True, text=True).stdout
+
+
+def jobs(slurm: dict[str, str]) -> list[str]:
+    return ask(slurm, "squeue", "-h", "-o", "%A").split()
+
+
+@pytest.fixture
+def project(tmp_path) -> Path:
+    return toy.make(tmp_path / "project")
+
+
+def test_lock_cache_and_files_are_those_of_dvc_repro(slurm, project, tmp_path):
+    sequential = toy.make(tmp_path / "sequential")
+    subprocess.run(["dvc", "repro", "-q"], cwd=sequential, env=toy.shell(sequential), check=True)
+    assert toy.start(project, "slurm", **slurm).wait() == 0, toy.said(project)
+    assert toy.recorded(project) == toy.recorded(sequential)
+    assert toy.runs(project) == dict.fromkeys(toy.STAGES, 1)
+    toy.until(lambda: not jobs(slurm), "jobs outlived the head")
+
+
+def test_a_cancelled_jobs_stage_runs_again_in_another_job(slurm, project):
+    (project / "hang/prepare").touch()
+    head = toy.start(project, "slurm", **slurm)
+    command = toy.hanging(project, "prepare")
+    (project / "hang/prepare").unlink()
+    ask(slurm, "scancel", *jobs(slurm))
+    toy.until(lambda: not toy.alive(command), "the command outlived its job")
+    assert head.wait(toy.PATIENCE) == 0, toy.said(project)
+    assert toy.runs(project) == dict.fromkeys(toy.STAGES, 1) | {"prepare": 2}
+
+
+def test_a_killed_head_leaves_no_command_and_no_job_and_the_next_call_goes_on(slurm, project):
+    (project / "hang/train-0").touch()
+    head = toy.start(project, "slurm", **slurm)
+    command = toy.hanging(project, "train-0")
+    toy.until(lambda: "evaluate-1" in toy.lock(project)["stages"], "the other branch did not end")
+    head.kill()
+    head.wait()
+    toy.until(lambda: not toy.alive(command), "the command outlived the head")
+    toy.until(lambda: not jobs(slurm), "a job outlived the head")
+    assert "train-0" not in toy.lock(project)["stages"]
+    (project / "hang/train-0").unlink()
+    assert toy.start(project, "slurm", **slurm).wait() == 0, toy.said(project)
+    assert toy.runs(project) == dict.fromkeys(toy.STAGES, 1) | {"train-0": 2}
