@@ -284,9 +284,9 @@ def test_report_and_best_ask_the_report_s_own_functions(workspace, monkeypatch):
     import vaebench.report
     import vaebench.report.page
 
-    monkeypatch.setattr(vaebench.report.page, "build_page", lambda folder: folder / "index.html")
+    monkeypatch.setattr(vaebench.report.page, "build_page", lambda folder, first: f"{folder}: {first}")
     monkeypatch.setattr(vaebench.report, "best_rows", lambda folder: f"the best of {folder}")
-    assert run("report").output == "wrote reports/index.html\n"
+    assert run("report").output == "wrote reports: small\n"
     assert "`dvc repro`" in run("best").output
     Path("reports/small").mkdir(parents=True)
     assert run("best").output == "the best of reports/small\n"

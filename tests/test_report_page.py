@@ -150,7 +150,12 @@ def test_what_the_script_draws_from(reports):
 def test_details_hold_parameters_pictures_and_provenance(reports):
     html = build_page(reports).read_text("utf-8")
     detail = re.search(r'<tr class="detail" id="s0-detail-1".*?</td></tr>', html, re.DOTALL).group()
-    for text in ("gaussian · mle", "dvc repro train@fake-mnist-mle_iso_i-1", "0123456789ab", "cpu (2 cores)"):
+    for text in (
+        "gaussian · mle",
+        "dvc repro -f evaluate@fake-mnist-mle_iso_i-1",
+        "0123456789ab",
+        "cpu (2 cores)",
+    ):
         assert text in detail
     kinds = re.findall(r'<figure data-kind="([\w-]+)"', detail)
     assert kinds == ["reconstructions", "samples-prior", "samples-gmm10", "interpolations"]
@@ -186,6 +191,8 @@ def test_each_study_on_disk_is_a_section_and_a_broken_one_a_notice(reports):
     (reports / "screens").mkdir()
     page = built(reports)
     assert [a["data-study"] for a in page.all("article")] == ["fake", "second"]
+    opens_with_second = Page(build_page(reports, "second").read_text("utf-8"))
+    assert [a["data-study"] for a in opens_with_second.all("article")] == ["second", "fake"]
     text = " ".join(page.text)
     assert "could not be read" in text
     assert "mle_iso_i/0.json" in text

@@ -214,10 +214,12 @@ def _check_sampling(model: Path, out: Path, density: Path | None) -> None:
 
 @app.command()
 def report() -> None:
-    """Build reports/index.html from the results on disk."""
+    """Build reports/index.html from the results on disk; it opens with the active study."""
+    from vaebench.params import load_params
     from vaebench.report.page import build_page
 
-    typer.echo(f"wrote {build_page(Path('reports'))}")
+    active = load_params(ACTIVE, specs=()).study.name
+    typer.echo(f"wrote {build_page(Path('reports'), active)}")
 
 
 @app.command()

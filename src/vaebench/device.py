@@ -30,4 +30,5 @@ def describe_device(device: torch.device) -> str:
     """The device in words, e.g. ``"CPU, 2 threads"``."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"CPU {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"CPU {torch.backends.cpu.get_cpu_capability()}, {threads} thread{'s' * (threads != 1)}"

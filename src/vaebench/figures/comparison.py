@@ -24,7 +24,7 @@ import pandas as pd
 from vaebench.errors import UserError
 from vaebench.figures.angles import angle_matrices
 from vaebench.figures.curves import mean_history, training_curves
-from vaebench.figures.style import colour, drawing, plain, save
+from vaebench.figures.style import colour, drawing, log_ticks, plain, save
 from vaebench.figures.sweeps import option_sweep
 from vaebench.report.crossing import cross
 from vaebench.report.describe import describe
@@ -109,7 +109,7 @@ def _against_paper(summary: pd.DataFrame, stem: Path) -> list[Path]:
     both = both[(both["mean"] > 0) & (both["paper"] > 0)]
     if both.empty:
         return []
-    with drawing(5.2, 4.6) as figure:
+    with drawing(4.8, 4.8) as figure:
         ax = figure.subplots()
         low = min(both["mean"].min(), both["paper"].min()) / 1.5
         high = max(both["mean"].max(), both["paper"].max()) * 1.5
@@ -126,7 +126,9 @@ def _against_paper(summary: pd.DataFrame, stem: Path) -> list[Path]:
             )
         ax.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high))
         ax.set(xlabel="paper", ylabel="ours", aspect="equal")
-        figure.legend(loc="outside right upper")
+        log_ticks(ax.xaxis)
+        log_ticks(ax.yaxis)
+        ax.legend()
         return save(figure, stem)
 
 
@@ -191,6 +193,7 @@ def _sweep(part: pd.DataFrame, stem: Path) -> list[Path]:
                     ax.plot(rows["level"], rows["paper"], "D--", mfc="white", label=f"{kind}, paper", **style)
             if (part.loc[part["metric"] == metric, "mean"] > 0).all():
                 ax.set_yscale("log")
+                log_ticks(ax.yaxis)
             name = "log₁₀ σz²" if (part["kind"] == "sigma_z").all() else "log₁₀ σx²"
             ax.set(title=_name(metric), xlabel=name)
         for ax in axes[len(metrics) :]:

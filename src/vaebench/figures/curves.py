@@ -6,13 +6,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.ticker import MaxNLocator
 
-from vaebench.figures.style import colour, drawing, save
+from vaebench.figures.style import colour, drawing, log_ticks, save
 
 __all__ = ["CURVES", "mean_history", "training_curves"]
 
 CURVES = {
-    "loss": "objective, nats an image",
+    "loss": "objective, each method's own",
     "reconstruction": "reconstruction term",
     "regularization": "regularization term",
     "validation_mse": "validation MSE",
@@ -59,8 +60,10 @@ def training_curves(histories: dict[str, pd.DataFrame], stem: Path) -> list[Path
                         marker=marker,
                     )
             ax.set(title=CURVES[column], xlabel="epoch")
+            ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
             if column in ("validation_mse", "sigma2", "learning_rate") and _positive(histories, column):
                 ax.set_yscale("log")
+                log_ticks(ax.yaxis)
         for ax in axes[len(columns) :]:
             ax.remove()
         handles = {}

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import matplotlib as mpl
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import AutoLocator, FuncFormatter, LogLocator, NullFormatter
 
-__all__ = ["PALETTE", "colour", "drawing", "plain", "save", "save_png"]
+__all__ = ["PALETTE", "colour", "drawing", "log_ticks", "plain", "save", "save_png"]
 
 PALETTE = [
     *("#3b6fb6", "#d1603d", "#3f8f5f", "#8a5fb0", "#c2912e", "#2f9aa0", "#b5527f", "#6b7a34"),
@@ -52,6 +55,16 @@ def drawing(width: float, height: float) -> Iterator[Figure]:
 def plain(text: str) -> str:
     """A name from outside as matplotlib draws it letter by letter, ``$`` included."""
     return text.replace("$", r"\$")
+
+
+def log_ticks(axis: Axis) -> None:
+    """Label a logarithmic axis, its data drawn, with plain numbers that do not run into each other."""
+    low, high = axis.get_view_interval()
+    decades = math.log10(high / low)
+    steps = LogLocator(subs=(1, 2, 5) if decades < 2.5 else (1,))
+    axis.set_major_locator(AutoLocator() if decades < 0.7 else steps)
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def save(figure: Figure, stem: Path, dpi: int = 150) -> list[Path]:

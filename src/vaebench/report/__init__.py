@@ -57,7 +57,7 @@ def tabulate(params: Params, root: str | Path = ".") -> list[Path]:
         study_yaml,
         *write_tables(study_dir),
         *write_figures(study_dir),
-        build_page(study_dir.parent),
+        build_page(study_dir.parent, params.study.name),
     ]
 
 

@@ -35,17 +35,21 @@ _LOSSLESS = 24_000
 _SIDES = (640, 480, 360, 270, 200, 150, 110, 80, 60)
 
 
-def build_page(reports_dir: str | Path) -> Path:
+def build_page(reports_dir: str | Path, first: str = "") -> Path:
     """Write ``index.html`` over every folder of ``reports_dir`` that holds a ``study.yaml``.
 
     A study that cannot be read is a notice on the page, so that it does not hide the others.
+
+    Args:
+        reports_dir: where the studies' results are.
+        first: the study that the page opens with; the others follow by name.
     """
     import jinja2
     from plotly.offline import get_plotlyjs
 
     reports = Path(reports_dir)
     studies, broken = [], []
-    for source in sorted(reports.glob("*/study.yaml")):
+    for source in sorted(reports.glob("*/study.yaml"), key=lambda path: (path.parent.name != first, path)):
         try:
             studies.append(_view(read_study(source.parent)))
         except UserError as error:
@@ -59,6 +63,7 @@ def build_page(reports_dir: str | Path) -> Path:
         lstrip_blocks=True,
     )
     environment.globals.update(dash=DASH, groups=GROUPS)
+    environment.filters["caption"] = _caption
     page = environment.get_template("page.html").render(
         studies=studies,
         broken=broken,
@@ -71,6 +76,19 @@ def build_page(reports_dir: str | Path) -> Path:
     with write_atomically(target) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return target
+
+
+def _caption(stem: str) -> str:
+    """What a picture shows, from its file's name.
+
+    >>> _caption("samples-gmm10"), _caption("latents-tsne")
+    ('samples, GMM-10', 'latents, t-SNE')
+    """
+    kind, _, what = stem.partition("-")
+    if kind == "samples":
+        what = describe(f"fid.{what}").label.removeprefix("FID ")
+    what = {"tsne": "t-SNE", "mds": "mMDS"}.get(what, what).replace("_", " ")
+    return f"{kind}, {what}" if what else kind
 
 
 def _template(name: str) -> str:
@@ -141,7 +159,7 @@ def _runs(study: Study, dataset: str, method: str) -> dict:
             {
                 "seed": seed,
                 "state": state,
-                "command": f"dvc repro train@{study.name}-{dataset}-{method}-{seed}",
+                "command": f"dvc repro -f evaluate@{study.name}-{dataset}-{method}-{seed}",
                 "stages": [(stage, list(_flat_text(content))) for stage, content in record.items()],
             }
         )

@@ -20,7 +20,8 @@
     return Plotly.react(...figure);
   };
 
-  // theme
+  // theme; paper is always light
+  let printing = false;
   const stored = (() => { try { return localStorage.getItem("vaebench-theme"); } catch { return null; } })();
   if (stored === "light" || stored === "dark") root.dataset.theme = stored;
   const system = matchMedia("(prefers-color-scheme: dark)");
@@ -31,8 +32,17 @@
     redraws.forEach((draw) => draw());
   });
   system.addEventListener("change", () => redraws.forEach((draw) => draw()));
+  const tone = (hex) => (dark() ? `#${hex.match(/\w\w/g).map((part) => Math.round(parseInt(part, 16) * 0.7 + 76).toString(16).padStart(2, "0")).join("")}` : hex);
+  const print = (begins) => {
+    printing = begins;
+    if (begins) root.dataset.screen = root.dataset.theme ?? "";
+    root.dataset.theme = begins ? "light" : root.dataset.screen;
+    redraws.forEach((draw) => draw());
+  };
+  addEventListener("beforeprint", () => print(true));
+  addEventListener("afterprint", () => print(false));
 
-  const layout = (more) => {
+  const layout = (box, more) => {
     const probe = (name) => {
       const span = document.createElement("span");
       span.style.color = `var(${name})`;
@@ -42,16 +52,22 @@
       return colour;
     };
     const axis = { gridcolor: probe("--line"), linecolor: probe("--line"), zeroline: false, automargin: true };
-    const { xaxis, yaxis, ...others } = more;
+    const axes = Object.entries({ xaxis: {}, yaxis: {}, ...more }).filter(([key]) => /^[xy]axis/.test(key));
     return {
+      ...(printing ? { width: box.matches(".plot") ? 1000 : 640 } : { autosize: true }),
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: probe("--ink") },
       modebar: { bgcolor: "rgba(0,0,0,0)", color: probe("--muted"), activecolor: probe("--accent") },
       margin: { l: 64, r: 20, t: 24, b: 52 }, hoverlabel: { bgcolor: probe("--sheet"), font: { color: probe("--ink") } },
       legend: innerWidth < 700 ? { orientation: "h", y: -0.25 } : {},
-      xaxis: { ...axis, ...xaxis }, yaxis: { ...axis, ...yaxis }, ...others,
+      ...more, ...Object.fromEntries(axes.map(([key, own]) => [key, { ...axis, ...own }])),
     };
   };
+  const epochs = (curves) => {
+    const last = Math.max(...curves.map((curve) => curve.epoch.at(-1)));
+    return { title: { text: "epoch", standoff: 8 }, ...(last <= 12 ? { dtick: 1 } : {}) };
+  };
+  const logarithmic = { type: "log", nticks: 4, tickformat: "~g" };
   const config = { displaylogo: false, responsive: true, displayModeBar: innerWidth < 700 ? false : "hover", modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"] };
   const whenSeen = (element, draw) => {
     const observer = new IntersectionObserver((entries) => {
@@ -59,13 +75,13 @@
     }, { rootMargin: "200px" });
     const start = () => {
       observer.disconnect();
-      removeEventListener("beforeprint", print);
+      removeEventListener("beforeprint", startVisible);
       redraws.add(draw);
       draw();
     };
-    const print = () => { if (element.checkVisibility()) start(); };
+    const startVisible = () => { if (element.checkVisibility()) start(); };
     observer.observe(element);
-    addEventListener("beforeprint", print);
+    addEventListener("beforeprint", startVisible);
   };
 
   // sorting
@@ -153,14 +169,14 @@
     filter();
 
     // curves
-    const titles = { loss: "objective", validation_mse: "validation MSE", learning_rate: "learning rate", sigma2: "σ̂²", beta: "β" };
+    const titles = { loss: "objective (each method's own)", validation_mse: "validation MSE", learning_rate: "learning rate", sigma2: "σ̂²", beta: "β" };
     const title = (column) => titles[column] ?? column;
     const curveTraces = (dataset, methods, column) => methods.flatMap((method) => {
       const seeds = Object.entries(data.curves[dataset]?.[method.name] ?? {}).filter(([, c]) => c[column]);
       return seeds.map(([seed, curve], index) => ({
         type: "scatter", mode: curve.epoch.length > 1 ? "lines" : "markers", x: curve.epoch, y: curve[column],
         name: plain(method.label), legendgroup: method.name, showlegend: index === 0,
-        line: { color: method.colour, width: 1.6 }, marker: { color: method.colour }, opacity: index ? 0.45 : 1,
+        line: { color: tone(method.colour), width: 1.6 }, marker: { color: tone(method.colour) }, opacity: index ? 0.45 : 1,
         hovertemplate: `${plain(method.label)}, seed ${plain(seed)}<br>epoch %{x}: %{y:.5g}<extra></extra>`,
       }));
     });
@@ -168,21 +184,28 @@
     // a method's details
     const drawDetail = (row, box) => {
       const { dataset, method } = row.dataset;
-      const columns = ["loss", "reconstruction", "regularization", "validation_mse"];
       const seeds = Object.entries(data.curves[dataset]?.[method] ?? {});
-      const own = data.methods.find((m) => m.name === method);
-      const dashes = ["solid", "dot", "dash", "dashdot"];
-      const traces = columns.flatMap((column, k) => seeds.filter(([, c]) => c[column]).map(([seed, curve], index) => ({
-        type: "scatter", mode: curve.epoch.length > 1 ? "lines" : "markers", x: curve.epoch, y: curve[column],
-        name: title(column), legendgroup: column, showlegend: index === 0, opacity: index ? 0.4 : 1,
-        line: { color: own.colour, dash: dashes[k], width: 1.5 }, marker: { color: own.colour },
-        hovertemplate: `seed ${plain(seed)}, ${title(column)}<br>epoch %{x}: %{y:.5g}<extra></extra>`,
-      })));
-      if (!traces.length) {
+      if (!seeds.length) {
         box.textContent = "No training curve.";
         return;
       }
-      plot(box, traces, layout({ height: 290, xaxis: { title: { text: "epoch" } }, legend: { orientation: "h", y: 1.02, yanchor: "bottom" } }), config);
+      const columns = ["loss", "reconstruction", "regularization", "validation_mse"].filter((c) => seeds.some(([, curve]) => curve[c]));
+      const own = data.methods.find((m) => m.name === method);
+      const place = (k) => (k ? k + 1 : "");
+      const traces = columns.flatMap((column, k) => seeds.filter(([, c]) => c[column]).map(([seed, curve], index) => ({
+        type: "scatter", mode: curve.epoch.length > 1 ? "lines" : "markers", x: curve.epoch, y: curve[column],
+        xaxis: `x${place(k)}`, yaxis: `y${place(k)}`, opacity: index ? 0.4 : 1,
+        line: { color: tone(own.colour), width: 1.5 }, marker: { color: tone(own.colour) },
+        hovertemplate: `seed ${plain(seed)}, ${title(column)}<br>epoch %{x}: %{y:.5g}<extra></extra>`,
+      })));
+      const axes = columns.flatMap((column, k) => [
+        [`xaxis${place(k)}`, epochs(seeds.map(([, curve]) => curve))],
+        [`yaxis${place(k)}`, { title: { text: title(column).replace(/ \(.*/, ""), standoff: 8 }, nticks: 5 }],
+      ]);
+      const wide = innerWidth < 700 && !printing ? 1 : Math.min(2, columns.length);
+      const rows = Math.ceil(columns.length / wide);
+      const grid = { rows, columns: wide, pattern: "independent", xgap: 0.22, ygap: 0.32 };
+      plot(box, traces, layout(box, { height: 190 * rows, showlegend: false, grid, ...Object.fromEntries(axes) }), config);
     };
     const toggle = (row, open) => {
       const detail = row.nextElementSibling;
@@ -239,18 +262,18 @@
       const points = data.methods
         .map((method) => [method, number(dataset.value, method.name, x.value), number(dataset.value, method.name, y.value)])
         .filter(([, a, b]) => a && b);
-      const bar = (v, colour) => ({ array: [v ?? 0], visible: v !== null, color: colour, thickness: 1, width: 3 });
+      const bar = (v, colour) => ({ array: [v ?? 0], visible: v !== null, color: tone(colour), thickness: 1, width: 3 });
       const traces = points.map(([method, a, b]) => ({
         type: "scatter", mode: "markers", x: [a[0]], y: [b[0]], name: plain(method.label),
         error_x: bar(a[1], method.colour), error_y: bar(b[1], method.colour),
-        marker: { size: 11, color: method.colour, symbol: symbols[regularizers.indexOf(method.regularizer) % symbols.length] },
+        marker: { size: 11, color: tone(method.colour), symbol: symbols[regularizers.indexOf(method.regularizer) % symbols.length] },
         hovertemplate: `<b>${plain(method.label)}</b><br>${plain(metrics.get(x.value).label)} %{x:.5g}<br>${plain(metrics.get(y.value).label)} %{y:.5g}<extra></extra>`,
       }));
       const axis = (path, index) => ({
-        type: scatter.elements.log.checked && points.every((p) => p[index][0] > 0) ? "log" : "linear",
-        title: { text: plain(metrics.get(path).label + arrow(metrics.get(path))) },
+        ...(scatter.elements.log.checked && points.every((p) => p[index][0] > 0) ? logarithmic : {}),
+        title: { text: plain(metrics.get(path).label + arrow(metrics.get(path))), standoff: 12 },
       });
-      plot(scatterPlot, traces, layout({ height: 480, showlegend: true, xaxis: axis(x.value, 1), yaxis: axis(y.value, 2) }), config);
+      plot(scatterPlot, traces, layout(scatterPlot, { height: 480, showlegend: true, xaxis: axis(x.value, 1), yaxis: axis(y.value, 2) }), config);
     };
     if (panel(scatter, drawnOn, drawScatter)) {
       fill(scatter.elements.x, choices(data.metrics));
@@ -281,8 +304,9 @@
       const squash = values.length && Math.min(...values) > 0 && Math.max(...values) / Math.min(...values) > 20 ? Math.log : (v) => v;
       const [low, high] = [Math.min(...values.map(squash)), Math.max(...values.map(squash))];
       const head = document.createElement("tr");
-      const corner = cell("th", "likelihood \\ regularizer", "col");
+      const corner = cell("th", metric.label + arrow(metric), "col");
       corner.className = "first";
+      corner.append(cell("small", "likelihood \\ regularizer"));
       head.append(corner, ...columns.map((c) => cell("th", c, "col")));
       const body = rows.map((row) => {
         const line = document.createElement("tr");
@@ -324,9 +348,10 @@
     const trainingPlot = study.querySelector("[data-training-plot]");
     const drawTraining = () => {
       const column = training.elements.column.value;
-      const type = training.elements.log.checked ? "log" : "linear";
+      const scale = training.elements.log.checked ? logarithmic : {};
       const traces = curveTraces(training.elements.dataset.value, data.methods, column);
-      plot(trainingPlot, traces, layout({ height: 480, xaxis: { title: { text: "epoch" } }, yaxis: { type, title: { text: title(column) } } }), config);
+      const yaxis = { ...scale, title: { text: title(column), standoff: 12 } };
+      plot(trainingPlot, traces, layout(trainingPlot, { height: 480, xaxis: epochs(traces.map((t) => ({ epoch: t.x }))), yaxis }), config);
     };
     if (panel(training, data.datasets.filter((d) => data.curves[d]), drawTraining)) {
       const runs = Object.values(data.curves).flatMap((d) => Object.values(d)).flatMap((m) => Object.values(m));
@@ -354,13 +379,23 @@
         }));
       };
       if (panel(gallery, [...new Set(figures.map((f) => f.dataset))], drawGallery)) {
-        const kinds = [...new Set(figures.map((f) => f.kind))];
-        fill(gallery.elements.kind, kinds.map((k) => [k, k.replace(/[-_]/g, " ")]));
-        pick(gallery.elements.kind, kinds.filter((k) => k.startsWith("sample")).slice(0, 1));
+        const kinds = new Map(figures.map((f) => [f.kind, f.figure.querySelector("figcaption").textContent]));
+        fill(gallery.elements.kind, [...kinds]);
+        pick(gallery.elements.kind, [...kinds.keys()].filter((k) => k.startsWith("sample")).slice(0, 1));
         drawGallery();
       }
     }
   });
+
+  // a picture by itself, as large as the window allows; a click or Escape closes it
+  const zoom = document.getElementById("zoom");
+  document.addEventListener("click", (event) => {
+    const picture = event.target.closest(".look");
+    if (!picture) return;
+    zoom.replaceChildren(picture.closest("figure").cloneNode(true));
+    zoom.showModal();
+  });
+  zoom.addEventListener("click", () => zoom.close());
 
   // which study is shown: #name, or #name/dataset/method to open a run
   const studies = all(document, "article.study");
