@@ -4,3 +4,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
+
+from vaebench.stage import end_with_dvc
+
+end_with_dvc()  # before a stage's imports, which take seconds

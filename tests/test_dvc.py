@@ -27,6 +27,7 @@ def test_a_stage_uses_the_package_beside_it_whatever_is_installed(tmp_path):
     copy = copy_repository(ROOT / "stages", tmp_path / "copy/stages").parent
     (copy / "src/vaebench").mkdir(parents=True)
     (copy / "src/vaebench/__init__.py").write_text("")
+    (copy / "src/vaebench/stage.py").write_text("def end_with_dvc(): pass\n")
     code = "import stages, vaebench; print(vaebench.__file__)"
     environment = {"PYTHONPATH": str(ROOT / "src"), "PATH": ""}
     result = subprocess.run(

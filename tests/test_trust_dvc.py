@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -12,8 +13,9 @@ from threading import Thread
 import pytest
 import tiny_study
 import yaml
+from dvc.repo import Repo
 
-from vaebench.lockfile import set_damaged_aside
+from vaebench.lockfile import repair, set_damaged_aside
 
 
 @pytest.fixture
@@ -32,7 +34,8 @@ def set_epochs(repository: Path, epochs: int) -> None:
 def start_repro(repository: Path, shell: str = "/bin/sh") -> subprocess.Popen:
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     environment = tiny_study.environment(repository) | {"SHELL": shell}
-    return subprocess.Popen(["dvc", "repro"], cwd=repository, env=environment, **pipes)
+    options = {**pipes, "start_new_session": True}
+    return subprocess.Popen(["dvc", "repro"], cwd=repository, env=environment, **options)
 
 
 def read_until(process: subprocess.Popen, text: str) -> str:
@@ -52,7 +55,7 @@ def is_running(pid: int) -> bool:
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="only Linux tells a process that its parent died")
 @pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash"])
-def test_a_second_dvc_waits_its_turn_and_a_killed_one_takes_its_training_along(repository, shell):
+def test_a_second_dvc_waits_its_turn_and_a_killed_or_interrupted_one_ends_its_training(repository, shell):
     if not Path(shell).exists():
         pytest.skip(f"there is no {shell}")
     set_epochs(repository, 100_000)
@@ -70,25 +73,39 @@ def test_a_second_dvc_waits_its_turn_and_a_killed_one_takes_its_training_along(r
     Thread(target=first.stdout.read, daemon=True).start()  # as a terminal does; a full pipe would hold it up
     first.send_signal(signal.SIGKILL)
     first.wait()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while is_running(trainer) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not is_running(trainer)
     first.stdout.close()
     assert (checkpoints / "checkpoint.pt").is_file()
 
-    again = start_repro(repository)
+    again = start_repro(repository, shell)
     said = read_until(again, "going on from epoch")
     assert "tiny-digits-ae-0" in said
-    again.kill()
-    again.communicate()
+    read_until(again, "/100000: ")
+    before = (checkpoints / "checkpoint.pt").stat().st_mtime_ns
+    os.killpg(again.pid, signal.SIGINT)  # as Ctrl-C in a terminal does
+    said = again.communicate()[0]
+    assert again.returncode != 0
+    assert "run again to go on from there" in said
+    assert "Traceback" not in said
+    assert (checkpoints / "checkpoint.pt").stat().st_mtime_ns > before
 
 
-def test_a_lock_that_was_cut_off_is_set_aside_and_all_comes_from_the_run_cache(repository):
-    lock = repository / "dvc.lock"
+def test_what_a_killed_dvc_cut_off_is_repaired_and_all_comes_from_the_run_cache(repository):
+    """Nothing is touched while another dvc holds the repository, which may be writing the files just then."""
+    lock, rwlock = repository / "dvc.lock", repository / ".dvc/tmp/rwlock"
     whole = lock.read_bytes()
-    lock.write_bytes(whole[: whole.rindex(b"md5: ") + 20])
-    assert set_damaged_aside(lock) == repository / "dvc.lock.damaged"
+    assert repair(repository) == []
+    lock.write_bytes(cut := whole[: whole.rindex(b"md5: ") + 20])
+    rwlock.write_bytes(b"")
+    assert "rwlock" in tiny_study.run(repository, "dvc", "status", "train", check=False)
+    with Repo(str(repository)) as other, other.lock:
+        assert repair(repository) == []
+    assert (lock.read_bytes(), rwlock.read_bytes()) == (cut, b"")
+    assert [line.split()[-1] for line in repair(repository)] == ["cache.", "dvc."]
+    assert (repository / "dvc.lock.damaged").read_bytes() == cut
     said = tiny_study.run(repository, "dvc", "repro")
     assert "is cached" in said
     assert "Running stage 'train@" not in said

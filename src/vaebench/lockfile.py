@@ -1,16 +1,50 @@
-"""``dvc.lock`` after a DVC that was killed while it wrote it: empty or cut off, it stops every dvc command.
+"""What a DVC that was killed leaves cut off or empty, and what then stops every dvc command.
 
-It holds what DVC could find out again: without it, ``dvc repro`` takes every stage's outputs from its run
-cache. Run by ``make repro``.
+``dvc.lock`` holds what DVC could find out again: without it, ``dvc repro`` takes every stage's outputs from
+its run cache. ``.dvc/tmp/rwlock`` says which process is at work on which path. Run by ``make repro``.
 """
 
 from __future__ import annotations
 
+import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import yaml
 
-__all__ = ["set_damaged_aside"]
+__all__ = ["repair", "set_damaged_aside"]
+
+
+def repair(root: Path) -> list[str]:
+    """Set a damaged ``dvc.lock`` aside and remove a damaged ``rwlock``.
+
+    Nothing is touched while another DVC holds the repository: it may be writing these files just now, and
+    ``dvc repro`` says that it is there.
+
+    Args:
+        root: the repository.
+
+    Returns:
+        A line on each damaged file.
+    """
+    lock, rwlock = root / "dvc.lock", root / ".dvc/tmp/rwlock"
+    if _is_whole(lock, _readable) and _is_whole(rwlock, _names_processes):
+        return []
+    from dvc.lock import LockError
+    from dvc.repo import Repo
+
+    said = []
+    try:
+        with Repo(os.fspath(root)) as repo, repo.lock:
+            if moved := set_damaged_aside(lock):
+                said.append(f"dvc.lock was damaged and is now {moved}; results come from DVC's run cache.")
+            if not _is_whole(rwlock, _names_processes):
+                rwlock.unlink()
+                said.append(f"{rwlock} was damaged and is removed; it named the processes of a killed dvc.")
+    except LockError:
+        pass
+    return said
 
 
 def set_damaged_aside(path: Path = Path("dvc.lock")) -> Path | None:
@@ -19,9 +53,21 @@ def set_damaged_aside(path: Path = Path("dvc.lock")) -> Path | None:
     Returns:
         The new name; None where the file is not there or can be read.
     """
-    if not path.exists() or _readable(path):
+    if _is_whole(path, _readable):
         return None
     return path.rename(path.with_name(f"{path.name}.damaged"))
+
+
+def _is_whole(path: Path, readable: Callable[[Path], bool]) -> bool:
+    return not path.exists() or readable(path)
+
+
+def _names_processes(path: Path) -> bool:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return False
+    return isinstance(content, dict) and content.keys() <= {"read", "write"}
 
 
 def _readable(path: Path) -> bool:
@@ -59,5 +105,5 @@ def _is_file(entry: object) -> bool:
 
 
 if __name__ == "__main__":
-    if moved := set_damaged_aside():
-        print(f"dvc.lock was damaged and is now {moved}; DVC takes the results from its run cache.")
+    for line in repair(Path()):
+        print(line)

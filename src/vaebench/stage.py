@@ -13,7 +13,7 @@ from pathlib import Path
 
 from vaebench.errors import UserError
 
-__all__ = ["run_stage"]
+__all__ = ["end_with_dvc", "run_stage"]
 
 _HELP = {
     "dataset": "a key of `datasets` in params.yaml",
@@ -33,7 +33,6 @@ def run_stage(main: Callable[..., Iterable[Path]], *arguments: str) -> None:
     for name in arguments:
         kind = _seed if name == "seed" else str
         parser.add_argument(f"--{name}", required=True, type=kind, help=_HELP[name])
-    _die_with_dvc()
     began = time.perf_counter()
     name = Path(sys.argv[0]).stem
     try:
@@ -57,7 +56,7 @@ def _seed(text: str) -> int:
     return int(text)
 
 
-def _die_with_dvc() -> None:
+def end_with_dvc() -> None:
     """Have Linux end this process when the `dvc` that started it is killed; by itself it would run on.
 
     SIGTERM, so that a training saves its checkpoint first.

@@ -21,7 +21,7 @@ from dvc.lock import LockError
 from dvc.repo import Repo, lock_repo
 
 from vaebench.errors import UserError
-from vaebench.lockfile import set_damaged_aside
+from vaebench.lockfile import repair
 from vaebench.scaleout.command import Ended, Job, measure
 from vaebench.scaleout.economy import forget_listings, quick_params
 from vaebench.scaleout.engines import Engine
@@ -66,8 +66,8 @@ def reproduce(engine: AbstractContextManager[Engine], targets: Sequence[str] = (
         raise UserError(f"{error}; run this in the repository's root.") from None
     folder = root / ".dvc/tmp/scaleout"
     with _only_head(folder), ExitStack() as stack:
-        if moved := set_damaged_aside(root / "dvc.lock"):
-            print(f"dvc.lock was damaged and is now {moved}; results are taken from the run cache.")
+        for line in repair(root):
+            print(line)
         try:
             repo = stack.enter_context(Repo(os.fspath(root)))
             stack.enter_context(lock_repo(repo))
