@@ -160,6 +160,15 @@ def test_a_divergence_is_reported_and_leaves_finite_weights(digits, tmp_path):
     assert outcome.history == []
 
 
+def test_a_last_step_that_overflows_the_weights_is_a_divergence_too(tmp_path):
+    """Without a validation set, no loss after it tells."""
+    data = prepare({"name": "digits"}, tmp_path / "digits")
+    settings = Training(epochs=1, batch_size=len(data.split("train")), learning_rate=1e39)
+    weights, outcome = fit(data, "vae", tmp_path, settings=settings)
+    assert outcome.diverged_at_epoch == 1
+    assert_equal(weights, fresh(data, "vae").state_dict())
+
+
 def test_the_kde_set_and_the_batches_share_no_image(digits):
     regularizer = fresh(digits, "avae").regularizer
     held_out, rows = _epoch_rows(1000, regularizer, seed=0, epoch=4)
@@ -188,7 +197,7 @@ def test_a_signal_saves_then_stops_and_the_next_run_goes_on(digits, tmp_path, nu
     assert_equal(model.state_dict(), expected)
 
 
-@pytest.mark.parametrize("damage", ["torn", "other digest", "garbage"])
+@pytest.mark.parametrize("damage", ["torn", "one bit", "other digest", "garbage"])
 def test_a_checkpoint_that_cannot_be_used_is_skipped_with_a_line(digits, tmp_path, damage):
     expected, _ = fit(digits, "vae", tmp_path / "whole")
     with pytest.raises(Killed):
@@ -196,6 +205,10 @@ def test_a_checkpoint_that_cannot_be_used_is_skipped_with_a_line(digits, tmp_pat
     path = tmp_path / "killed/checkpoint.pt"
     if damage == "torn":
         path.write_bytes(path.read_bytes()[:-2000])
+    elif damage == "one bit":
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
     elif damage == "garbage":
         path.write_bytes(b"not a checkpoint")
     lines = []

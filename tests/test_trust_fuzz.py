@@ -14,18 +14,23 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 from scratch import QUICKSTART, ROOT
 
 from vaebench.data import Prepared, StoreWriter
 from vaebench.densities import DENSITIES, load_density
 from vaebench.errors import UserError
+from vaebench.features import load_reference
+from vaebench.features.classifier import Classifier
+from vaebench.files import write_json
 from vaebench.latents import load_latents, save_latents
 from vaebench.lockfile import set_damaged_aside
 from vaebench.model import build_model, load_model, save_model
 from vaebench.params import load_params, parse_params
+from vaebench.training import Checkpoints
 
-FEW = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
-MANY = settings(FEW, max_examples=4_000)
+FEW = settings(max_examples=30, suppress_health_check=list(HealthCheck))
+MANY = settings(FEW, max_examples=4_000, derandomize=False)
 
 
 # The schema.
@@ -104,7 +109,7 @@ def test_any_bytes_for_params_are_a_user_error(tmp_path_factory, content):
     assert set_damaged_aside(lock) is not None
 
 
-# Files of ours that are damaged: the prepared store, models, latents, densities.
+# Files of ours that are damaged: the prepared store, models, latents, densities, references, checkpoints.
 
 SPEC = {
     "image_shape": [1, 8, 8],
@@ -131,7 +136,37 @@ def originals(tmp_path_factory) -> Path:
     density = DENSITIES.build({"name": "gmm", "components": 2})
     density.fit(latents, 0)
     density.save(folder / "density")
+    save_reference(folder / "reference")
+    checkpoints(folder / "checkpoint").save(STATE)
     return folder
+
+
+def save_reference(folder: Path) -> None:
+    folder.mkdir()
+    described = {"kind": "classifier", "accuracy": 0.5, "image_shape": [1, 8, 8], "classes": [3]}
+    write_json(folder / "reference.json", described)
+    save_file(Classifier((1, 8, 8), [3]).state_dict(), folder / "classifier.safetensors")
+    np.save(folder / "features.npy", np.ones((4, 64), np.float32))
+    np.savez(folder / "moments.npz", mu=np.ones(64), sigma=np.eye(64))
+
+
+STATE = {"epoch": 1, "batch": 2, "history": [{"loss": 0.5}], "model": {"weight": torch.arange(6.0)}}
+
+
+def checkpoints(folder: Path) -> Checkpoints:
+    return Checkpoints(folder, "digest", seconds=1.0)
+
+
+def load_checkpoint(folder: Path) -> None:
+    """What is taken from a damaged one is what was saved; else the training begins again and says so."""
+    state, line = checkpoints(folder).load()
+    if state is None:
+        assert "starting from the beginning" in line
+        raise UserError(f"{line}: dvc repro")
+    assert {k: v for k, v in state.items() if k != "model"} == {
+        k: v for k, v in STATE.items() if k != "model"
+    }
+    assert torch.equal(state["model"]["weight"], STATE["model"]["weight"])
 
 
 READERS = {
@@ -139,6 +174,8 @@ READERS = {
     "model": load_model,
     "latents": lambda folder: load_latents(folder / "latents.npz"),
     "density": load_density,
+    "reference": load_reference,
+    "checkpoint": load_checkpoint,
 }
 
 

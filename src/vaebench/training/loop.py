@@ -157,12 +157,13 @@ def train(
                 if plateau:
                     plateau.step(row["validation_loss"])
             row |= regularizer.monitor() | likelihood.monitor()
-            if not all(math.isfinite(v) for v in row.values()):
+            weights = _copy_of_weights(model)
+            if not all(math.isfinite(v) for v in row.values()) or not _are_finite(weights):
                 outcome.diverged_at_epoch = epoch + 1
-                say(f"diverged in epoch {epoch + 1}: a loss is not finite; keeping the weights before it")
+                say(f"diverged in epoch {epoch + 1}: not all is finite; keeping the weights before it")
                 model.load_state_dict(finite)
                 return outcome
-            finite = _copy_of_weights(model)
+            finite = weights
             outcome.history.append(row)
             outcome.seconds.append(time.perf_counter() - began)
             on_epoch(row)
@@ -243,6 +244,11 @@ def _epoch_rows(size: int, regularizer, seed: int, epoch: int) -> tuple[Tensor, 
 
 def _copy_of_weights(model: VAE) -> dict[str, Tensor]:
     return {k: v.detach().clone() for k, v in model.state_dict().items()}
+
+
+def _are_finite(weights: dict[str, Tensor]) -> bool:
+    """A last step may overflow weights whose loss was finite, and without a validation set nobody sees it."""
+    return bool(torch.stack([v.isfinite().all() for v in weights.values()]).all())
 
 
 def _permutation(size: int, *key: int) -> Tensor:
