@@ -133,13 +133,44 @@ def test_a_mistake_is_named_with_its_path_and_what_is_allowed(name):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "- a\n- b\n", "study: [", "\x00", "study: !!python/object:os.system {}"]
+    "text",
+    [
+        *("", "- a\n- b\n", "study: [", "\x00", "study: !!python/object:os.system {}", "[" * 5000),
+        *("study: 2024-13-45", "study: 0x_", f"study: {'1' * 5000}", "study: &a [*a]"),
+    ],
+    ids=lambda text: text[:12],
 )
 def test_a_file_that_is_no_study(tmp_path, text):
     path = tmp_path / "params.yaml"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(UserError, match=r"params\.yaml"):
+    with pytest.raises(UserError, match=r"params\.yaml") as caught:
         load_params(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_method_that_is_written_twice_is_named_with_its_line(tmp_path):
+    text = yaml.safe_dump(QUICKSTART, sort_keys=False, allow_unicode=True)
+    path = tmp_path / "params.yaml"
+    path.write_text(text, encoding="utf-8")
+    load_params(path)
+    path.write_text(text.replace("\n  avae:", "\n  ae:"), encoding="utf-8")
+    line = text[: text.index("\n  avae:")].count("\n") + 2
+    with pytest.raises(UserError, match=rf"'ae' is there twice.*line {line}, .*Repair that place"):
+        load_params(path)
+
+
+def test_a_key_may_stand_in_for_one_that_is_merged_in(tmp_path):
+    text = yaml.safe_dump(QUICKSTART, sort_keys=False, allow_unicode=True)
+    path = tmp_path / "params.yaml"
+    merged = text.replace("\ntraining:\n", "\ntraining:\n  <<: {epochs: 7, batch_size: 9}\n")
+    path.write_text(merged, encoding="utf-8")
+    training = load_params(path).training
+    assert (training.epochs, training.batch_size) == (60, 64)
+
+
+def test_a_file_that_cannot_be_read(tmp_path):
+    with pytest.raises(UserError, match="cannot be read"):
+        load_params(tmp_path)
 
 
 def test_a_missing_file(tmp_path):

@@ -1,6 +1,7 @@
 import json
 import os
 import shutil
+import socket
 
 import numpy as np
 import pytest
@@ -138,14 +139,19 @@ def test_two_cells_at_once_in_a_new_store_and_evaluation_goes_on(params, workspa
     with track(params, "digits", "vae", 0, run_id=first.run_id) as run:
         run.model(workspace / "model", {"gaussian": density_folder(workspace / "density", 5.0)})
         run.model(workspace / "nowhere")
+        with monkeypatch.context() as full:
+            full.setattr("tempfile.tempdir", str(workspace / "no room"))
+            run.model(workspace / "model")
         run.metrics({"mse": 7.5, "fid": {"prior": 21.0, "text": "no number"}})
         run.images(workspace / "pictures")
         run.tags({"report": "reports/index.html"})
     assert run.run_id == first.run_id
     out, err = capfd.readouterr()
-    assert out.startswith("tracking: the model is not logged: ")
-    assert "nowhere" in out
-    assert (out.count("\n"), err) == (1, "")
+    nowhere, full = out.splitlines()
+    assert nowhere.startswith("tracking: the model is not logged: ")
+    assert "nowhere" in nowhere
+    assert "no room" in full
+    assert err == ""
 
     import mlflow
     from mlflow import MlflowClient
@@ -260,6 +266,7 @@ def test_the_status_says_how_the_stage_ended(params, workspace, monkeypatch):
 
 def test_an_unreachable_server_is_one_line(params, workspace, monkeypatch, capfd):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with track(params, "digits", "vae", 0) as run:
         run.epoch({"epoch": 1, "loss": 1.0})
         assert run.run_id is None
@@ -269,6 +276,20 @@ def test_an_unreachable_server_is_one_line(params, workspace, monkeypatch, capfd
     assert "127.0.0.1" in out
     assert (out.count("\n"), err) == (1, "")
     assert not (workspace / "mlflow.db").exists()
+
+
+@pytest.mark.nightly
+def test_a_server_that_never_answers_is_one_line(params, workspace, monkeypatch, capfd):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.getsockname()[1]}")
+        with track(params, "digits", "vae", 0) as run:
+            assert run.run_id is None
+            run.metrics({"mse": 1.0})
+    out, err = capfd.readouterr()
+    assert out.startswith("tracking off: ")
+    assert (out.count("\n"), err) == (1, "")
 
 
 @pytest.mark.parametrize(

@@ -148,14 +148,13 @@ class TrackedRun:
             return
         from vaebench.sampler import Sampler, save_sampler
 
-        self._scratch.append(tempfile.TemporaryDirectory(prefix="vaebench-"))
-        scratch = self._scratch[-1].name
         try:
-            save_sampler(Sampler.load(folder, densities), Path(scratch))
+            self._scratch.append(tempfile.TemporaryDirectory(prefix="vaebench-"))
+            save_sampler(Sampler.load(folder, densities), Path(self._scratch[-1].name))
         except Exception as error:  # say, a class that cannot be pickled: the stage's work is not at fault
             self._say(f"tracking: the model is not logged: {error}")
         else:
-            self._send("model", scratch)
+            self._send("model", self._scratch[-1].name)
 
     def tags(self, values: Mapping[str, object]) -> None:
         """Set the run's tags; an older value is replaced."""
