@@ -6,8 +6,15 @@ import os
 
 import pytest
 import tiny_study
+from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# The same examples each time, however slow the machine: new ones are looked for in `make nightly`.
+settings.register_profile(
+    "steady", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("steady")
 
 
 @pytest.fixture(scope="session")

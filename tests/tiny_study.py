@@ -14,12 +14,13 @@ ROOT = Path(__file__).parent.parent
 
 COPIED = ("src", "stages", "studies", ".dvc/config", ".dvcignore", ".gitignore", "dvc.yaml", "Makefile")
 
-COMMAND_LINE = """#!{python}
-import sys
-sys.path.insert(0, "src")
-from vaebench.cli import app
-app(prog_name="vaebench")
+COMMAND_LINE = """#!/bin/sh
+exec '{python}' -c 'import sys; sys.path.insert(0, "src"); from vaebench.cli import app
+app(prog_name="vaebench")' "$@"
 """
+
+NOT_INHERITED = ("GIT_", "DVC_", "MLFLOW_", "PYTHONPATH", "COLUMNS", "LINES", "FORCE_COLOR")
+"""How variables begin that would lead a test's git, DVC or MLflow elsewhere, or change what they print."""
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -28,14 +29,20 @@ def environment(folder: Path) -> dict[str, str]:
     programs.mkdir(parents=True, exist_ok=True)
     (programs / "vaebench").write_text(COMMAND_LINE.format(python=sys.executable), encoding="utf-8")
     (programs / "vaebench").chmod(0o755)
-    inherited = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "MLFLOW_TRACKING_URI")}
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(NOT_INHERITED)}
     person = {
         f"GIT_{role}_{what}": "test@localhost"
         for role in ("AUTHOR", "COMMITTER")
         for what in ("NAME", "EMAIL")
     }
+    settings = {f"GIT_CONFIG_{scope}": os.devnull for scope in ("GLOBAL", "SYSTEM")}
+    places = {
+        f"DVC_{kind}": str(folder / ".vaebench/dvc" / kind.lower())
+        for kind in ("SITE_CACHE_DIR", "GLOBAL_CONFIG_DIR", "SYSTEM_CONFIG_DIR")
+    }
     path = [str(programs), str(Path(sys.executable).parent), os.environ["PATH"]]
-    return inherited | person | {"PATH": os.pathsep.join(path), "DVC_NO_ANALYTICS": "true"}
+    more = {"PATH": os.pathsep.join(path), "DVC_NO_ANALYTICS": "true"}
+    return inherited | person | settings | places | more
 
 
 def run(folder: Path, *command: str, check: bool = True) -> str:
