@@ -146,9 +146,11 @@ def test_bf16_copies_descend_like_float32(method, digits):
 
 def test_a_compiled_step_is_the_step(really_compiled):
     curves = {}
+    torch._dynamo.utils.counters.clear()
     for compiled in (True, False):
         step = step_of("rae_l2", images(), compiled=compiled, norm=True)
         curves[compiled] = losses(step, 5)
+    assert not torch._dynamo.utils.counters["graph_break"]
     assert curves[True] == pytest.approx(curves[False], rel=0.01)
     assert step.model.encoder[1].num_batches_tracked == 5
 

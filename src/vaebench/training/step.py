@@ -22,6 +22,7 @@ from vaebench.model import VAE, Losses
 from vaebench.params import Training
 from vaebench.posteriors import Latent
 from vaebench.training.adam import CopyingAdam
+from vaebench.training.memory import keep_freed_memory
 
 __all__ = ["Step"]
 
@@ -43,9 +44,13 @@ class Step:
     def __init__(self, model: VAE, images: Tensor, settings: Training, compiled: bool):
         self.model, self.images, self.settings = model, images, settings
         device, self._bf16 = images.device, settings.precision == "bf16"
+        if device.type == "cpu":
+            keep_freed_memory()
         adversary = model.regularizer.adversary
         opponent = list(adversary.parameters()) if adversary is not None else []
-        named = {n: p for n, p in _Objective(model).named_parameters() if all(p is not o for o in opponent)}
+        # A module that is made inside a compiled function splits it into several.
+        self._objective = _Objective(model)
+        named = {n: p for n, p in self._objective.named_parameters() if all(p is not o for o in opponent)}
 
         self._copied = (
             compiled and self._bf16 and device.type == "cpu" and not model.regularizer.needs_full_weights
@@ -100,8 +105,7 @@ class Step:
     ) -> tuple[Tensor, Sequence[Tensor], Latent]:
         """Total loss, reconstruction and regularization (3,), the total's gradients, and the latents."""
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self._bf16):
-            objective = _Objective(self.model)
-            losses = functional_call(objective, weights, (x,)) if self._copied else objective(x)
+            losses = functional_call(self._objective, weights, (x,)) if self._copied else self._objective(x)
         gradients = torch.autograd.grad(losses.total, list(weights.values()), materialize_grads=True)
         parts = torch.stack([losses.total, losses.reconstruction, losses.regularization])
         return parts.detach(), gradients, losses.latent.detach()
