@@ -1,6 +1,6 @@
 """Fit one density to the latents of one trained model."""
 
-from vaebench.densities import DENSITIES, NoPrior, save_absent
+from vaebench.densities import DENSITIES, NoDensity, save_absent
 from vaebench.files import write_folder
 from vaebench.latents import load_latents
 from vaebench.params import load_params
@@ -22,8 +22,9 @@ def main(dataset: str, method: str, seed: int, density: str):
     else:
         try:
             model.fit(latents, seed)
-        except NoPrior as absent:
+        except NoDensity as absent:
             reason = str(absent)
+            print(f"posthoc: no density: {reason}")
     with write_folder(out) as partial:
         if reason:
             save_absent(partial, spec["name"], reason)

@@ -2,6 +2,7 @@
 
 import time
 
+import numpy as np
 import torch
 
 from vaebench import paths
@@ -16,7 +17,7 @@ from vaebench.progress import EpochProgress
 from vaebench.provenance import code_digest, describe, digest, item_digest
 from vaebench.stage import run_stage
 from vaebench.tracking import track
-from vaebench.training import Checkpoints, encode_data, train
+from vaebench.training import Checkpoints, are_finite, encode_data, train
 
 
 def main(dataset: str, method: str, seed: int):
@@ -60,11 +61,12 @@ def main(dataset: str, method: str, seed: int):
             say=progress.say,
         )
         spec["prior_scale"] = model.regularizer.prior_scale
-        if outcome.diverged_at_epoch:
-            spec["diverged_at_epoch"] = outcome.diverged_at_epoch
         out, history = paths.model_dir(*cell), paths.history_csv(*cell)
-        diverged = outcome.diverged_at_epoch is not None
-        latents = encode_data(model, data, diverged=diverged)
+        latents, diverged_at = encode_data(model, data), outcome.diverged_at_epoch
+        if diverged_at is None and not are_finite(latents):
+            diverged_at = len(outcome.history)
+        if diverged_at is not None:
+            spec["diverged_at_epoch"], latents = diverged_at, {"diverged": np.int64(1)}
         with write_folder(out) as partial:
             save_model(partial, model, spec)
             save_latents(partial / "latents.npz", latents)

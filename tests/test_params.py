@@ -92,6 +92,7 @@ MISTAKES = {
     "density not defined": (change("study.densities.0", "gmm5"), ["study.densities", "'gmm5'"]),
     "repeated seed": (change("study.seeds", [0, 0]), ["study.seeds", "once"]),
     "negative seed": (change("study.seeds", [-1]), ["study.seeds"]),
+    "seed too large for scikit-learn": (change("study.seeds", [2**32]), ["study.seeds.0", "4294967296"]),
     "no methods": (change("study.methods", []), ["study.methods"]),
     "name that leaves the folder": (change("study.name", "../../etc"), ["study.name"]),
     "name with a slash": (change("study.name", "a/b"), ["study.name"]),

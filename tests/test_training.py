@@ -13,7 +13,7 @@ from vaebench.data import prepare
 from vaebench.errors import UserError
 from vaebench.model import build_model
 from vaebench.params import Training
-from vaebench.training import Checkpoints, train
+from vaebench.training import Checkpoints, are_finite, train
 from vaebench.training.loop import _epoch_rows
 
 METHODS = {
@@ -167,6 +167,12 @@ def test_a_last_step_that_overflows_the_weights_is_a_divergence_too(tmp_path):
     weights, outcome = fit(data, "vae", tmp_path, settings=settings)
     assert outcome.diverged_at_epoch == 1
     assert_equal(weights, fresh(data, "vae").state_dict())
+
+
+def test_codes_that_overflow_are_seen_and_an_absent_prior_is_no_overflow():
+    latents = {"train_mean": np.ones((3, 2), np.float32), "prior_scale": np.float32("nan")}
+    assert are_finite(latents)
+    assert not are_finite(latents | {"test_std": np.array([[1.0, np.inf]], np.float32)})
 
 
 def test_the_kde_set_and_the_batches_share_no_image(digits):

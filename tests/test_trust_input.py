@@ -223,6 +223,11 @@ CASES = {
         ["densities", "'gmm5'", "gmm10"],
     ),
     "a negative seed": (write("x", ""), ["train", *item("ae", seed=-1)], ["--seed", "integer from 0"]),
+    "a seed as long as a date": (
+        write("x", ""),
+        ["train", *item("ae", seed=20261121130000)],
+        ["--seed", "4294967295"],
+    ),
     "images cut off": (cut(f"{PREPARED}/images.npy"), TRAIN, ["images.npy", "dvc repro"]),
     "labels of another data set": (
         lambda f: np.save(f / PREPARED / "labels.npy", np.zeros(3, np.int64)),
@@ -298,6 +303,20 @@ def test_a_damaged_record_of_how_it_was_made_costs_only_the_way_to_its_mlflow_ru
     status, said = stages.run(folder, *EVALUATE)
     assert status == 0, said
     assert (folder / METRICS).read_bytes() == before
+
+
+def test_a_second_stage_that_diverges_costs_its_own_numbers_alone(stages, folder):
+    reset(densities__gmm10={"name": "second_stage", "epochs": 1, "hidden": 8})(folder)
+    means = np.random.default_rng(0).normal(scale=1e30, size=(360, 8)).astype(np.float32)
+    latents = {"train_mean": means, "test_mean": means, "prior_scale": np.float32(1)}
+    np.savez(folder / MODEL / "latents.npz", **latents)
+    status, said = stages.run(folder, *POSTHOC)
+    assert status == 0, said
+    assert "no density: The second-stage VAE diverged" in said
+    status, said = stages.run(folder, *EVALUATE)
+    assert status == 0, said
+    metrics = json.loads((folder / METRICS).read_text(encoding="utf-8"))
+    assert "gmm10" not in metrics["fd_classifier"]
 
 
 # A full disk: no file may grow beyond so many bytes.

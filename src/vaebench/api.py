@@ -29,7 +29,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from vaebench.data import Prepared
-from vaebench.densities import DENSITIES, Density, NoPrior
+from vaebench.densities import DENSITIES, Density, NoDensity
 from vaebench.errors import UserError
 from vaebench.features import Reference, load_reference
 from vaebench.metrics import Run
@@ -175,7 +175,7 @@ def _fit(spec: Mapping[str, Any], latents: dict, seed: int) -> Density | None:
     density = DENSITIES.build(spec)
     try:
         density.fit(latents, seed)
-    except NoPrior:
+    except NoDensity:
         return None
     return density
 

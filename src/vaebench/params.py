@@ -22,7 +22,6 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     StringConstraints,
@@ -53,6 +52,9 @@ Name = Annotated[
 ]
 """What a study, data set, method or density may be called: it becomes part of paths and stage names."""
 
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+"""What numpy, scikit-learn and torch all take."""
+
 Spec = dict[str, Any]
 """``{name: …, option: …}``: a value on an axis, checked by that axis's registry."""
 
@@ -72,7 +74,7 @@ class Study(_Strict):
     paper: Literal["takida2022", "avae2024"] | None = None
     datasets: Annotated[list[Name], Field(min_length=1)]
     methods: Annotated[list[Name], Field(min_length=1)]
-    seeds: Annotated[list[NonNegativeInt], Field(min_length=1)]
+    seeds: Annotated[list[Seed], Field(min_length=1)]
     densities: Annotated[list[Name], Field(min_length=1)]
 
     @field_validator("datasets", "methods", "seeds", "densities")

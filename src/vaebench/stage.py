@@ -19,7 +19,7 @@ _HELP = {
     "dataset": "a key of `datasets` in params.yaml",
     "method": "a key of `methods`",
     "density": "a key of `densities`",
-    "seed": "an integer",
+    "seed": "an integer below 2³²",
 }
 
 
@@ -51,8 +51,8 @@ def run_stage(main: Callable[..., Iterable[Path]], *arguments: str) -> None:
 
 
 def _seed(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not an integer from 0")
+    if not text.isdecimal() or len(text) > 10 or int(text) >= 2**32:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an integer from 0 to {2**32 - 1}")
     return int(text)
 
 

@@ -21,11 +21,11 @@ from typing import Protocol
 
 import numpy as np
 
-from vaebench.densities.store import NoPrior, damaged, read_record, save_absent
+from vaebench.densities.store import NoDensity, damaged, read_record, save_absent
 from vaebench.errors import UserError
 from vaebench.registry import Registry
 
-__all__ = ["DENSITIES", "Density", "NoPrior", "load_density", "save_absent"]
+__all__ = ["DENSITIES", "Density", "NoDensity", "load_density", "save_absent"]
 
 DENSITIES = Registry(
     "density",

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from vaebench.errors import UserError
+from vaebench.densities.store import NoDensity
 
 __all__ = ["LatentVAE", "train"]
 
@@ -84,7 +84,7 @@ def train(
         The mean loss of the last epoch, in nats per latent.
 
     Raises:
-        UserError: when an epoch's loss is not finite.
+        NoDensity: when an epoch's loss is not finite.
     """
     optimizer = torch.optim.Adam(vae.parameters(), lr=learning_rate, fused=True)
     batch_size = min(batch_size, len(mean))
@@ -105,7 +105,7 @@ def train(
             optimizer.step()
             total += loss.detach()
         if not math.isfinite(total.item()):
-            raise UserError(
+            raise NoDensity(
                 f"The second-stage VAE diverged in epoch {epoch + 1} of {epochs}; lower the density's "
                 f"'learning_rate', which is {learning_rate}."
             )

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from vaebench.densities.latents import posterior_means
-from vaebench.densities.store import NoPrior, write_record
+from vaebench.densities.store import NoDensity, write_record
 
 __all__ = ["Prior"]
 
@@ -23,11 +23,11 @@ class Prior:
         """Take s from ``prior_scale`` and d from ``train_mean`` (N, d); ``seed`` is not used.
 
         Raises:
-            NoPrior: where ``prior_scale`` is nan.
+            NoDensity: where ``prior_scale`` is nan.
         """
         scale = float(latents["prior_scale"])
         if np.isnan(scale):
-            raise NoPrior(
+            raise NoDensity(
                 "The method does not match its latents to a prior; sample from a fitted density instead."
             )
         self._scale = scale

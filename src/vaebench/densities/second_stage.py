@@ -56,7 +56,8 @@ class SecondStage:
         """Train on ``train_mean`` (N, d) and ``train_std`` (N, d), if any; on the GPU, if any.
 
         Raises:
-            UserError: values that are not finite, in the latents or, when it diverges, in the loss.
+            UserError: latents that are not finite.
+            NoDensity: it diverged.
         """
         import torch
 

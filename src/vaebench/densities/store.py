@@ -9,11 +9,22 @@ import numpy as np
 from vaebench.errors import UserError
 from vaebench.files import UNREADABLE_ARRAYS, read_json, write_atomically, write_json
 
-__all__ = ["NoPrior", "damaged", "read_arrays", "read_record", "save_absent", "write_arrays", "write_record"]
+__all__ = [
+    "NoDensity",
+    "damaged",
+    "read_arrays",
+    "read_record",
+    "save_absent",
+    "write_arrays",
+    "write_record",
+]
 
 
-class NoPrior(UserError):  # noqa: N818
-    """The method has no prior to sample from; the message is the reason to record (:func:`save_absent`)."""
+class NoDensity(UserError):  # noqa: N818
+    """These latents have no such density: no prior, or a fit that diverged.
+
+    The message is the reason to record (:func:`save_absent`).
+    """
 
 
 def write_record(directory: Path, name: str, options: dict, fitted: dict) -> None:

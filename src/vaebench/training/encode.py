@@ -10,16 +10,14 @@ import torch
 from vaebench.data import Prepared
 from vaebench.model import VAE
 
-__all__ = ["encode_data"]
+__all__ = ["are_finite", "encode_data"]
 
 BATCH = 1000
 
 
 @torch.no_grad()
-def encode_data(model: VAE, data: Prepared, *, diverged: bool = False) -> dict[str, np.ndarray]:
+def encode_data(model: VAE, data: Prepared) -> dict[str, np.ndarray]:
     """The arrays of ``latents.npz`` (see :mod:`vaebench.latents`), encoded in evaluation mode and float32."""
-    if diverged:
-        return {"diverged": np.int64(1)}
     model.eval()
     device = next(model.parameters()).device
     scale = model.regularizer.prior_scale
@@ -37,3 +35,8 @@ def encode_data(model: VAE, data: Prepared, *, diverged: bool = False) -> dict[s
         if deviations:
             latents[f"{split}_std"] = torch.cat(deviations).numpy()
     return latents
+
+
+def are_finite(latents: dict[str, np.ndarray]) -> bool:
+    """Whether the codes are; finite weights may be so large that they are not."""
+    return all(np.isfinite(array).all() for name, array in latents.items() if name != "prior_scale")
