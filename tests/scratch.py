@@ -150,10 +150,16 @@ class Kill:
     def __call__(self, pid: int) -> None:
         with suppress(ProcessLookupError):
             while self.file is not None and self._written() == self._before:
-                os.kill(pid, 0)
-                time.sleep(0.001)
-            time.sleep(self.seconds)
+                self._wait_a_little(pid)
+            until = time.monotonic() + self.seconds
+            while time.monotonic() < until:
+                self._wait_a_little(pid)
             os.kill(pid, signal.SIGKILL)
+
+    @staticmethod
+    def _wait_a_little(pid: int) -> None:
+        os.kill(pid, 0)  # an error where it has ended
+        time.sleep(0.001)
 
     def _written(self) -> int | None:
         return self.file.stat().st_mtime_ns if self.file is not None and self.file.exists() else None

@@ -42,7 +42,8 @@ def train_with_kills(stages, folder: Path, method: str, kills: int, rng, within:
     """Kill a training ``kills`` times, then let it end.
 
     Every second time the clock starts with the process, every other with the first checkpoint it writes. A
-    training that ends before it is killed begins again.
+    training that ends before it is killed begins again, and from then on its time is the measure of ``within``:
+    the machine has fewer others to serve than it had.
 
     Returns:
         How many of the processes went on from a checkpoint.
@@ -51,12 +52,15 @@ def train_with_kills(stages, folder: Path, method: str, kills: int, rng, within:
     checkpoint = folder / f".vaebench/checkpoints/{CELL}/{method}/0/checkpoint.pt"
     while True:
         kill = Kill(rng.uniform(0, within), checkpoint if kills % 2 else None) if kills else None
+        began = time.monotonic()
         status, said = stages.run(folder, "train", *item(method), kill=kill)
         went_on += "going on from epoch" in said
         assert_whole(folder, method)
         assert status in (0, -signal.SIGKILL), said
         if status == 0 and not kills:
             return went_on
+        if status == 0:
+            within = (time.monotonic() - began) / 2
         kills -= status != 0
 
 
