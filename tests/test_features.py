@@ -69,34 +69,71 @@ def test_exact_is_undone_after_an_error():
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    """A file like FID's, with random weights."""
+    """A file like FID's, with random weights that keep the scale of what passes through."""
     import torchvision
 
     torch.manual_seed(0)
     network = torchvision.models.inception_v3(num_classes=1008, aux_logits=False, init_weights=False)
+    for module in network.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        elif isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.normal_(module.bias, std=0.1)
+            torch.nn.init.normal_(module.running_mean, std=0.1)
+            torch.nn.init.uniform_(module.running_var, 0.5, 1.5)
     path = tmp_path_factory.mktemp("weights") / "inception.pth"
     torch.save(network.state_dict(), path)
     return path, hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_inception_features_are_those_of_pytorch_fid_on_the_same_pictures(weights, tmp_path, monkeypatch):
-    from pytorch_fid.fid_score import get_activations
-
+@pytest.fixture
+def inception_weights(weights, monkeypatch):
     path, digest = weights
     monkeypatch.setenv("VAEBENCH_INCEPTION", str(path))
     monkeypatch.setattr(inception, "DIGEST", digest[:8])
-    images = np.random.default_rng(0).integers(0, 256, (3, 1, 20, 20), np.uint8)
+    return torch.load(path, weights_only=True)
+
+
+def pytorch_fid_features(weights, images: np.ndarray, folder) -> np.ndarray:
+    """By pytorch-fid's network and loader, from PNG files."""
+    from pytorch_fid import inception as theirs
+    from pytorch_fid.fid_score import get_activations
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(theirs, "load_state_dict_from_url", lambda *_, **__: weights)
+        network = theirs.InceptionV3([3])
     files = []
     for i, image in enumerate(images):
-        files.append(tmp_path / f"{i}.png")
-        Image.fromarray(image[0]).save(files[-1])
+        files.append(folder / f"{i}.png")
+        Image.fromarray(image.transpose(1, 2, 0).squeeze()).save(files[-1])
+    return get_activations(files, network, batch_size=len(files), num_workers=0)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_inception_features_are_those_of_pytorch_fid_on_the_same_pictures(
+    inception_weights, tmp_path, channels
+):
+    images = np.random.default_rng(0).integers(0, 256, (3, channels, 20, 20), np.uint8)
+    theirs = pytorch_fid_features(inception_weights, images, tmp_path)
     reference = build_reference(prepared(images), "inception", 0, tmp_path / "reference")
-    theirs = get_activations(files, reference.network.blocks, batch_size=3, num_workers=0)
     assert reference.name == "fid"
     assert reference.features.shape == (3, 2048)
-    np.testing.assert_allclose(reference.features, theirs, rtol=1e-4, atol=1e-6)
+    scale = np.abs(theirs).max()
+    np.testing.assert_allclose(reference.features, theirs, rtol=1e-4, atol=1e-5 * scale)
     again = load_reference(tmp_path / "reference")
-    np.testing.assert_allclose(again.extract(images[:1] / np.float32(255)), theirs[:1], rtol=1e-4, atol=1e-6)
+    unit = images[:1] / np.float32(255)
+    np.testing.assert_allclose(again.extract(unit), theirs[:1], rtol=1e-4, atol=1e-5 * scale)
+
+
+def test_inception_in_bfloat16_is_close_and_never_called_fid(inception_weights, tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (3, 3, 20, 20), np.uint8)
+    exactly = inception.load_inception()(torch.from_numpy(images) / 255).numpy()
+    reference = build_reference(prepared(images), "inception_bf16", 0, tmp_path / "reference")
+    assert reference.name == "fid_bf16"
+    assert reference.features.dtype == np.float32
+    deviation = np.linalg.norm(reference.features - exactly) / np.linalg.norm(exactly)
+    assert 1e-5 < deviation < 0.05
+    np.testing.assert_array_equal(load_reference(tmp_path / "reference").extract(images), reference.features)
 
 
 def test_inception_weights_of_another_file_are_refused(weights, monkeypatch):

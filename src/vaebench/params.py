@@ -126,7 +126,7 @@ class Method(_Strict):
 class Evaluation(_Strict):
     """How trained models are measured."""
 
-    features: Literal["inception", "classifier"]
+    features: Literal["inception", "inception_bf16", "classifier"]
     samples: Annotated[int, Field(ge=2)] = 10_000
     batch_size: PositiveInt = 500
     metrics: Annotated[list[Spec], Field(min_length=1)]

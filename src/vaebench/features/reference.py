@@ -24,7 +24,10 @@ from vaebench.files import read_json, write_atomically, write_json
 
 __all__ = ["Kind", "Reference", "build_reference", "load_reference"]
 
-Kind = Literal["inception", "classifier"]
+Kind = Literal["inception", "inception_bf16", "classifier"]
+
+NAMES = {"inception": "fid", "inception_bf16": "fid_bf16", "classifier": "fd_classifier"}
+"""What the Fréchet distance in each kind's features is called."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class Reference:
     """What sets of images are measured against.
 
     Attributes:
-        kind: ``inception`` or ``classifier``.
+        kind: the feature network.
         network: images (B, C, H, W) in [0, 1] on ``device`` to features (B, D).
         features: the real test images' features, (N, D) float32.
         mu: their mean (D,), float64.
@@ -51,8 +54,8 @@ class Reference:
 
     @property
     def name(self) -> str:
-        """What the Fréchet distance in these features is called: ``fid`` or ``fd_classifier``."""
-        return "fid" if self.kind == "inception" else "fd_classifier"
+        """What the Fréchet distance in these features is called."""
+        return NAMES[self.kind]
 
     def extract(self, images: np.ndarray | Tensor) -> np.ndarray:
         """Features (n, D) float32 of ``images`` (n, C, H, W), uint8 or float in [0, 1]."""
@@ -89,10 +92,8 @@ def build_reference(
     device = torch.device(device)
     folder.mkdir(parents=True, exist_ok=True)
     described: dict = {"kind": kind}
-    if kind == "inception":
-        from vaebench.features.inception import load_inception
-
-        network = load_inception()
+    if kind != "classifier":
+        network = _inception(kind)
     else:
         from safetensors.torch import save
 
@@ -149,10 +150,8 @@ def load_reference(folder: str | Path, device: str | torch.device = "cpu") -> Re
 
 
 def _network(described: dict, folder: Path) -> nn.Module:
-    if described["kind"] == "inception":
-        from vaebench.features.inception import load_inception
-
-        return load_inception()
+    if described["kind"] != "classifier":
+        return _inception(described["kind"])
     from safetensors.torch import load_file
 
     from vaebench.features.classifier import Classifier
@@ -161,6 +160,12 @@ def _network(described: dict, folder: Path) -> nn.Module:
     network = Classifier(tuple(described["image_shape"]), described["classes"])
     network.load_state_dict(load_file(folder / "classifier.safetensors"))
     return network.eval()
+
+
+def _inception(kind: Kind) -> nn.Module:
+    from vaebench.features.inception import load_inception
+
+    return load_inception({"inception": torch.float32, "inception_bf16": torch.bfloat16}[kind])
 
 
 def _present(path: Path) -> None:

@@ -17,6 +17,7 @@ Better = Literal["lower", "higher", ""]
 GROUPS = {
     "likelihood": "Reconstruction and likelihood",
     "fid": "Fréchet inception distance",
+    "fid_bf16": "Fréchet inception distance, features in bfloat16",
     "fd_classifier": "Fréchet distance, classifier features",
     "prd": "Precision and recall",
     "latent": "Latent space",
@@ -69,6 +70,7 @@ _BETTER: dict[str, Better] = {
     "mse_sampled": "lower",
     "nll": "lower",
     "fid": "lower",
+    "fid_bf16": "lower",
     "fd_classifier": "lower",
     "latent.kl": "lower",
     "latent.kl_corrected": "lower",
@@ -78,11 +80,13 @@ _BETTER: dict[str, Better] = {
     "disentanglement": "higher",
 }
 
+_DISTANCES = {"fid": "FID", "fid_bf16": "FID bf16", "fd_classifier": "FD"}
+
 _ANGLES = "disentanglement.angles."
 
 _ORDER = [
     *_LABELS,
-    *(f"{family}.{name}" for family in ("fid", "fd_classifier") for name in _FEATURES),
+    *(f"{family}.{name}" for family in _DISTANCES for name in _FEATURES),
     *(f"variance.{partition}" for partition in ("SU", "SL", "BU", "BL")),
 ]
 
@@ -117,9 +121,9 @@ def sort_key(path: str) -> tuple:
 def _label(path: str, head: str, rest: str) -> str:
     if path in _LABELS:
         return _LABELS[path]
-    if head in ("fid", "fd_classifier") and rest:
+    if head in _DISTANCES and rest:
         name = _FEATURES.get(rest) or re.sub(r"^gmm_?(\d+)$", r"GMM-\1", rest)
-        return f"{'FID' if head == 'fid' else 'FD'} {name}"
+        return f"{_DISTANCES[head]} {name}"
     if head == "variance" and rest:
         return f"σ̂² {rest}"
     return path
