@@ -42,8 +42,8 @@ def train_with_kills(stages, folder: Path, method: str, kills: int, rng, within:
     """Kill a training ``kills`` times, then let it end.
 
     Every second time the clock starts with the process, every other with the first checkpoint it writes. A
-    training that ends before it is killed begins again, and from then on its time is the measure of ``within``:
-    the machine has fewer others to serve than it had.
+    training that ends before it is killed begins again, and its time is then the measure of ``within``: the
+    machine serves fewer others than it did.
 
     Returns:
         How many of the processes went on from a checkpoint.
