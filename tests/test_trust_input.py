@@ -504,6 +504,16 @@ def test_an_error_while_writing_leaves_the_old_file_and_no_other(tmp_path):
     assert path.read_text() == "old"
 
 
+def test_what_a_killed_writer_left_is_removed_and_what_another_one_writes_is_not(tmp_path):
+    (ended := subprocess.Popen(["true"])).wait()
+    left, another = (tmp_path / f".file.{pid}.partial" for pid in (ended.pid, os.getppid()))
+    for path in (left, another):
+        path.write_text("half")
+    with write_atomically(tmp_path / "file") as temporary:
+        temporary.write_text("whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [another.name, "file"]
+
+
 def test_an_error_while_writing_leaves_the_old_folder_and_no_other(tmp_path):
     path = tmp_path / "folder"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import shutil
@@ -32,10 +33,15 @@ UNREADABLE_ARRAYS = (
 def write_atomically(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path`` that takes its place when the block ends without an error.
 
+    What a kill leaves beside ``path`` is removed by the next writer of the same file.
+
     >>> with write_atomically(Path("/dev/shm/example.txt")) as temporary:
     ...     _ = temporary.write_text("whole")
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    for partial in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+        if not _is_running(partial.suffixes[-2]):
+            partial.unlink(missing_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         yield temporary
@@ -81,6 +87,17 @@ def write_json(path: Path, content: dict) -> None:
 def read_json(path: Path) -> dict:
     """The mapping in a JSON file."""
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _is_running(suffix: str) -> bool:
+    """Whether the process whose id is in ``.<id>`` is."""
+    try:
+        os.kill(int(suffix[1:]), 0)
+    except (ProcessLookupError, ValueError):
+        return False
+    except PermissionError:  # another user's
+        pass
+    return True
 
 
 def _to_disk(path: Path) -> None:
