@@ -57,7 +57,7 @@ def write_celeba(root: Path, partition: str = "0012") -> Path:
     for number, part in enumerate(partition, 1):
         pixels = np.zeros((218, 178, 3), np.uint8)
         pixels[..., 2] = 255
-        pixels[39:179, 19:159] = (250 - 20 * number, 0, 0)
+        pixels[39:179, 19:159] = (250 - 20 * (number % 12), 0, 0)
         name = f"{number:06d}.jpg"
         Image.fromarray(pixels).save(folder / "img_align_celeba" / name, quality=95, subsampling=0)
         lines.append(f"{name} {part}\n")

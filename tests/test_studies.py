@@ -1,0 +1,139 @@
+"""The committed studies of data that is not at hand, through all six stages, on files in the owners' layout.
+
+Of each study only the sizes change: images, epochs, samples. Inception's weights are random.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import itertools
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from data_fixtures import (
+    dsprites_arrays,
+    shapes3d_arrays,
+    write_celeba,
+    write_celebahq,
+    write_cifar10,
+    write_dsprites,
+    write_shapes3d,
+)
+
+from stages import evaluate, posthoc, prepare, reference, tabulate, train
+from vaebench.data import cifar10 as cifar10_module
+from vaebench.features import inception
+
+ROOT = Path(__file__).parent.parent
+HELD_OUT = 8
+
+
+def cifar10(raw: Path) -> None:
+    batches = write_cifar10(raw, per_batch=8)
+    folder = raw / "cifar-10-batches-py"
+    cifar10_module.MD5 = {n: hashlib.md5((folder / n).read_bytes()).hexdigest() for n in batches}
+
+
+def celebahq(raw: Path) -> None:
+    write_celebahq(raw, [f"{number}.png" for number in range(24)])
+
+
+STUDIES: dict[str, tuple[Callable[[Path], object], list[str]]] = {
+    "takida_celeba": (
+        lambda raw: write_celeba(raw, "0" * 12 + "1" * 8 + "2" * 8),
+        ["vae_mol", "rae_gp", "mle_diag_d"],
+    ),
+    "takida_celebahq": (celebahq, ["wae_mmd", "mle_iso_d"]),
+    "avae_celeba": (lambda raw: write_celeba(raw, "0" * 20 + "1" * 8 + "2" * 8), ["aae", "avae"]),
+    "avae_cifar10": (cifar10, ["beta_tcvae", "avae"]),
+    "avae_dsprites": (
+        lambda raw: write_dsprites(raw, dsprites_arrays((1, 2, 2, 3, 4, 4))),
+        ["beta_tcvae", "avae"],
+    ),
+    "avae_shapes3d": (
+        lambda raw: write_shapes3d(raw, shapes3d_arrays((2, 2, 2, 3, 2, 3))),
+        ["rae", "wae", "avae"],
+    ),
+}
+
+
+def shrink(study: dict, methods: list[str]) -> dict:
+    """The study cut down to ``methods`` and to what two cores do in a minute."""
+    study["study"] |= {"methods": methods, "seeds": [0]}
+    for data in study["datasets"].values():
+        if "validation" in data["source"]:
+            data["source"]["validation"] = HELD_OUT
+        if data["source"]["name"] == "celebahq":
+            data["source"]["test"] = HELD_OUT
+    study["training"] |= {"epochs": 1, "batch_size": 4, "compile": "never"}
+    study["evaluation"] |= {"samples": 8, "batch_size": 8}
+    for name in methods:
+        regularizer = study["methods"][name].get("regularizer", {})
+        if regularizer.get("name") == "kde_kl":
+            regularizer["samples"] = 8
+    for density in study["densities"].values():
+        density |= {"second_stage": {"epochs": 1, "batch_size": 4}, "gmm": {"components": 2}}.get(
+            density["name"], {}
+        )
+    sizes = {
+        "nll": {"k": 5, "images": 4},
+        "disentanglement": {"batch": 8, "votes": 60, "evaluation_votes": 40, "mig_samples": 100},
+    }
+    for metric in study["evaluation"]["metrics"]:
+        metric |= sizes.get(metric["name"], {})
+    return study
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    import torchvision
+
+    torch.manual_seed(0)
+    network = torchvision.models.inception_v3(num_classes=1008, aux_logits=False, init_weights=False)
+    path = tmp_path_factory.mktemp("weights") / "inception.pth"
+    torch.save(network.state_dict(), path)
+    return path
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_study_runs_on_files_in_the_owners_layout(name, weights, tmp_path, monkeypatch):
+    monkeypatch.setattr(cifar10_module, "MD5", cifar10_module.MD5)
+    write_raw, methods = STUDIES[name]
+    write_raw(tmp_path / "raw")
+    study = shrink(yaml.safe_load((ROOT / f"studies/{name}.yaml").read_text(encoding="utf-8")), methods)
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(study, sort_keys=False), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VAEBENCH_DATA", str(tmp_path / "raw"))
+    monkeypatch.setenv("VAEBENCH_INCEPTION", str(weights))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setattr(inception, "DIGEST", hashlib.sha256(weights.read_bytes()).hexdigest()[:8])
+
+    (dataset,) = study["study"]["datasets"]
+    prepare.main(dataset)
+    reference.main(dataset)
+    for method in methods:
+        train.main(dataset, method, 0)
+        for density in study["study"]["densities"]:
+            posthoc.main(dataset, method, 0, density)
+        evaluate.main(dataset, method, 0)
+    tabulate.main()
+
+    distance = {"inception": "fid", "classifier": "fd_classifier"}[study["evaluation"]["features"]]
+    asked = {metric["name"] for metric in study["evaluation"]["metrics"]}
+    for method in methods:
+        path = Path("reports", name, "metrics", dataset, method, "0.json")
+        measured = json.loads(path.read_text(encoding="utf-8"))
+        assert math.isfinite(measured["mse"])
+        assert ("fid" in asked) == (distance in measured)
+        assert ("disentanglement" in asked) == ("disentanglement" in measured)
+    with Path("reports", name, "tables", "metrics.csv").open(encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    assert set(methods) <= set(itertools.chain.from_iterable(rows))
+    assert name in Path("reports/index.html").read_text(encoding="utf-8")
