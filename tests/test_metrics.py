@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -103,6 +105,23 @@ def test_evaluation_depends_on_the_seed_alone(images):
     assert result(names) == result(names[::-1])
     assert result(["fid"])["fd_classifier"] == result(names)["fd_classifier"]
     assert result(names, seed=1)["smoothness"] != result(names)["smoothness"]
+
+
+def test_each_set_of_images_is_extracted_once_and_never_held_whole(images):
+    run = run_of(
+        autoencoder(), prepared(images), reference=pixels(images), densities={"prior": Normal(2)},
+        samples=200, batch_size=30,
+    )  # fmt: skip
+    network, seen = run.reference.network, []
+
+    def recording(x):
+        seen.append(len(x))
+        return network(x)
+
+    run.reference = replace(run.reference, network=recording)
+    evaluate(run, [{"name": "fid"}, {"name": "prd"}, {"name": "fid"}])
+    assert sum(seen) == 200 * len(["recon", "interp_mid", "interp_random", "prior"])
+    assert max(seen) <= 30
 
 
 def test_a_run_that_diverged_has_no_metrics(images):
