@@ -2,7 +2,8 @@
 
 Contestants are set up one after another, each in a process of its own, then take turns, one slice each a
 round, so that whatever else the machine does falls on all of them. Speeds are medians over the rounds, ratios
-are of medians. Writes ``benchmarks/results/<name>.md`` and ``.json``.
+are of medians. On a machine that others load, where threads wait for their turn, set ``OMP_NUM_THREADS=1``
+and read images per second of processor time. Writes ``benchmarks/results/<name>.md`` and ``.json``.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from benchmarks import machine
 from benchmarks.contestants import CASES, Case
 
 RESULTS = Path(__file__).parent / "results"
+MEASURED = ("images_per_second", "images_per_cpu_second", "peak_mb")
 ADAM_BYTES = 28
 """Traffic a weight: gradient (2) and weight and two moments (12) read, those and the copy (14) written."""
 
@@ -26,18 +28,22 @@ ADAM_BYTES = 28
 class Worker:
     """A contestant's process."""
 
-    def __init__(self, case: str, name: str):
+    def __init__(self, case: str, name: str, threads: int | None = None):
         command = [sys.executable, "-m", "benchmarks.worker", case, name]
+        environment = os.environ | ({"OMP_NUM_THREADS": str(threads)} if threads else {})
         log = subprocess.DEVNULL if "BENCH_QUIET" in os.environ else None
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, env=environment
         )
         self.about = self._read()
         self.slices: list[dict] = []
 
-    def slice(self) -> None:
-        """Let it do one slice of work."""
+    def start(self) -> None:
+        """Let it begin one slice of work."""
         print(file=self.process.stdin, flush=True)
+
+    def finish(self) -> None:
+        """Wait for the slice that it has begun."""
         self.slices.append(self._read())
 
     def median(self, key: str) -> float:
@@ -69,26 +75,25 @@ def measure(name: str, rounds: int) -> dict:
         workers[contestant] = worker
     for _ in range(rounds):
         for worker in workers.values():
-            worker.slice()
+            worker.start()
+            worker.finish()
     limits = workers.pop("machine")
     rates = {key: limits.median(key) for key in ("fp32", "bf16", "bandwidth")}
     rows = {
-        contestant: {key: worker.median(key) for key in ("images_per_second", "peak_mb")}
+        contestant: {key: worker.median(key) for key in MEASURED}
         | {"slices": [round(s["images_per_second"], 2) for s in worker.slices]}
         for contestant, worker in workers.items()
     }
     for worker in (limits, *workers.values()):
         worker.end()
     if limits.about:
-        rows["limit"] = {"images_per_second": bound(case, name, limits.about, rates)}
+        rows["limit"] = {"images_per_second": bound(case, limits.about, rates)}
     return {"machine": rates, "rows": rows}
 
 
-def bound(case: Case, name: str, about: dict, rates: dict) -> float:
-    """Images a second at the speed of a bf16 matrix product, and in training the optimizer's traffic."""
-    seconds = about["flop"] / rates["bf16"]
-    if name != "refresh":
-        seconds += about["weights"] * ADAM_BYTES / rates["bandwidth"] / case.batch
+def bound(case: Case, about: dict, rates: dict) -> float:
+    """Images a second at the speed of a bf16 matrix product and of the optimizer's memory traffic."""
+    seconds = about["flop"] / rates["bf16"] + about["weights"] * ADAM_BYTES / rates["bandwidth"] / case.batch
     return 1 / seconds
 
 
@@ -103,14 +108,17 @@ def table(name: str, result: dict) -> str:
         f"Machine in the same rounds: matrix product {rates['fp32'] / 1e12:.2f} TFLOP/s in fp32, "
         f"{rates['bf16'] / 1e12:.2f} in bf16; copy {rates['bandwidth'] / 1e9:.0f} GB/s.",
         "",
-        f"| | images/s | × {base} | peak memory, MB |",
-        "| --- | ---: | ---: | ---: |",
+        f"| | images/s | × {base} | images/CPU s | × {base} | peak memory, MB |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for key, row in rows.items():
-        ratio = row["images_per_second"] / rows[base]["images_per_second"]
-        peak = f"{row['peak_mb']:.0f}" if "peak_mb" in row else ""
+        cells = []
+        for speed in MEASURED[:2]:
+            ratio = row[speed] / rows[base][speed] if speed in row else None
+            cells += [f"{row[speed]:.1f}", f"{ratio:.2f}"] if ratio else ["", ""]
+        cells.append(f"{row['peak_mb']:.0f}" if "peak_mb" in row else "")
         label = {"fp32": "vaebench, fp32", "bf16": "vaebench, bf16"}.get(key, key)
-        lines.append(f"| {label} | {row['images_per_second']:.1f} | {ratio:.2f} | {peak} |")
+        lines.append(f"| {label} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 

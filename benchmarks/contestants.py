@@ -9,10 +9,21 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import torch
 
-__all__ = ["CASES", "Case", "Slice", "build", "contestant"]
+__all__ = [
+    "CASES",
+    "Case",
+    "Slice",
+    "build",
+    "contestant",
+    "images_of",
+    "inception_weights",
+    "pytorch_fid_network",
+    "write_png",
+]
 
 Slice = Callable[[], int]
 
@@ -33,20 +44,18 @@ CASES = {
     "takida_mnist": Case("Takida's MNIST VAE", "takida_mnist", (1, 28, 28), 64, 10),
     "avae_mnist": Case("AVAE's MNIST network", "avae_mnist", (1, 32, 32), 100, 10),
     "takida_celeba": Case("Takida's CelebA network", "takida_celeba", (3, 64, 64), 64, 1),
-    "refresh": Case(
-        "AVAE's KDE refresh, 10,000 encodings", "avae_mnist", (1, 32, 32), 100, 1, ("fp32", "bf16")
-    ),
-    "inception": Case("Inception features", "inception", (3, 64, 64), 50, 2, ("pytorch-fid", "fp32")),
+    "inception": Case("Inception features", "inception", (3, 64, 64), 50, 1, ("pytorch-fid", "fp32", "bf16")),
 }
 
 
-def _images(case: Case, count: int) -> torch.Tensor:
+def images_of(case: Case, count: int) -> torch.Tensor:
+    """Random images, (count, C, H, W) uint8."""
     generator = torch.Generator().manual_seed(0)
     return torch.randint(0, 256, (count, *case.image_shape), dtype=torch.uint8, generator=generator)
 
 
-def build(case: Case):
-    """The model, newly initialized."""
+def build(case: Case, regularizer: dict | None = None, posterior: str = "gaussian"):
+    """The model, newly initialized; a VAE unless told."""
     from vaebench.model import build_model
 
     torch.manual_seed(0)
@@ -57,8 +66,8 @@ def build(case: Case):
             "train_size": 60_000,
             "network": {"name": case.network},
             "likelihood": {"name": "gaussian"},
-            "regularizer": {"name": "kl"},
-            "posterior": {"name": "gaussian"},
+            "regularizer": regularizer or {"name": "kl"},
+            "posterior": {"name": posterior},
         }
     )
 
@@ -69,7 +78,7 @@ def ours(case: Case, precision: str) -> Slice:
     from vaebench.training.step import Step
 
     model = build(case).to(memory_format=torch.channels_last)
-    images = _images(case, case.batch * case.steps)
+    images = images_of(case, case.batch * case.steps)
     step = Step(model, images, Training(epochs=1, batch_size=case.batch, precision=precision), compiled=True)
 
     def epoch() -> int:
@@ -83,7 +92,7 @@ def ours(case: Case, precision: str) -> Slice:
 def plain(case: Case) -> Slice:
     """A loop as in PyTorch's tutorials: float32, Adam as it comes, nothing compiled."""
     model = build(case)
-    images = _images(case, case.batch * case.steps).float() / 255
+    images = images_of(case, case.batch * case.steps).float() / 255
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
 
     def epoch() -> int:
@@ -123,7 +132,7 @@ def pythae(case: Case) -> Slice:
         def forward(self, z):
             return ModelOutput(reconstruction=torch.sigmoid(self.network(z)))
 
-    images = _images(case, case.batch * case.steps).float() / 255
+    images = images_of(case, case.batch * case.steps).float() / 255
     config = VAEConfig(input_dim=case.image_shape, latent_dim=ours.latent_dim)
     trainer = BaseTrainer(
         VAE(config, Encoder(), Decoder()),
@@ -146,40 +155,51 @@ def pythae(case: Case) -> Slice:
     return epoch
 
 
-def refresh(case: Case, precision: str) -> Slice:
-    """The encodings that AVAE's density estimate needs every ten steps."""
-    from vaebench.params import Training
-    from vaebench.training.loop import encode_means
+def inception_weights() -> dict[str, torch.Tensor]:
+    """Random weights of FID's Inception that keep the scale of what passes through."""
+    import torchvision
 
-    model = build(case).to(memory_format=torch.channels_last)
-    images, settings = _images(case, 10_000), Training(epochs=1, precision=precision)
+    torch.manual_seed(0)
+    network = torchvision.models.inception_v3(num_classes=1008, aux_logits=False, init_weights=False)
+    for module in network.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+    return network.state_dict()
 
-    def encode() -> int:
-        return len(encode_means(model, images, None, settings))
 
-    return encode
+def pytorch_fid_network(weights: dict[str, torch.Tensor]) -> torch.nn.Module:
+    """pytorch-fid's own network with ``weights``."""
+    from pytorch_fid import inception
+
+    with mock.patch.object(inception, "load_state_dict_from_url", return_value=weights):
+        return inception.InceptionV3([inception.InceptionV3.BLOCK_INDEX_BY_DIM[2048]])
+
+
+def write_png(images: torch.Tensor, folder: Path) -> list[Path]:
+    """Write each of ``images`` (n, 3, H, W) uint8 to a file."""
+    from PIL import Image
+
+    folder.mkdir(exist_ok=True)
+    files = [folder / f"{i}.png" for i in range(len(images))]
+    for file, image in zip(files, images, strict=True):
+        Image.fromarray(image.permute(1, 2, 0).numpy()).save(file)
+    return files
 
 
 def features(case: Case, kind: str) -> Slice:
     """Features of PNG files by pytorch-fid, or of the same pictures in memory by ours; random weights."""
-    import torchvision
-    from PIL import Image
+    import numpy as np
     from pytorch_fid.fid_score import get_activations
 
     from vaebench.features.inception import Inception
     from vaebench.features.reference import Reference
 
-    torch.manual_seed(0)
-    random = torchvision.models.inception_v3(num_classes=1008, aux_logits=False, init_weights=False)
-    network = Inception(random.state_dict())
-    images = _images(case, case.batch * case.steps)
+    weights, images = inception_weights(), images_of(case, case.batch * case.steps)
     if kind == "pytorch-fid":
-        folder = Path(tempfile.mkdtemp())
-        files = [folder / f"{i}.png" for i in range(len(images))]
-        for file, image in zip(files, images, strict=True):
-            Image.fromarray(image.permute(1, 2, 0).numpy()).save(file)
-        return lambda: len(get_activations(files, network.blocks, batch_size=case.batch, num_workers=1))
-    reference = Reference("inception", network, None, None, None, torch.device("cpu"))
+        network, files = pytorch_fid_network(weights), write_png(images, Path(tempfile.mkdtemp()))
+        return lambda: len(get_activations(files, network, batch_size=case.batch, num_workers=1))
+    name, dtype = {"fp32": ("inception", torch.float32), "bf16": ("inception_bf16", torch.bfloat16)}[kind]
+    reference = Reference(name, Inception(weights, dtype), *[np.empty(0)] * 3, torch.device("cpu"))
     return lambda: len(reference.extract(images))
 
 
@@ -191,7 +211,5 @@ def contestant(case: Case, name: str) -> Slice:
     """
     if case.network == "inception":
         return features(case, name)
-    if case is CASES["refresh"]:
-        return refresh(case, name)
     others = {"plain": plain, "pythae": pythae}
     return others[name](case) if name in others else ours(case, name)
