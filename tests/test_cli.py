@@ -290,6 +290,9 @@ def test_report_and_best_ask_the_report_s_own_functions(workspace, monkeypatch):
     assert "`dvc repro`" in run("best").output
     Path("reports/small").mkdir(parents=True)
     assert run("best").output == "the best of reports/small\n"
+    page = Path("reports/index.html")
+    page.touch()
+    assert f"{page.resolve().as_uri()}#small" in run("best").output
 
 
 def test_bandwidths_prints_both_tables(monkeypatch):
@@ -305,10 +308,13 @@ def test_bandwidths_prints_both_tables(monkeypatch):
 
 def test_ui_serves_the_local_store_to_this_machine_only(workspace, monkeypatch):
     commands = []
-    monkeypatch.setattr(cli.os, "execve", lambda program, command, environment: commands.append(command))
+    monkeypatch.setattr(cli.os, "execv", lambda program, command: commands.append(command))
+    monkeypatch.setattr(cli, "_runs_page", lambda uri: "/#/runs")
+    for name in ("DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY"):  # so that what the command sets is forgotten
+        monkeypatch.setenv(name, "true")
     assert "`dvc repro`" in run("ui").output
     Path("mlflow.db").touch()
-    assert run("ui", "--port", 5999).exit_code == 0
+    assert "http://127.0.0.1:5999/#/runs" in run("ui", "--port", 5999).output
     (command,) = commands
     assert command[command.index("--host") + 1] == "127.0.0.1"
     assert command[command.index("--port") + 1] == "5999"

@@ -152,12 +152,10 @@ def test_a_pythae_model_is_measured(tiny_repository, tmp_path, monkeypatch):
     assert namespace["measured"].keys() == {"mse", "mse_sampled", "kl", "fd_classifier"}
 
 
-@pytest.mark.nightly
 def test_the_reference_is_built(tmp_path):
-    pytest.importorskip("pdoc")
-    recipe = re.search(r"^\tpdoc (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M).group(1)
+    recipe = re.search(r"^\t(.*\bpdoc .*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M).group(1)
     command = recipe.replace("$$", "$").replace("docs/api", str(tmp_path))
-    output = run(ROOT, "env", f"PYTHONPATH={ROOT / 'src'}", "bash", "-c", f"pdoc {command}")
+    output = run(ROOT, "env", f"PYTHONPATH={ROOT / 'src'}", "bash", "-c", command)
     assert "Warn" not in output
     assert "build_method" in (tmp_path / "vaebench/api.html").read_text(encoding="utf-8")
     assert (tmp_path / "vaebench/likelihoods/gaussian.html").is_file()

@@ -224,7 +224,7 @@ def report() -> None:
 
 @app.command()
 def best() -> None:
-    """Print the best methods of the active study."""
+    """Print the best methods of the active study, and where the report is."""
     from vaebench.params import load_params
     from vaebench.paths import report_dir
     from vaebench.report import best_rows
@@ -233,6 +233,9 @@ def best() -> None:
     if not folder.is_dir():
         raise UserError(f"{folder} is not there: the study has no results yet; `dvc repro` makes them.")
     typer.echo(best_rows(folder))
+    page = folder.parent / "index.html"
+    if page.is_file():
+        typer.echo(f"\nThe report: {page.resolve().as_uri()}#{folder.name}")
 
 
 @app.command()
@@ -297,7 +300,7 @@ def repro(
 
 @app.command()
 def ui(port: Annotated[int, typer.Option(min=1, max=65535, help="Where it listens.")] = 5000) -> None:
-    """Open MLflow's UI on the local store (127.0.0.1 only)."""
+    """Serve MLflow's UI on the local store, to this machine only, and say where the study's runs are."""
     from vaebench.tracking import store_uri, workspace_root
 
     root = workspace_root()
@@ -309,12 +312,27 @@ def ui(port: Annotated[int, typer.Option(min=1, max=65535, help="Where it listen
     if uri == f"sqlite:///{root / 'mlflow.db'}" and not (root / "mlflow.db").is_file():
         raise UserError(f"{root / 'mlflow.db'} is not there: nothing has been tracked yet; `dvc repro` does.")
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
-    typer.echo(f"MLflow's UI: http://127.0.0.1:{port} in a few seconds; Ctrl-C ends it.")
+    os.environ |= {**quiet, **os.environ}
+    typer.echo(f"MLflow's UI, in a few seconds: http://127.0.0.1:{port}{_runs_page(uri)}\nCtrl-C ends it.")
     sys.stdout.flush()
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--workers", "1"]
     command += ["--default-artifact-root", (root / "mlruns").as_uri()]
     command += ["--host", "127.0.0.1", "--port", str(port)]
-    os.execve(sys.executable, command, {**quiet, **os.environ})
+    os.execv(sys.executable, command)
+
+
+def _runs_page(uri: str) -> str:
+    """Below MLflow's address: its first page, and an experiment's, are about language models."""
+    from mlflow import MlflowClient
+
+    from vaebench.params import load_params
+
+    try:
+        study = load_params(ACTIVE, specs=()).study.name
+    except UserError:
+        return ""
+    found = MlflowClient(tracking_uri=uri).get_experiment_by_name(study)
+    return f"/#/experiments/{found.experiment_id}/runs?workflowType=machine_learning" if found else ""
 
 
 def _spec(spec: dict) -> str:

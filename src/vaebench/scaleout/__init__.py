@@ -12,3 +12,5 @@ One process, the head, does everything that is DVC's; workers run only the stage
 :mod:`~vaebench.scaleout.economy` what keeps DVC's part cheap in a large study. The example is
 ``vaebench repro --engine local --slots 2``; the guide is ``docs/scaleout.md``.
 """
+
+__all__: list[str] = []

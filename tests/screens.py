@@ -1,0 +1,56 @@
+"""Pictures of a workspace's report and MLflow runs: ``python tests/screens.py`` makes the README's anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from browser import OF_MLFLOW, Visit, chromium, mlflow_ui
+
+DESK, PHONE = {"width": 1280, "height": 1500}, {"width": 390, "height": 844}
+
+
+def report_screens(browser, page: Path, method: str, folder: Path) -> None:
+    """``report-{light,dark,phone}.png`` and ``method.png``, a method's details."""
+    for name, size, scheme in (("light", DESK, "light"), ("dark", DESK, "dark"), ("phone", PHONE, "light")):
+        visit = Visit(browser, "file://", viewport=size, color_scheme=scheme)
+        visit.page.goto(page.as_uri())
+        for plot in visit.page.locator(".plot:visible").all():
+            plot.scroll_into_view_if_needed()
+            plot.locator(".main-svg").first.wait_for()
+        visit.page.evaluate("scrollTo({top: 0, behavior: 'instant'})")
+        visit.page.screenshot(path=folder / f"report-{name}.png")
+        if name == "light":
+            row = visit.page.locator(f"tr.run[data-method='{method}']:visible").first
+            row.get_by_role("button").click()
+            detail = visit.page.locator("tr.detail:visible .detail-body")
+            detail.locator(".main-svg").first.wait_for()
+            detail.screenshot(path=folder / "method.png")
+        visit.close()
+
+
+def mlflow_screens(browser, workspace: Path, methods: tuple[str, str], folder: Path) -> None:
+    """``mlflow-runs.png``, and ``mlflow-compare.png`` of the last run of each of two methods."""
+    with mlflow_ui(workspace) as address:
+        origin = address.split("/#")[0]
+        visit = Visit(browser, origin, OF_MLFLOW, viewport=DESK, color_scheme="light")
+        page = visit.page
+        page.goto(address)
+        page.get_by_text(f"{methods[0]} · ").first.wait_for()
+        page.get_by_role("button", name="Close", exact=True).click()  # MLflow's assistant
+        page.screenshot(path=folder / "mlflow-runs.png")
+        for method in methods:
+            page.get_by_role("row").filter(has_text=f"{method} · ").get_by_role("checkbox").first.check()
+        page.get_by_role("button", name="Compare").click()
+        page.get_by_text("Comparing 2 Runs").wait_for()
+        for text in ("Parallel Coordinates Plot", "learning_rate", "fd_classifier/gmm10"):
+            page.get_by_text(text).first.wait_for()
+        page.locator(".js-plotly-plot .parcoords").first.wait_for()
+        page.screenshot(path=folder / "mlflow-compare.png")
+        visit.close()
+
+
+if __name__ == "__main__":
+    here = Path.cwd()
+    with chromium() as opened:
+        report_screens(opened, here / "reports/index.html", "mle_iso_i", here / "reports/screens")
+        mlflow_screens(opened, here, ("mle_iso_i", "avae_diag_d"), here / "reports/screens")

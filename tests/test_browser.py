@@ -1,0 +1,196 @@
+"""What a reader sees: the report and MLflow, in a browser. Leaves its pictures in reports/screens/tiny/."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+from browser import Visit, chromium, find_chromium
+from fake_study import write_study
+from screens import mlflow_screens, report_screens
+from tiny_study import ROOT
+
+from vaebench.report.page import build_page
+
+WANTING = [
+    *([] if find_chromium() else ["chromium on the path (Debian: apt-get install chromium)"]),
+    *([] if importlib.util.find_spec("playwright") else ["playwright (pip install -e '.[browser]')"]),
+]
+pytestmark = [
+    pytest.mark.nightly,
+    pytest.mark.skipif(bool(WANTING), reason=f"no browser: needs {' and '.join(WANTING)}"),
+]
+
+SCREENS = ROOT / "reports/screens/tiny"
+DESK = {"width": 1400, "height": 1000}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as opened:
+        yield opened
+
+
+@pytest.fixture
+def visit(browser):
+    """Opens a page, which must neither complain nor ask anybody else for anything."""
+    visits = []
+
+    def go(address: str, origin: str = "file://", **options):
+        visits.append(Visit(browser, origin, **{"viewport": DESK, "color_scheme": "light"} | options))
+        visits[-1].page.goto(address)
+        return visits[-1].page
+
+    yield go
+    for one in visits:
+        one.close()
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory) -> Path:
+    """The page of a study of 15 methods, 5 seeds and 2 data sets, with pictures of ordinary size."""
+    names = [*("vae_gaussian", "mle_iso_i", "wae_mmd"), *(f"method_{i:02}" for i in range(12))]
+    methods = {
+        name: (
+            f"Method {i}",
+            {"name": ["gaussian", "bernoulli", "l2"][i % 3]},
+            {"name": ["kl", "mmd"][i % 2]},
+        )
+        for i, name in enumerate(names)
+    }
+
+    def metrics(dataset: str, method: str, seed: int) -> dict:
+        rng = np.random.default_rng([names.index(method), seed, len(dataset)])
+        low = names.index(method) + rng.normal(0, 0.1)
+        return {
+            "mse": 4 + low,
+            "kl": 8 + low,
+            "fid": {key: 20 + low for key in ("recon", "prior", "gmm10", "interp_mid")},
+            "prd": {"precision": 1 / (2 + low), "recall": 1 / (3 + low)},
+            "latent": {"kl": low + 1, "entropy": low + 2},
+        }
+
+    folder = tmp_path_factory.mktemp("large")
+    size = {"datasets": ("mnist", "celeba"), "seeds": tuple(range(5)), "epochs": 100, "image_side": 270}
+    write_study(folder, "large", methods=methods, metrics=metrics, diverged=(), **size)
+    return build_page(folder)
+
+
+def shown(page, table: str):
+    return page.locator(f"table.{table} tbody tr:not(.detail):not([hidden])")
+
+
+def column(page, table: str, title: str) -> list[float]:
+    """What stands in a column, from top to bottom; dashes left out."""
+    at = page.locator(f"table.{table} th:has(.sort[title='{title}'])").evaluate("cell => cell.cellIndex")
+    texts = shown(page, table).evaluate_all(f"rows => rows.map(row => row.cells[{at}].dataset.value)")
+    return [float(text) for text in texts if text]
+
+
+def test_tables_sort_and_filter(visit, large):
+    page = visit(large.as_uri())
+    assert shown(page, "overview").count() == 30
+    page.locator("table.overview .sort[title='fid.prior']").click()
+    rising = column(page, "overview", "fid.prior")
+    assert rising == sorted(rising)
+    assert len(set(rising)) == 30
+    page.locator("table.overview .sort[title='fid.prior']").click()
+    assert column(page, "overview", "fid.prior") == rising[::-1]
+    page.get_by_label("Data set").first.select_option("celeba")
+    assert shown(page, "overview").count() == 15
+    page.get_by_label("Metrics").select_option("fid")
+    page.get_by_label("Method", exact=True).fill("bernoulli mmd")
+    assert shown(page, "overview").count() == 3
+    assert page.locator("table.overview thead .sort:visible").count() == 2 + 4
+    rows = shown(page, "comparison").evaluate_all("rows => rows.map(row => ({...row.dataset}))")
+    assert {(row["dataset"], row["group"]) for row in rows} == {("celeba", "fid")}
+    assert len({row["method"] for row in rows}) == 3
+    page.get_by_label("Method", exact=True).fill("no such method")
+    assert shown(page, "overview").count() == 0
+    assert page.get_by_text("0 of 30 rows").is_visible()
+
+
+def test_a_method_opens_by_the_keyboard_and_by_its_address(visit, large):
+    page = visit(large.as_uri())
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "content"
+    button = page.get_by_role("button", name="Method 2").first
+    button.focus()
+    page.keyboard.press("Enter")
+    detail = page.locator("tr.detail:visible")
+    assert detail.count() == 1
+    assert "Method 2 on mnist" in detail.inner_text()
+    assert "dvc repro -f evaluate@large-mnist-wae_mmd-4" in detail.text_content()
+    detail.locator(".curves .main-svg").first.wait_for()
+    assert detail.locator("img").count() == 4
+    assert page.evaluate(
+        "[...document.querySelectorAll('tr.detail:not([hidden]) img')].every(i => i.naturalWidth)"
+    )
+    detail.get_by_title("Enlarge").first.press("Enter")
+    assert page.locator("dialog[open] img").bounding_box()["width"] > 500
+    page.keyboard.press("Escape")
+    assert page.locator("dialog[open]").count() == 0
+    button.press("Enter")
+    assert page.locator("tr.detail:visible").count() == 0
+    page = visit(f"{large.as_uri()}#large/celeba/method_03")
+    assert "Method 6 on celeba" in page.locator("tr.detail:visible").inner_text()
+
+
+def test_every_choice_of_a_plot_draws(visit, large):
+    page = visit(large.as_uri())
+    scatter = page.locator("[data-scatter]")
+    scatter.scroll_into_view_if_needed()
+    points = page.locator("[data-scatter-plot] .scatterlayer .trace")
+    points.first.wait_for()
+    assert points.count() == 15
+    page.locator("[data-axes] select[name=metric]").select_option("prd.recall")
+    assert page.locator("table.matrix td.filled").count() == 6
+    for select in page.locator("[data-scatter] select, [data-training] select, [data-gallery] select").all():
+        for value in select.locator("option").evaluate_all("found => found.map(option => option.value)"):
+            select.select_option(value)
+    assert page.locator(".gallery img").count() == 15
+
+
+def test_the_theme_is_switched_and_remembered(visit, large):
+    def luminance() -> int:
+        colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        return sum(map(int, colour.removeprefix("rgb(").removesuffix(")").split(", ")))
+
+    page = visit(large.as_uri())
+    page.locator("[data-scatter-plot]").scroll_into_view_if_needed()
+    light = luminance()
+    page.get_by_role("button", name="Switch between light and dark").click()
+    assert luminance() < light / 4
+    page.reload()
+    assert luminance() < light / 4
+    page = visit(large.as_uri(), color_scheme="dark")
+    assert luminance() < light / 4
+
+
+@pytest.mark.parametrize("width", [320, 390, 768, 1400])
+def test_nothing_is_wider_than_the_window(visit, large, width):
+    page = visit(large.as_uri(), viewport={"width": width, "height": 800})
+    page.get_by_role("button", name="Method 2").first.click()
+    page.locator("[data-training-plot]").scroll_into_view_if_needed()
+    page.locator("[data-training-plot] .main-svg").first.wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_large_study_is_light_and_its_loading_time_is_said(visit, large, capsys):
+    page = visit(large.as_uri())
+    loaded = page.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd")
+    weight = large.stat().st_size
+    with capsys.disabled():
+        print(f"\n15 methods × 5 seeds × 2 data sets: {weight / 1e6:.1f} MB, loaded in {loaded:.0f} ms")
+    assert 5_000_000 < weight < 15_000_000
+
+
+def test_the_pipelines_own_report_and_runs_look_like_this(browser, tiny_repository):
+    SCREENS.mkdir(parents=True, exist_ok=True)
+    report_screens(browser, tiny_repository / "reports/index.html", "mle_iso_i", SCREENS)
+    mlflow_screens(browser, tiny_repository, ("ae", "mle_iso_i"), SCREENS)
+    names = {"report-light", "report-dark", "report-phone", "method", "mlflow-runs", "mlflow-compare"}
+    assert {path.stem for path in SCREENS.glob("*.png")} >= names
