@@ -59,6 +59,7 @@ MISTAKES = {
     ),
     "missing epochs": (change("training.epochs", ...), ["training.epochs", "missing"]),
     "missing label": (change("methods.ae.label", ...), ["methods.ae.label", "missing"]),
+    "label of two lines": (change("methods.ae.label", "A\nE"), ["methods.ae.label", "'A\\nE'"]),
     "negative epochs": (change("training.epochs", -1), ["training.epochs", "greater than"]),
     "batch of one": (change("training.batch_size", 1), ["training.batch_size", "1"]),
     "epochs in words": (change("training.epochs", "many"), ["training.epochs", "'many'"]),

@@ -52,6 +52,9 @@ Name = Annotated[
 ]
 """What a study, data set, method or density may be called: it becomes part of paths and stage names."""
 
+Line = Annotated[str, StringConstraints(pattern=r"^[^\r\n]*$")]
+"""What stands in a table's cell: text of one line."""
+
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 """What numpy, scikit-learn and torch all take."""
 
@@ -70,7 +73,7 @@ class Study(_Strict):
     """Which cells of the grid run, and which paper's numbers stand beside them."""
 
     name: Name
-    title: str = ""
+    title: Line = ""
     paper: Literal["takida2022", "avae2024"] | None = None
     datasets: Annotated[list[Name], Field(min_length=1)]
     methods: Annotated[list[Name], Field(min_length=1)]
@@ -116,7 +119,7 @@ class Training(_Strict):
 class Method(_Strict):
     """A point on the axes: objective = likelihood + regularizer, with a posterior."""
 
-    label: str
+    label: Line
     likelihood: Spec
     regularizer: Spec = {"name": "none"}
     posterior: Spec = {"name": "gaussian"}
