@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
+import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -286,6 +289,35 @@ print(len(listening), *set(listening))
     count, *addresses = result.stdout.split()
     assert int(count) > 3
     assert {address.removeprefix("::ffff:") for address in addresses} == {"127.0.0.1"}
+
+
+def test_a_cluster_that_does_not_answer_is_said_at_once():
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(UserError, match=f"no Ray answers at '{address}'"):
+            start_engine("ray", address)
+
+
+@needs("ray")
+@pytest.mark.nightly
+def test_a_ray_that_is_up_is_used_and_stays_up(project, sequential, tmp_path):
+    """It asks for a token, as Ray's own clusters do by themselves."""
+    start = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--port", "0"]
+    log = tmp_path / "ray.log"
+    with tempfile.TemporaryDirectory(prefix="ray-") as short, log.open("wb") as said:
+        limits = ["--num-cpus", "2", "--include-dashboard", "false", "--temp-dir", short]
+        cluster = subprocess.Popen([*start, *limits], stdout=said, stderr=subprocess.STDOUT)
+        try:
+            pattern = re.compile(r"--address='([\d.:]+)'")
+            found = toy.until(lambda: pattern.search(log.read_text()), "Ray did not start")
+            command = [*toy.COMMAND_LINE, "--address", found[1]]
+            subprocess.run(command, cwd=project, env=toy.shell(project), check=True)
+            assert toy.recorded(project) == toy.recorded(sequential)
+            assert cluster.poll() is None
+        finally:
+            cluster.terminate()
+            cluster.wait()
 
 
 def test_an_engine_that_is_not_there_is_said(monkeypatch):

@@ -5,6 +5,7 @@ A Dask worker runs one stage at a time; what it has is what its Slurm job asked 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from uuid import uuid4
@@ -34,15 +35,18 @@ def slurm_engine(address: str | None, slots: int | None) -> Iterator[Engine]:
     """Up to ``slots`` Slurm jobs, submitted and ended as stages come and go.
 
     Partition, cores, memory, GPUs and time: section ``jobqueue.slurm`` of ``~/.config/dask/jobqueue.yaml``.
+    The scheduler listens on a network, so it and the jobs talk TLS, with a key made for this run.
     """
     from dask_jobqueue import SLURMCluster
+    from dvc.repo import Repo
 
     if address:
         raise UserError("--engine slurm starts its own scheduler; with --address use --engine dask.")
     if not slots:
         raise UserError("--engine slurm needs --slots: how many Slurm jobs may run at a time.")
     try:
-        cluster = SLURMCluster()
+        keys = os.path.join(Repo.find_root(), ".dvc/tmp")  # noqa: PTH118
+        cluster = SLURMCluster(security=True, shared_temp_directory=keys)
     except (ValueError, TypeError) as error:
         raise UserError(f"jobqueue.slurm in ~/.config/dask/jobqueue.yaml is not complete: {error}") from None
     with ExitStack() as stack:

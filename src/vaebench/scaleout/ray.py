@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import socket
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager
@@ -20,23 +21,28 @@ __all__ = ["engine"]
 RETRIES = 3
 """How often a stage runs again after its worker or that worker's node died; a failing command never does."""
 
+ANSWERS_WITHIN = 10.0
+"""Seconds that a cluster has to take a connection."""
+
 
 def engine(address: str | None, slots: int | None) -> AbstractContextManager[Engine]:
     """A Ray of our own on this machine with ``slots`` CPUs, or the cluster at ``address``.
 
     Never the bare ``ray.init()``, which attaches to whatever cluster was left behind, and never ``ray stop``,
     which ends everybody's. Our own listens on 127.0.0.1 alone, which Ray does only where it is told that
-    there are no clusters, as on a Mac; it reads these variables when it is imported.
+    there are no clusters, as on a Mac; and commands have the head's priority, which Ray lowers otherwise.
+    Ray reads these variables when it is imported; a token is what its clusters ask for by themselves.
     """
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
-    if not address:
-        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
-        os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray's choice too, which it announces at each start
-    importlib.import_module("ray")
+    os.environ.update(RAY_USAGE_STATS_ENABLED="0", RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0")
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
     if address:
-        return _started(address=address)
-    return _started(address="local", num_cpus=slots, dashboard_host="127.0.0.1")
+        _refuse_what_does_not_answer(address)
+        where = {"address": address}
+    else:
+        os.environ.update(RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0", RAY_worker_niceness="0")
+        where = {"address": "local", "num_cpus": slots, "dashboard_host": "127.0.0.1"}
+    importlib.import_module("ray")
+    return _started(**where)
 
 
 @contextmanager
@@ -47,7 +53,7 @@ def _started(**where) -> Iterator[Engine]:
     environment = {"env_vars": {"PYTHONPATH": package}}  # the worker's, not its commands'
     try:
         context = ray.init(**where, runtime_env=environment, log_to_driver=False, logging_level="warning")
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise UserError(f"Ray did not start, or is not reached at {where['address']}: {error}") from None
     try:
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
@@ -63,6 +69,17 @@ def _started(**where) -> Iterator[Engine]:
         yield Engine(submit, text, f"http://{context.dashboard_url}" if context.dashboard_url else None)
     finally:
         ray.shutdown()
+
+
+def _refuse_what_does_not_answer(address: str) -> None:
+    """Ray itself would try for a quarter of an hour."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=ANSWERS_WITHIN).close()
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"no Ray answers at {address!r} ({error}); give the host:port that `ray start --head` printed."
+        ) from None
 
 
 def _fitting(name: str, wanted: Resources, nodes: list[dict[str, float]]) -> dict[str, float]:
