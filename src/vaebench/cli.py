@@ -214,7 +214,10 @@ def _check_sampling(model: Path, out: Path, density: Path | None) -> None:
 
 @app.command()
 def report() -> None:
-    """Build reports/index.html from the results on disk; it opens with the active study."""
+    """Build reports/index.html from what is on disk.
+
+    It opens with the active study.
+    """
     from vaebench.params import load_params
     from vaebench.report.page import build_page
 
@@ -224,7 +227,7 @@ def report() -> None:
 
 @app.command()
 def best() -> None:
-    """Print the best methods of the active study, and where the report is."""
+    """Print the best methods and the report's address."""
     from vaebench.params import load_params
     from vaebench.paths import report_dir
     from vaebench.report import best_rows
@@ -300,7 +303,10 @@ def repro(
 
 @app.command()
 def ui(port: Annotated[int, typer.Option(min=1, max=65535, help="Where it listens.")] = 5000) -> None:
-    """Serve MLflow's UI on the local store, to this machine only, and say where the study's runs are."""
+    """Serve MLflow's UI and print the study's address.
+
+    It shows the local store, to this machine only.
+    """
     from vaebench.tracking import store_uri, workspace_root
 
     root = workspace_root()
