@@ -1,16 +1,19 @@
-"""Stages in parallel against ``dvc repro``: ``python -m benchmarks.scaleout [--engine ray] [--only head …]``.
+"""Stages in parallel against ``dvc repro``: ``python -m benchmarks.scaleout [--engines ray …] [--only …]``.
 
-- ``speed-up``: 16 stages that sleep, then one that joins them: ideal is the number of slots.
+- ``speed_up``: 16 stages that sleep, as a processor does whose GPU works, then one that joins them; the
+  ideal is the number of slots.
 - ``head``: seconds of the head's own for each of n trivial stages, start and end of the process included,
-with
-  the folders of code, the parameters and the outputs of a real study, at 4 slots; wall-clock and processor.
+  with the folders of code, the parameters and the outputs of a real study, at 4 slots; wall-clock and
+  processor, the commands' own included; beside it ``dvc repro`` on the fewest.
 
-Writes ``benchmarks/results/scaleout.md``. Not part of ``make bench``: it takes a quarter of an hour.
+Writes ``benchmarks/results/scaleout.json``, ``.md`` and ``.png``; a part that is not measured stays as it
+was. Not part of ``make bench``: it takes an hour.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import resource
 import shutil
@@ -22,9 +25,12 @@ from pathlib import Path
 
 import yaml
 
-RESULTS = Path(__file__).parent / "results/scaleout.md"
+from vaebench.figures.style import colour, drawing, save_png
+
+RESULTS = Path(__file__).parent / "results/scaleout"
 ROOT = Path(__file__).parent.parent
 SLEEPERS = 16
+SLOTS = 1, 2, 4
 
 
 def sleepers(seconds: float) -> dict:
@@ -91,50 +97,112 @@ def parallel(engine: str, slots: int) -> list[str]:
     return [sys.executable, "-c", code, "repro", "--engine", engine, "--slots", str(slots)]
 
 
-def speed_up(engine: str, lengths: list[float]) -> list[str]:
-    rows = ["| stages of | `dvc repro` | 2 slots | 4 slots |", "| --- | --- | --- | --- |"]
+def speed_up(engines: list[str], lengths: list[float]) -> list[dict]:
+    rows = []
     for seconds in lengths:
-        one, _ = timed(sleepers(seconds), ["dvc", "repro", "-q"])
-        cells = [timed(sleepers(seconds), parallel(engine, slots))[0] for slots in (2, 4)]
-        text = " | ".join(f"{cell:.0f} s, {one / cell:.2f} times" for cell in cells)
-        rows.append(f"| {seconds:g} s | {one:.0f} s | {text} |")
-        print(rows[-1], flush=True)
+        stages = sleepers(seconds)
+        one = least(stages, ["dvc", "repro", "-q"])
+        for engine in engines:
+            several = {str(n): least(stages, parallel(engine, n)) for n in SLOTS[1:]}
+            rows.append({"engine": engine, "length": seconds, "dvc": one, "slots": several})
+            print(rows[-1], flush=True)
     return rows
 
 
-def head(sizes: list[int]) -> list[str]:
+def least(stages: dict, command: list[str]) -> float:
+    """Wall-clock seconds of the faster of two runs: what else the machine does only adds."""
+    return min(timed(stages, command)[0] for _ in range(2))
+
+
+def head(sizes: list[int]) -> list[dict]:
     """With the local engine: what it adds is one process for each command."""
-    rows = [
-        "| stages | `dvc repro` | head | head, a stage | processor, a stage |",
-        "| --- | --- | --- | --- | --- |",
-    ]
-    for n in sizes:
-        stages = trivial(n)
-        sequential = f"{timed(stages, ['dvc', 'repro', '-q'])[0]:.0f} s" if n <= 100 else "not run"
-        wall, processor = timed(stages, parallel("local", 4))
-        each = f"{wall / len(stages):.3f} s | {processor / len(stages):.3f} s"
-        rows.append(f"| {len(stages)} | {sequential} | {wall:.0f} s | {each} |")
-        print(rows[-1], flush=True)
+    rows = []
+    for size in sizes:
+        stages = trivial(size)
+        commands = {"vaebench": parallel("local", 4)}
+        if size == min(sizes):
+            commands["dvc"] = ["dvc", "repro", "-q"]
+        for name, command in commands.items():
+            wall, processor = timed(stages, command)
+            rows.append({"stages": len(stages), "with": name, "wall": wall, "processor": processor})
+            print(rows[-1], flush=True)
     return rows
+
+
+def text(results: dict) -> str:
+    """The results as markdown."""
+    parts = ["# Stages in parallel", "Measured by `python -m benchmarks.scaleout`."]
+    if "head" in results:
+        lines = [
+            f"Stages of no work, 4 slots; {results['head']['machine']}.\n",
+            "| stages | with | wall-clock | a stage | processor, a stage |",
+            "| ---: | --- | ---: | ---: | ---: |",
+        ]
+        for row in results["head"]["rows"]:
+            n, wall = row["stages"], row["wall"]
+            each = f"{wall / n:.3f} s | {row['processor'] / n:.3f} s"
+            lines.append(f"| {n} | `{row['with']} repro` | {wall:.0f} s | {each} |")
+        parts.append("\n".join(lines))
+    if "speed_up" in results:
+        lines = [
+            f"{SLEEPERS} stages that sleep and one that joins them, the faster of two runs; "
+            f"{results['speed_up']['machine']}.\n",
+            "| stages of | engine | `dvc repro` | 2 slots | 4 slots |",
+            "| ---: | --- | ---: | ---: | ---: |",
+        ]
+        for row in results["speed_up"]["rows"]:
+            one = row["dvc"]
+            cells = [f"{wall:.0f} s, × {one / wall:.2f}" for wall in row["slots"].values()]
+            lines.append(f"| {row['length']:g} s | {row['engine']} | {one:.0f} s | {' | '.join(cells)} |")
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts) + "\n"
+
+
+def draw(results: dict, path: Path) -> None:
+    """Speed-up over slots, and seconds a stage over the number of stages."""
+    with drawing(7.2, 2.7) as figure:
+        left, right = figure.subplots(1, 2)
+        left.plot(SLOTS, SLOTS, color="#9aa3ad", linestyle=":", label="ideal")
+        lengths = sorted({row["length"] for row in results["speed_up"]["rows"]})
+        for row in results["speed_up"]["rows"]:
+            ratios = [1] + [row["dvc"] / wall for wall in row["slots"].values()]
+            style = {"linestyle": "-" if row["engine"] == "ray" else "--", "marker": "o"}
+            label = f"{row['length']:g} s stages, {row['engine']}"
+            left.plot(SLOTS, ratios, color=colour(lengths.index(row["length"])), label=label, **style)
+        left.set(xlabel="slots", ylabel="times faster than dvc repro", xticks=SLOTS, ylim=(0, None))
+        left.legend()
+        for i, name in enumerate(("vaebench", "dvc")):
+            rows = [row for row in results["head"]["rows"] if row["with"] == name]
+            sizes, each = [r["stages"] for r in rows], [r["processor"] / r["stages"] for r in rows]
+            right.plot(sizes, each, "os"[i], linestyle="-", color=colour(i), label=f"{name} repro")
+        sizes = sorted({row["stages"] for row in results["head"]["rows"]})
+        right.set(
+            xlabel="stages of no work", ylabel="processor seconds a stage", xscale="log", ylim=(0, None)
+        )
+        right.set_xticks(sizes, list(map(str, sizes)))
+        right.minorticks_off()
+        right.legend()
+        save_png(figure, path)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--engine", default="ray")
-    parser.add_argument("--only", nargs="*", choices=["speed-up", "head"], default=["speed-up", "head"])
+    parser.add_argument("--engines", nargs="*", default=["ray", "local"])
+    parser.add_argument("--only", nargs="*", choices=["head", "speed_up"], default=["head", "speed_up"])
     parser.add_argument("--lengths", nargs="*", type=float, default=[5, 30])
     parser.add_argument("--sizes", nargs="*", type=int, default=[50, 300, 1000])
     options = parser.parse_args()
-    parts = [f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at first, {time.strftime('%Y-%m-%d')}."]
-    if "head" in options.only:
-        parts.append("\n".join(head(options.sizes)))
-    if "speed-up" in options.only:
-        parts.append(
-            f"{SLEEPERS} stages and a join, {options.engine}:\n\n"
-            + "\n".join(speed_up(options.engine, options.lengths))
-        )
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text("# Stages in parallel\n\n" + "\n\n".join(parts) + "\n", encoding="utf-8")
+    path = RESULTS.with_suffix(".json")
+    results = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    for part in options.only:
+        shared = f"load {os.getloadavg()[0]:.1f} at first, niceness {os.nice(0)}"
+        machine = f"{os.cpu_count()} cores, {shared}, {time.strftime('%Y-%m-%d')}"
+        rows = head(options.sizes) if part == "head" else speed_up(options.engines, options.lengths)
+        results[part] = {"machine": machine, "rows": rows}
+        path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    RESULTS.with_suffix(".md").write_text(text(results), encoding="utf-8")
+    if {"head", "speed_up"} <= results.keys():
+        draw(results, RESULTS.with_suffix(".png"))
 
 
 if __name__ == "__main__":

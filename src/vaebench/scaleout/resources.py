@@ -30,7 +30,7 @@ class Resources(BaseModel):
 
     cpus: Annotated[float, Field(gt=0)] = 1
     gpus: Annotated[float, Field(ge=0)] = 0.25
-    memory: ByteSize = ByteSize(2 * 1024**3)
+    memory: ByteSize = ByteSize(0)
 
     @field_validator("gpus")
     @classmethod
