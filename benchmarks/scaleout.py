@@ -170,7 +170,7 @@ def draw(results: dict, path: Path) -> None:
             label = f"{row['length']:g} s stages, {row['engine']}"
             left.plot(SLOTS, ratios, color=colour(lengths.index(row["length"])), label=label, **style)
         left.set(xlabel="slots", ylabel="times faster than dvc repro", xticks=SLOTS, ylim=(0, None))
-        left.legend()
+        left.legend(loc="upper left", handlelength=3)
         for i, name in enumerate(("vaebench", "dvc")):
             rows = [row for row in results["head"]["rows"] if row["with"] == name]
             sizes, each = [r["stages"] for r in rows], [r["processor"] / r["stages"] for r in rows]
