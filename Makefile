@@ -37,7 +37,7 @@ nightly: install ## the slow tests; what one of them lacks is said
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps pythae==0.1.2
 	pytest -m nightly -rs
 
-screens: install ## the README's pictures anew, of the results that are here; needs Chromium
+screens: install ## the README's pictures anew, of the quickstart that has run here; needs Chromium
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[browser]'
 	python tests/screens.py
 

@@ -1,4 +1,4 @@
-"""Pictures of a workspace's report and MLflow runs: ``python tests/screens.py`` makes the README's anew."""
+"""Pictures of a report and of MLflow runs; as a program, the README's, of the quickstart that ran here."""
 
 from __future__ import annotations
 
