@@ -58,9 +58,13 @@ def make(folder: Path) -> Path:
 
 
 def shell(folder: Path) -> dict[str, str]:
-    """The environment of a user who works in ``folder`` with this tree's package."""
+    """The environment of a user who works in ``folder`` with this tree's package.
+
+    Without what a Ray in this process has set for itself.
+    """
     path = os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
-    return environment(folder) | {"PYTHONPATH": path, "SHELL": "/bin/sh"}
+    inherited = {k: v for k, v in environment(folder).items() if not k.startswith("RAY_")}
+    return inherited | {"PYTHONPATH": path, "SHELL": "/bin/sh"}
 
 
 def lock(folder: Path) -> dict:

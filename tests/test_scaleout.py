@@ -307,7 +307,8 @@ def test_a_ray_that_is_up_is_used_and_stays_up(project, sequential, tmp_path):
     log = tmp_path / "ray.log"
     with tempfile.TemporaryDirectory(prefix="ray-") as short, log.open("wb") as said:
         limits = ["--num-cpus", "2", "--include-dashboard", "false", "--temp-dir", short]
-        cluster = subprocess.Popen([*start, *limits], stdout=said, stderr=subprocess.STDOUT)
+        command = [*start, *limits]
+        cluster = subprocess.Popen(command, env=toy.shell(project), stdout=said, stderr=subprocess.STDOUT)
         try:
             pattern = re.compile(r"--address='([\d.:]+)'")
             found = toy.until(lambda: pattern.search(log.read_text()), "Ray did not start")
