@@ -13,6 +13,7 @@ from pydantic import PositiveInt
 from torch import nn
 
 from vaebench.nets.common import Symmetric, require_shape
+from vaebench.nets.convolution import Conv2d, ConvTranspose2d
 
 __all__ = ["AvaeCIFAR10", "AvaeCelebA", "AvaeMNIST"]
 
@@ -127,12 +128,12 @@ class AvaeCIFAR10:
 
 
 def _down(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
-    convolution = nn.Conv2d(inputs, outputs, 4, stride=2, padding=1)
+    convolution = Conv2d(inputs, outputs, 4, stride=2, padding=1)
     return convolution, nn.BatchNorm2d(outputs), nn.ReLU()
 
 
 def _up(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
-    convolution = nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)
+    convolution = ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)
     return convolution, nn.BatchNorm2d(outputs), nn.ReLU()
 
 

@@ -16,6 +16,7 @@ from pydantic import PositiveInt
 from torch import nn
 
 from vaebench.nets.common import require_shape
+from vaebench.nets.convolution import Conv2d, ConvTranspose2d
 
 __all__ = ["TakidaCelebA", "TakidaMNIST", "TakidaSmooth"]
 
@@ -154,9 +155,9 @@ class TakidaCelebA:
         )
 
 
-def _conv5(inputs: int, outputs: int) -> nn.Conv2d:
-    return nn.Conv2d(inputs, outputs, 5, stride=2, padding=2)
+def _conv5(inputs: int, outputs: int) -> Conv2d:
+    return Conv2d(inputs, outputs, 5, stride=2, padding=2)
 
 
-def _conv_transpose5(inputs: int, outputs: int) -> nn.ConvTranspose2d:
-    return nn.ConvTranspose2d(inputs, outputs, 5, stride=2, padding=2, output_padding=1)
+def _conv_transpose5(inputs: int, outputs: int) -> ConvTranspose2d:
+    return ConvTranspose2d(inputs, outputs, 5, stride=2, padding=2, output_padding=1)
