@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from vaebench.figures.style import drawing, plain, save
+from vaebench.figures.style import panels, plain, save
 from vaebench.report.study import Study
 from vaebench.report.tables import number
 
@@ -35,12 +35,10 @@ def angle_matrices(study: Study, part: pd.DataFrame, stem: Path) -> list[Path]:
     pairs = [metric.removeprefix(_PREFIX).split("-") for metric in angles["metric"]]
     names = list(dict.fromkeys(name for pair in pairs for name in pair))
     methods = [m for m in study.methods if m in set(angles["method"])]
-    wide = min(4, len(methods))
-    high = -(-len(methods) // wide)
     side = 0.42 * len(names) + 0.6
-    with drawing(side * wide + 1.4, (side + 0.3) * high + 1.0) as figure:
-        axes = figure.subplots(high, wide, squeeze=False, sharex=True, sharey=True).ravel()
-        for ax, method in zip(axes, methods, strict=False):
+    size = {"panel": (side, side + 0.3), "margin": (1.4, 1.0), "most": 4}
+    with panels(len(methods), **size, sharex=True, sharey=True) as (figure, axes):
+        for ax, method in zip(axes, methods, strict=True):
             matrix = np.zeros((len(names), len(names)))
             for (a, b), row in zip(pairs, angles.itertuples(), strict=True):
                 if row.method == method:
@@ -55,8 +53,6 @@ def angle_matrices(study: Study, part: pd.DataFrame, stem: Path) -> list[Path]:
             ax.set_xticks(range(len(names)), labels, rotation=45, ha="right")
             ax.set_yticks(range(len(names)), labels)
             ax.grid(visible=False)
-        for ax in axes[len(methods) :]:
-            ax.remove()
         return save(figure, stem)
 
 

@@ -24,7 +24,7 @@ import pandas as pd
 from vaebench.errors import UserError
 from vaebench.figures.angles import angle_matrices
 from vaebench.figures.curves import mean_history, training_curves
-from vaebench.figures.style import colour, drawing, log_ticks, plain, save
+from vaebench.figures.style import colour, drawing, log_ticks, panels, plain, save
 from vaebench.figures.sweeps import option_sweep
 from vaebench.report.crossing import cross
 from vaebench.report.describe import describe
@@ -80,11 +80,9 @@ def _bars(study: Study, part: pd.DataFrame, stem: Path) -> list[Path]:
         return []
     methods = [m for m in study.methods if m in lost | set(part["method"])]
     labels = [plain(study.label(m)) + (" (diverged)" if m in lost else "") for m in methods]
-    wide = min(3, len(metrics))
-    high = -(-len(metrics) // wide)
-    with drawing(3.6 * wide + 1, (0.24 * len(methods) + 0.9) * high) as figure:
-        axes = figure.subplots(high, wide, squeeze=False, sharey=True).ravel()
-        for ax, metric in zip(axes, metrics, strict=False):
+    panel = 3.6, 0.24 * len(methods) + 0.9
+    with panels(len(metrics), panel, margin=(1, 0), sharey=True) as (figure, axes):
+        for ax, metric in zip(axes, metrics, strict=True):
             rows = part[part["metric"] == metric].set_index("method").reindex(methods)
             at = np.arange(len(methods))
             colours = [colour(study.methods.index(m)) for m in methods]
@@ -97,8 +95,6 @@ def _bars(study: Study, part: pd.DataFrame, stem: Path) -> list[Path]:
                 ax.annotate(DASH, (0, y), (3, 0), textcoords="offset points", va="center", color="#7d7d7d")
             ax.grid(axis="y", visible=False)
         axes[0].invert_yaxis()
-        for ax in axes[len(metrics) :]:
-            ax.remove()
         if part["paper"].notna().any():
             figure.supxlabel("◇ the paper's value", fontsize=8)
         return save(figure, stem)
@@ -136,18 +132,15 @@ def _crossing(study: Study, part: pd.DataFrame, stem: Path) -> list[Path]:
     crossing = cross(study)
     if crossing is None:
         return []
-    panels = [(m, v) for m, v in crossing.values(part) if np.isfinite(v).any()]
-    if not panels:
+    matrices = [(m, v) for m, v in crossing.values(part) if np.isfinite(v).any()]
+    if not matrices:
         return []
     likelihoods, regularizers = (
         [plain(name) for name in names] for names in (crossing.likelihoods, crossing.regularizers)
     )
-    wide = min(3, len(panels))
-    high = -(-len(panels) // wide)
-    size = (0.85 * len(regularizers) + 1.2) * wide + 1.2, (0.5 * len(likelihoods) + 1.3) * high
-    with drawing(*size) as figure:
-        axes = figure.subplots(high, wide, squeeze=False, sharey=True, sharex=True).ravel()
-        for ax, (metric, values) in zip(axes, panels, strict=False):
+    panel = 0.85 * len(regularizers) + 1.2, 0.5 * len(likelihoods) + 1.3
+    with panels(len(matrices), panel, margin=(1.2, 0), sharex=True, sharey=True) as (figure, axes):
+        for ax, (metric, values) in zip(axes, matrices, strict=True):
             better = describe(metric).better
             signed = -values if better == "higher" else values
             ranks = pd.Series(signed.ravel()).rank(method="min").to_numpy().reshape(values.shape)
@@ -161,8 +154,6 @@ def _crossing(study: Study, part: pd.DataFrame, stem: Path) -> list[Path]:
             ax.set_xticks(range(len(regularizers)), regularizers, rotation=35, ha="right")
             ax.set_yticks(range(len(likelihoods)), likelihoods)
             ax.grid(visible=False)
-        for ax in axes[len(panels) :]:
-            ax.remove()
         return save(figure, stem)
 
 
@@ -173,11 +164,8 @@ def _sweep(part: pd.DataFrame, stem: Path) -> list[Path]:
     metrics = list(dict.fromkeys(part["metric"]))
     if not metrics or part["level"].nunique() < 2:
         return []
-    wide = min(3, len(metrics))
-    high = -(-len(metrics) // wide)
-    with drawing(3.3 * wide, 2.5 * high + 0.4) as figure:
-        axes = figure.subplots(high, wide, squeeze=False).ravel()
-        for ax, metric in zip(axes, metrics, strict=False):
+    with panels(len(metrics), panel=(3.3, 2.5), margin=(0, 0.4)) as (figure, axes):
+        for ax, metric in zip(axes, metrics, strict=True):
             for index, (kind, rows) in enumerate(part[part["metric"] == metric].groupby("kind", sort=False)):
                 rows = rows.sort_values("level")
                 style = {"color": colour(index), "ms": 4, "lw": 1.2}
@@ -196,8 +184,6 @@ def _sweep(part: pd.DataFrame, stem: Path) -> list[Path]:
                 log_ticks(ax.yaxis)
             name = "log₁₀ σz²" if (part["kind"] == "sigma_z").all() else "log₁₀ σx²"
             ax.set(title=_name(metric), xlabel=name)
-        for ax in axes[len(metrics) :]:
-            ax.remove()
         handles, labels = axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=4)
         return save(figure, stem)

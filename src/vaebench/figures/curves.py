@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
-from vaebench.figures.style import colour, drawing, log_ticks, save
+from vaebench.figures.style import colour, log_ticks, panels, save
 
 __all__ = ["CURVES", "mean_history", "training_curves"]
 
@@ -43,11 +43,9 @@ def training_curves(histories: dict[str, pd.DataFrame], stem: Path) -> list[Path
     columns = [c for c in CURVES if any(c in h and h[c].notna().any() for h in histories.values())]
     if not columns:
         return []
-    wide = min(3, len(columns))
-    high = -(-len(columns) // wide)
-    with drawing(3.3 * wide, 2.5 * high + 0.3 + 0.18 * -(-len(histories) // 3)) as figure:
-        axes = figure.subplots(high, wide, squeeze=False).ravel()
-        for ax, column in zip(axes, columns, strict=False):
+    legend = 0.3 + 0.18 * -(-len(histories) // 3)
+    with panels(len(columns), panel=(3.3, 2.5), margin=(0, legend)) as (figure, axes):
+        for ax, column in zip(axes, columns, strict=True):
             for index, (label, history) in enumerate(histories.items()):
                 if column in history:
                     marker = "o" if len(history) < 2 else None
@@ -64,10 +62,8 @@ def training_curves(histories: dict[str, pd.DataFrame], stem: Path) -> list[Path
             if column in ("validation_mse", "sigma2", "learning_rate") and _positive(histories, column):
                 ax.set_yscale("log")
                 log_ticks(ax.yaxis)
-        for ax in axes[len(columns) :]:
-            ax.remove()
         handles = {}
-        for ax in axes[: len(columns)]:
+        for ax in axes:
             handles.update({h.get_label(): h for h in ax.get_lines()})
         figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3)
         return save(figure, stem)

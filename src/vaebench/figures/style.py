@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import AutoLocator, FuncFormatter, LogLocator, NullFormatter
 
-__all__ = ["PALETTE", "colour", "drawing", "log_ticks", "plain", "save", "save_png"]
+__all__ = ["PALETTE", "colour", "drawing", "log_ticks", "panels", "plain", "save", "save_png"]
 
 PALETTE = [
     *("#3b6fb6", "#d1603d", "#3f8f5f", "#8a5fb0", "#c2912e", "#2f9aa0", "#b5527f", "#6b7a34"),
@@ -50,6 +51,32 @@ def drawing(width: float, height: float) -> Iterator[Figure]:
         figure.get_layout_engine().set(h_pad=0.09, w_pad=0.06)
         FigureCanvasAgg(figure)
         yield figure
+
+
+@contextmanager
+def panels(
+    count: int,
+    panel: tuple[float, float],
+    margin: tuple[float, float] = (0, 0),
+    most: int = 3,
+    **shared: bool,
+) -> Iterator[tuple[Figure, list[Axes]]]:
+    """A :func:`drawing` of ``count`` axes, at most ``most`` side by side.
+
+    Args:
+        count: of the axes.
+        panel: width and height of one, inches.
+        margin: added to the width and height of all.
+        most: axes in a row.
+        shared: ``sharex`` and ``sharey``, as in matplotlib's ``subplots``.
+    """
+    wide = min(most, count)
+    high = -(-count // wide)
+    with drawing(panel[0] * wide + margin[0], panel[1] * high + margin[1]) as figure:
+        axes = list(figure.subplots(high, wide, squeeze=False, **shared).ravel())
+        for ax in axes[count:]:
+            ax.remove()
+        yield figure, axes[:count]
 
 
 def plain(text: str) -> str:

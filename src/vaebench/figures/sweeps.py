@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from vaebench.figures.style import colour, drawing, plain, save
+from vaebench.figures.style import colour, panels, plain, save
 from vaebench.report.describe import describe
 from vaebench.report.study import Study
 from vaebench.report.sweeps import find_sweep, metrics_of
@@ -29,11 +29,8 @@ def option_sweep(study: Study, part: pd.DataFrame, stem: Path) -> list[Path]:
     metrics = metrics_of(part)
     if sweep is None or not metrics:
         return []
-    wide = min(3, len(metrics))
-    high = -(-len(metrics) // wide)
-    with drawing(3.3 * wide, 2.5 * high + 0.4) as figure:
-        axes = figure.subplots(high, wide, squeeze=False).ravel()
-        for ax, metric in zip(axes, metrics, strict=False):
+    with panels(len(metrics), panel=(3.3, 2.5), margin=(0, 0.4)) as (figure, axes):
+        for ax, metric in zip(axes, metrics, strict=True):
             rows = part[(part["metric"] == metric) & part["method"].isin(sweep.place)]
             at = [sweep.place[method] for method in rows["method"]]
             rows = rows.assign(x=[x for x, _ in at], line=[line for _, line in at]).sort_values("x")
@@ -44,10 +41,8 @@ def option_sweep(study: Study, part: pd.DataFrame, stem: Path) -> list[Path]:
             if rows["paper"].nunique() == 1:
                 ax.axhline(rows["paper"].dropna().iloc[0], color="#5d6570", ls="--", lw=1, label="paper")
             ax.set(title=plain(describe(metric).label), xlabel=plain(sweep.option), xscale="log")
-        for ax in axes[len(metrics) :]:
-            ax.remove()
         entries = {}
-        for ax in axes[: len(metrics)]:
+        for ax in axes:
             entries |= {name: handle for handle, name in zip(*ax.get_legend_handles_labels(), strict=True)}
         figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=4)
         return save(figure, stem)
