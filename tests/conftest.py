@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 
 import pytest
@@ -32,6 +33,39 @@ def stages(tmp_path_factory):
     runner = scratch.Stages(scratch.write_study(tmp_path_factory.mktemp("stages"), content))
     yield runner
     runner.close()
+
+
+@pytest.fixture(scope="session")
+def inception_file(tmp_path_factory):
+    """A file like FID's, with random weights that keep the scale of what passes through, and its SHA-256."""
+    import torch
+    import torchvision
+
+    torch.manual_seed(0)
+    network = torchvision.models.inception_v3(num_classes=1008, aux_logits=False, init_weights=False)
+    for module in network.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        elif isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.normal_(module.bias, std=0.1)
+            torch.nn.init.normal_(module.running_mean, std=0.1)
+            torch.nn.init.uniform_(module.running_var, 0.5, 1.5)
+    path = tmp_path_factory.mktemp("weights") / "inception.pth"
+    torch.save(network.state_dict(), path)
+    return path, hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def inception_weights(inception_file, monkeypatch):
+    """Those weights, found where FID's are looked for."""
+    import torch
+
+    from vaebench.features import inception
+
+    path, digest = inception_file
+    monkeypatch.setenv("VAEBENCH_INCEPTION", str(path))
+    monkeypatch.setattr(inception, "DIGEST", digest[:8])
+    return torch.load(path, weights_only=True)
 
 
 @pytest.fixture(scope="session")

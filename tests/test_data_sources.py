@@ -7,6 +7,7 @@ import zipfile
 import numpy as np
 import pytest
 from data_fixtures import (
+    cifar10_digests,
     dsprites_arrays,
     grid,
     jpeg_bytes,
@@ -151,10 +152,7 @@ def test_digits_refuses_to_hold_everything_back(store):
 @pytest.fixture
 def cifar10(raw, monkeypatch):
     batches = write_cifar10(raw)
-    md5 = {
-        name: hashlib.md5((raw / "cifar-10-batches-py" / name).read_bytes()).hexdigest() for name in batches
-    }
-    monkeypatch.setattr("vaebench.data.cifar10.MD5", md5)
+    monkeypatch.setattr("vaebench.data.cifar10.MD5", cifar10_digests(raw, batches))
     return batches
 
 

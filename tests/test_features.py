@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from contextlib import suppress
 from urllib.error import URLError
@@ -67,33 +66,6 @@ def test_exact_is_undone_after_an_error():
         torch.backends.cuda.matmul.allow_tf32 = before[1]
 
 
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    """A file like FID's, with random weights that keep the scale of what passes through."""
-    import torchvision
-
-    torch.manual_seed(0)
-    network = torchvision.models.inception_v3(num_classes=1008, aux_logits=False, init_weights=False)
-    for module in network.modules():
-        if isinstance(module, torch.nn.Conv2d):
-            torch.nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-        elif isinstance(module, torch.nn.BatchNorm2d):
-            torch.nn.init.normal_(module.bias, std=0.1)
-            torch.nn.init.normal_(module.running_mean, std=0.1)
-            torch.nn.init.uniform_(module.running_var, 0.5, 1.5)
-    path = tmp_path_factory.mktemp("weights") / "inception.pth"
-    torch.save(network.state_dict(), path)
-    return path, hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-@pytest.fixture
-def inception_weights(weights, monkeypatch):
-    path, digest = weights
-    monkeypatch.setenv("VAEBENCH_INCEPTION", str(path))
-    monkeypatch.setattr(inception, "DIGEST", digest[:8])
-    return torch.load(path, weights_only=True)
-
-
 def pytorch_fid_features(weights, images: np.ndarray, folder) -> np.ndarray:
     """By pytorch-fid's network and loader, from PNG files."""
     from pytorch_fid import inception as theirs
@@ -136,9 +108,9 @@ def test_inception_in_bfloat16_is_close_and_never_called_fid(inception_weights, 
     np.testing.assert_array_equal(load_reference(tmp_path / "reference").extract(images), reference.features)
 
 
-def test_inception_weights_of_another_file_are_refused(weights, monkeypatch):
-    monkeypatch.setenv("VAEBENCH_INCEPTION", str(weights[0]))
-    with pytest.raises(UserError, match=f"begins with {weights[1][:8]}, not 6726825d"):
+def test_inception_weights_of_another_file_are_refused(inception_file, monkeypatch):
+    monkeypatch.setenv("VAEBENCH_INCEPTION", str(inception_file[0]))
+    with pytest.raises(UserError, match=f"begins with {inception_file[1][:8]}, not 6726825d"):
         inception.weights_file()
 
 

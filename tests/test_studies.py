@@ -6,7 +6,6 @@ Of each study only the sizes change: images, epochs, samples. Inception's weight
 from __future__ import annotations
 
 import csv
-import hashlib
 import itertools
 import json
 import math
@@ -14,9 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 import yaml
 from data_fixtures import (
+    cifar10_digests,
     dsprites_arrays,
     shapes3d_arrays,
     write_celeba,
@@ -28,7 +27,6 @@ from data_fixtures import (
 
 from stages import evaluate, posthoc, prepare, reference, tabulate, train
 from vaebench.data import cifar10 as cifar10_module
-from vaebench.features import inception
 
 ROOT = Path(__file__).parent.parent
 HELD_OUT = 8
@@ -36,8 +34,7 @@ HELD_OUT = 8
 
 def cifar10(raw: Path) -> None:
     batches = write_cifar10(raw, per_batch=8)
-    folder = raw / "cifar-10-batches-py"
-    cifar10_module.MD5 = {n: hashlib.md5((folder / n).read_bytes()).hexdigest() for n in batches}
+    cifar10_module.MD5 = cifar10_digests(raw, batches)
 
 
 def celebahq(raw: Path) -> None:
@@ -90,20 +87,9 @@ def shrink(study: dict, methods: list[str]) -> dict:
     return study
 
 
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    import torchvision
-
-    torch.manual_seed(0)
-    network = torchvision.models.inception_v3(num_classes=1008, aux_logits=False, init_weights=False)
-    path = tmp_path_factory.mktemp("weights") / "inception.pth"
-    torch.save(network.state_dict(), path)
-    return path
-
-
 @pytest.mark.nightly
 @pytest.mark.parametrize("name", STUDIES)
-def test_a_study_runs_on_files_in_the_owners_layout(name, weights, tmp_path, monkeypatch):
+def test_a_study_runs_on_files_in_the_owners_layout(name, inception_weights, tmp_path, monkeypatch):
     monkeypatch.setattr(cifar10_module, "MD5", cifar10_module.MD5)
     write_raw, methods = STUDIES[name]
     write_raw(tmp_path / "raw")
@@ -111,9 +97,7 @@ def test_a_study_runs_on_files_in_the_owners_layout(name, weights, tmp_path, mon
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(study, sort_keys=False), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VAEBENCH_DATA", str(tmp_path / "raw"))
-    monkeypatch.setenv("VAEBENCH_INCEPTION", str(weights))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    monkeypatch.setattr(inception, "DIGEST", hashlib.sha256(weights.read_bytes()).hexdigest()[:8])
 
     (dataset,) = study["study"]["datasets"]
     prepare.main(dataset)
