@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -251,3 +253,13 @@ def test_compiled_and_eager_steps_learn_the_same(digits, tmp_path):
         settings = SETTINGS.model_copy(update={"compile": choice, "epochs": 2})
         runs[choice] = fit(digits, "vae", tmp_path / choice, settings=settings)[1].history[-1]["loss"]
     assert runs["always"] == pytest.approx(runs["never"], rel=0.05)
+
+
+def test_numbers_below_a_floats_normal_range_are_zero_on_every_thread():
+    code = (
+        "import torch; from vaebench.device import select_device; select_device();"
+        "print(int((torch.full((1 << 22,), 1e-30) * 1e-10).count_nonzero()))"
+    )
+    environment = os.environ | {"OMP_NUM_THREADS": "2", "VAEBENCH_DEVICE": "cpu"}
+    out = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
+    assert int(out.stdout) == 0

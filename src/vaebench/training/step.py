@@ -22,7 +22,7 @@ from vaebench.model import VAE, Losses
 from vaebench.params import Training
 from vaebench.posteriors import Latent
 from vaebench.training.adam import CopyingAdam
-from vaebench.training.memory import keep_freed_memory
+from vaebench.training.memory import keep_freed_memory, keep_triton_out
 
 __all__ = ["Step"]
 
@@ -46,6 +46,8 @@ class Step:
         device, self._bf16 = images.device, settings.precision == "bf16"
         if device.type == "cpu":
             keep_freed_memory()
+            if compiled:
+                keep_triton_out()
         adversary = model.regularizer.adversary
         opponent = list(adversary.parameters()) if adversary is not None else []
         # A module that is made inside a compiled function splits it into several.
