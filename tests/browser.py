@@ -103,14 +103,15 @@ def mlflow_ui(folder: Path) -> Iterator[str]:
             start_new_session=True,
         )
     try:
-        _wait_for(f"http://127.0.0.1:{port}", process, log)
+        wait_for(f"http://127.0.0.1:{port}", process, log)
         yield re.search(r"http://\S+", log.read_text(encoding="utf-8")).group()
     finally:
         os.killpg(process.pid, signal.SIGKILL)  # the server's workers with it
         process.wait()
 
 
-def _wait_for(address: str, process: subprocess.Popen, log: Path) -> None:
+def wait_for(address: str, process: subprocess.Popen, log: Path) -> None:
+    """Until MLflow, which ``process`` starts, answers at ``address``."""
     for _ in range(PATIENCE):
         try:
             with urllib.request.urlopen(f"{address}/health", timeout=PATIENCE):

@@ -19,7 +19,8 @@ from vaebench.cli import app
 
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
 
-BLOCK = re.compile(r"(?:^<!-- test: (nightly|by hand \([^\n]+\)) -->\n)?^```(\w+)\n(.*?)^```$", re.M | re.S)
+WHEN = r"nightly|fresh clone|by hand \([^\n]+\)"
+BLOCK = re.compile(rf"(?:^<!-- test: ({WHEN}) -->\n)?^```(\w+)\n(.*?)^```$", re.M | re.S)
 
 
 class Block(NamedTuple):

@@ -1,0 +1,104 @@
+"""What a new user does: a clone, the README's two commands, and what the documents do with the results."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import urllib.request
+from pathlib import Path
+
+import pytest
+from browser import wait_for
+from test_docs import blocks
+from tiny_study import NOT_INHERITED, ROOT
+
+pytestmark = pytest.mark.nightly
+
+
+def shell(clone: Path) -> dict[str, str]:
+    """After `source .venv/bin/activate`, as the README says, in a shell with no environment of its own."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith((*NOT_INHERITED, "VIRTUAL_ENV"))}
+    others = [p for p in os.environ["PATH"].split(os.pathsep) if not p.startswith(str(ROOT))]
+    return inherited | {"PATH": os.pathsep.join([str(clone / ".venv/bin"), *others])}
+
+
+def only(document: str, language: str, beginning: str) -> str:
+    """The block of ``document`` for a fresh clone that begins so."""
+    found = [
+        block.text
+        for block in blocks(ROOT / document, language)
+        if block.when == "fresh clone" and block.text.startswith(beginning)
+    ]
+    assert len(found) == 1, (document, beginning, found)
+    return found[0]
+
+
+def execute(clone: Path, *command: str) -> str:
+    """What ``command`` prints in the clone."""
+    result = subprocess.run(command, cwd=clone, env=shell(clone), capture_output=True, text=True, check=False)
+    output = result.stdout + result.stderr
+    assert result.returncode == 0, f"{command}\n{output}"
+    return output
+
+
+def execute_block(clone: Path, text: str) -> str:
+    """What the commands of a bash block print in the clone."""
+    return execute(clone, "bash", "-euo", "pipefail", "-c", text)
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory) -> Path:
+    """A clone in which the README's two commands have run, `make test` included."""
+    folder = tmp_path_factory.mktemp("fresh") / "vaebench"
+    subprocess.run(["git", "clone", "-q", str(ROOT), str(folder)], check=True)
+    execute_block(folder, only("README.md", "bash", "make repro"))
+    return folder
+
+
+def test_the_two_commands_leave_a_report(clone):
+    assert "quickstart" in (clone / "reports/index.html").read_text(encoding="utf-8")
+    assert "Data and pipelines are up to date." in execute(clone, "dvc", "status")
+
+
+def test_a_method_run_again_gives_the_same_numbers(clone):
+    assert execute_block(clone, only("docs/trust.md", "bash", "vaebench verify avae")).count("equal") >= 2
+
+
+def test_the_logged_model_samples(clone):
+    search = (
+        "import mlflow; mlflow.set_tracking_uri('sqlite:///mlflow.db');"
+        "runs = mlflow.search_runs(search_all_experiments=True, output_format='list');"
+        "print([r.info.run_id for r in runs if r.data.tags['mlflow.runName'].startswith('MLE Iso-I')][0])"
+    )
+    run_id = execute(clone, "python", "-c", search).split()[-1]
+    code = only("docs/compare.md", "python", "import mlflow").replace("<run id>", run_id)
+    assert "(64, 1, 8, 8)" in execute(clone, "python", "-c", f"{code}\nprint(tuple(images.shape))")
+
+
+def test_mlflows_ui_is_served(clone):
+    command = ["bash", "-c", only("README.md", "bash", "make ui")]
+    log = clone / ".vaebench/make-ui.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            command, cwd=clone, env=shell(clone), stdout=output, stderr=output, start_new_session=True
+        )
+    try:
+        wait_for("http://127.0.0.1:5000", process, log)
+        address = re.search(r"http://\S+", log.read_text(encoding="utf-8")).group()
+        with urllib.request.urlopen(address) as page:
+            assert b"MLflow" in page.read()
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def test_in_parallel_nothing_is_left_to_run(clone):
+    execute_block(clone, only("docs/scaleout.md", "bash", "make repro-parallel"))
+    assert "Data and pipelines are up to date." in execute(clone, "dvc", "status")
+
+
+def test_a_clone_can_share_a_cache(clone):
+    execute_block(clone, only("docs/scaleout.md", "bash", "dvc config"))
+    assert "cache.dir=/shared/vaebench-cache" in execute(clone, "dvc", "config", "--list")
