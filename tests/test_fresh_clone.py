@@ -69,8 +69,9 @@ def test_a_method_run_again_gives_the_same_numbers(clone):
 def test_the_logged_model_samples(clone):
     search = (
         "import mlflow; mlflow.set_tracking_uri('sqlite:///mlflow.db');"
-        "runs = mlflow.search_runs(search_all_experiments=True, output_format='list');"
-        "print([r.info.run_id for r in runs if r.data.tags['mlflow.runName'].startswith('MLE Iso-I')][0])"
+        "options = {'search_all_experiments': True, 'output_format': 'list'};"
+        "(run,) = mlflow.search_runs(filter_string=\"tags.method = 'mle_iso_i'\", **options);"
+        "print(run.info.run_id)"
     )
     run_id = execute(clone, "python", "-c", search).split()[-1]
     code = only("docs/compare.md", "python", "import mlflow").replace("<run id>", run_id)
