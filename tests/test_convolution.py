@@ -58,3 +58,11 @@ def test_others_are_left_to_torch(channels, side, monkeypatch):
         layer = ours(*channels, 4, stride=2, padding=1)
         monkeypatch.setattr(theirs, "forward", lambda self, x: "torch")
         assert layer(x) == "torch"
+
+
+@pytest.mark.parametrize(("ours", "side"), [(Conv2d, 4), (ConvTranspose2d, 2)])
+def test_autocast_leaves_bfloat16_whichever_way_is_taken(ours, side):
+    for channels in ((256, 512), (16, 16)):
+        layer = ours(*channels, 4, stride=2, padding=1)
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            assert layer(torch.zeros(1, channels[0], side, side)).dtype is torch.bfloat16

@@ -3,7 +3,7 @@ r"""torch's convolutions, as one matrix product where they are wide and small an
 A convolution is a product of its images' patches, (positions, taps · channels), and its weights. At many
 channels and few positions that product is all there is to do, and oneDNN's convolution is far from it: the
 weight gradient of a 4 × 4 filter from 256 to 512 channels at 4 × 4 pixels runs at a fortieth of the speed
-of the matrix product that it is (benchmarks/README.md).
+of the matrix product that it is (benchmarks/README.md). Where no gradient is asked for, oneDNN is left more.
 
 Parameters, their names and their initialization are torch's; results differ in rounding alone.
 """
@@ -20,9 +20,10 @@ from torch import Tensor, nn
 
 __all__ = ["Conv2d", "ConvTranspose2d"]
 
-CHANNELS_A_POSITION = 8
+CHANNELS_A_POSITION, WITHOUT_GRADIENTS = 8, 16
 """Channels, the geometric mean of input's and output's, for each position of the smaller image, from which
-making patches pays: measured at 2 to 64 positions and 64 to 1,024 channels."""
+making patches pays: measured at 2 to 64 positions and 64 to 1,024 channels, forward and backward, and
+forward alone."""
 
 
 class Conv2d(nn.Conv2d):
@@ -65,11 +66,12 @@ class ConvTranspose2d(nn.ConvTranspose2d):
 
 def _as_product(layer: nn.Conv2d | nn.ConvTranspose2d, x: Tensor, positions: int) -> bool:
     channels = math.sqrt(layer.in_channels * layer.out_channels)
-    return x.device.type == "cpu" and channels >= CHANNELS_A_POSITION * positions
+    threshold = CHANNELS_A_POSITION if torch.is_grad_enabled() else WITHOUT_GRADIENTS
+    return x.device.type == "cpu" and channels >= threshold * positions
 
 
 def _plus(x: Tensor, bias: Tensor | None) -> Tensor:
-    return x if bias is None else x + bias
+    return x if bias is None else x + bias.to(x.dtype)
 
 
 def _overlap(taps: Sequence[Tensor], dim: int, stride: int, padding: int, size: int) -> Tensor:
