@@ -43,12 +43,12 @@ def measure(name: str, steps: int) -> tuple[str, str]:
     from torchvision.datasets import MNIST
 
     from benchmarks.contestants import Case, build
-    from vaebench.device import select_device
     from vaebench.params import Training
+    from vaebench.training.processor import flush_subnormal
     from vaebench.training.step import Step
 
-    select_device()
-    torch.set_flush_denormal(name == "flushed")
+    if name == "flushed":
+        flush_subnormal()
     images = MNIST(os.environ.get("VAEBENCH_DATA", "data/raw"), download=True).data[:, None]
     model = build(Case("D.1", "takida_smooth", (1, 28, 28), 64, 1))
     rows = torch.randint(len(images), (steps, 64), generator=torch.Generator().manual_seed(0))

@@ -18,11 +18,13 @@ from vaebench.provenance import code_digest, describe, digest, item_digest
 from vaebench.stage import run_stage
 from vaebench.tracking import track
 from vaebench.training import Checkpoints, are_finite, encode_data, train
+from vaebench.training.processor import flush_subnormal
 
 
 def main(dataset: str, method: str, seed: int):
     """Train one cell of the active study."""
     began = time.perf_counter()
+    flush_subnormal()
     params = load_params()
     params.check_defined(dataset=dataset, method=method)
     cell = params.study.name, dataset, method, seed

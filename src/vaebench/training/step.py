@@ -22,7 +22,7 @@ from vaebench.model import VAE, Losses
 from vaebench.params import Training
 from vaebench.posteriors import Latent
 from vaebench.training.adam import CopyingAdam
-from vaebench.training.memory import keep_freed_memory, keep_triton_out
+from vaebench.training.processor import keep_freed_memory, keep_triton_out
 
 __all__ = ["Step"]
 

@@ -1,4 +1,4 @@
-"""What a training on the CPU takes of memory, and how often it asks for it."""
+"""What a training asks of the processor and its memory. All of it holds for the whole process."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 import torch
 
-__all__ = ["keep_freed_memory", "keep_triton_out"]
+__all__ = ["flush_subnormal", "keep_freed_memory", "keep_triton_out"]
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """From glibc's malloc.h: free memory kept at the heap's end, and the size from which a block is mapped."""
@@ -33,3 +33,13 @@ def keep_triton_out() -> None:
     """
     if not torch.cuda.is_available():
         sys.modules.setdefault("triton", None)
+
+
+def flush_subnormal() -> None:
+    """Make numbers below a float's normal range, 1e-38, zero; call it before anything is computed.
+
+    Adam's moments of weights that get no gradient any more decay through that range, where processors are
+    slow: after 700 steps of Takida et al.'s D.1 network on MNIST a step took 130 ms instead of 54. It holds
+    for this thread and for those that start after it.
+    """
+    torch.set_flush_denormal(True)
