@@ -179,13 +179,15 @@ def _sweep(part: pd.DataFrame, stem: Path) -> list[Path]:
                 )
                 if rows["paper"].notna().any():
                     ax.plot(rows["level"], rows["paper"], "D--", mfc="white", label=f"{kind}, paper", **style)
-            if (part.loc[part["metric"] == metric, "mean"] > 0).all():
+            values = part.loc[part["metric"] == metric, ["mean", "paper"]].to_numpy(float)
+            if not (values <= 0).any():
                 ax.set_yscale("log")
                 log_ticks(ax.yaxis)
             name = "log₁₀ σz²" if (part["kind"] == "sigma_z").all() else "log₁₀ σx²"
             ax.set(title=_name(metric), xlabel=name)
-        handles, labels = axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=4)
+        found = [zip(*ax.get_legend_handles_labels(), strict=True) for ax in axes]
+        handles = {label: handle for pairs in found for handle, label in pairs}
+        figure.legend(handles.values(), handles, loc="outside lower center", ncols=4)
         return save(figure, stem)
 
 
@@ -212,42 +214,47 @@ def _seconds(study: Study, dataset: str, stem: Path) -> list[Path]:
 
 
 def _contact(study: Study, dataset: str, stem: Path) -> list[Path]:
-    from matplotlib.image import imread
-
     rows = {}
     for method in study.methods:
         for seed in study.seeds:
             pictures = study.images(dataset, method, seed)
             if pictures:
-                rows[method] = {path.stem: path for path in pictures}
+                rows[method] = {path.stem: _pixels(path) for path in pictures}
                 break
     kinds = list(dict.fromkeys(kind for pictures in rows.values() for kind in pictures))
     if not kinds:
         return []
-    with drawing(1.7 * len(kinds) + 1.4, 1.7 * len(rows) + 0.3) as figure:
+    step = max(len(pixels) / max(pixels.shape[:2]) for row in rows.values() for pixels in row.values())
+    height = step * len(rows)
+    with drawing(1.7 * len(kinds) + 1.4, 1.7 * height + 0.3) as figure:
         ax = figure.subplots()
-        ax.set(xlim=(0, len(kinds)), ylim=(len(rows), 0), aspect="equal")
+        ax.set(xlim=(0, len(kinds)), ylim=(height, 0), aspect="equal")
         for i, pictures in enumerate(rows.values()):
+            middle = (i + 0.5) * step
             for j, kind in enumerate(kinds):
                 if kind not in pictures:
-                    ax.text(j + 0.5, i + 0.5, DASH, ha="center", va="center")
+                    ax.text(j + 0.5, middle, DASH, ha="center", va="center")
                     continue
-                try:
-                    pixels = imread(pictures[kind])
-                except (OSError, SyntaxError) as error:
-                    raise UserError(
-                        f"{pictures[kind]} is not a readable PNG ({error}); run its evaluate stage again."
-                    ) from None
+                pixels = pictures[kind]
                 high, wide = (np.array(pixels.shape[:2]) / max(pixels.shape[:2])) * 0.95
-                extent = (j + 0.5 - wide / 2, j + 0.5 + wide / 2, i + 0.5 + high / 2, i + 0.5 - high / 2)
+                extent = (j + 0.5 - wide / 2, j + 0.5 + wide / 2, middle + high / 2, middle - high / 2)
                 ax.imshow(pixels, cmap="gray", interpolation="antialiased", extent=extent)
-        ax.set(xlim=(0, len(kinds)), ylim=(len(rows), 0))
+        ax.set(xlim=(0, len(kinds)), ylim=(height, 0))
         ax.set_xticks(
             np.arange(len(kinds)) + 0.5, [plain(kind.replace("_", " ").replace("-", " ")) for kind in kinds]
         )
-        ax.set_yticks(np.arange(len(rows)) + 0.5, [plain(study.label(method)) for method in rows])
+        ax.set_yticks((np.arange(len(rows)) + 0.5) * step, [plain(study.label(method)) for method in rows])
         ax.xaxis.tick_top()
         ax.tick_params(length=0)
         ax.grid(visible=False)
         ax.spines[:].set_visible(False)
         return save(figure, stem, dpi=110)
+
+
+def _pixels(path: Path) -> np.ndarray:
+    from matplotlib.image import imread
+
+    try:
+        return imread(path)
+    except (OSError, SyntaxError) as error:
+        raise UserError(f"{path} is not a readable PNG ({error}); run its evaluate stage again.") from None
