@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import yaml
+from documents import blocks
 from tiny_study import environment
 
 ROOT = Path(__file__).parent.parent
@@ -99,10 +101,23 @@ def runs(folder: Path) -> dict[str, int]:
 
 def start(folder: Path, engine: str, **variables: str) -> subprocess.Popen:
     """A head with two slots, which prints into ``head.log``."""
-    command = [*COMMAND_LINE, "--engine", engine, "--slots", "2"]
+    return launch(folder, ["--engine", engine, "--slots", "2"], **variables)
+
+
+def launch(folder: Path, arguments: list[str], **variables: str) -> subprocess.Popen:
+    """``vaebench repro`` with ``arguments``, which prints into ``head.log``."""
+    command = [*COMMAND_LINE, *arguments]
     environment = shell(folder) | variables
     with (folder / "head.log").open("ab") as log:
         return subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT)
+
+
+def documented(*beginning: str) -> list[str]:
+    """What follows ``beginning`` in the guide's only command for a cluster that begins so."""
+    cluster = [b.text for b in blocks(ROOT / "docs/scaleout.md", "bash") if b.when == "cluster"]
+    commands = [shlex.split(line, comments=True) for text in cluster for line in text.splitlines()]
+    (found,) = (c for c in commands if c[: len(beginning)] == list(beginning))
+    return found[len(beginning) :]
 
 
 def until(what, reason: str):

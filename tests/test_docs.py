@@ -6,33 +6,17 @@ import re
 import tomllib
 from pathlib import Path
 from types import SimpleNamespace
-from typing import NamedTuple
 
 import numpy as np
 import pytest
 import torch
 import typer.main
 import yaml
+from data_fixtures import write_mnist
+from documents import BLOCK, DOCUMENTS, blocks
 from tiny_study import ROOT, copy_repository, run
 
 from vaebench.cli import app
-
-DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
-
-WHEN = r"nightly|fresh clone|by hand \([^\n]+\)"
-BLOCK = re.compile(rf"(?:^<!-- test: ({WHEN}) -->\n)?^```(\w+)\n(.*?)^```$", re.M | re.S)
-
-
-class Block(NamedTuple):
-    when: str
-    language: str
-    text: str
-
-
-def blocks(document: Path, language: str) -> list[Block]:
-    """The document's blocks in ``language``."""
-    found = (Block(*match) for match in BLOCK.findall(document.read_text(encoding="utf-8")))
-    return [block for block in found if block.language == language]
 
 
 def walk(document: Path, folder: Path, when: tuple[str, ...] = ("",)) -> list[str]:
@@ -99,6 +83,36 @@ def test_a_guides_commands_run(document, tiny_repository, tmp_path):
 @pytest.mark.parametrize("document", OTHERS, ids=lambda path: path.stem)
 def test_a_guides_slow_commands_run(document, tiny_repository, tmp_path):
     walk(document, copy_repository(tiny_repository, tmp_path / "vaebench"), ("", "nightly"))
+
+
+@pytest.mark.nightly
+def test_a_papers_table_is_run_again(tiny_repository, tmp_path, monkeypatch):
+    """As the guide says, on random images, with two of the methods and an epoch each."""
+    folder = copy_repository(tiny_repository, tmp_path / "vaebench")
+    write_mnist(tmp_path, train=300, test=100)
+    monkeypatch.setenv("VAEBENCH_DATA", str(tmp_path))
+    for block in blocks(ROOT / "docs/rerun-a-table.md", "bash"):
+        if block.when == "shortened":
+            shorten(folder / "params.yaml")
+        output = run(folder, "bash", "-euo", "pipefail", "-c", block.text)
+        assert block.when != "shortened" or "Diag-D (MLE)" in output
+    table = folder / "reports/takida_mnist_short/tables/takida2022_table4.md"
+    assert "(6.80)" in table.read_text(encoding="utf-8")
+
+
+def shorten(params: Path) -> None:
+    study = yaml.safe_load(params.read_text(encoding="utf-8"))
+    study["study"] |= {"methods": ["ae", "mle_diag_d"], "seeds": [0]}
+    study["training"]["epochs"] = study["densities"]["vae2"]["epochs"] = 1
+    study["evaluation"] |= {"samples": 100, "metrics": [{"name": "reconstruction"}, {"name": "fid"}]}
+    params.write_text(yaml.safe_dump(study, sort_keys=False), encoding="utf-8")
+
+
+@pytest.mark.nightly
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two CUDA devices")
+def test_the_second_gpu_is_used(tiny_repository, tmp_path):
+    folder = copy_repository(tiny_repository, tmp_path / "vaebench")
+    walk(ROOT / "docs/gpu.md", folder, ("GPU",))
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.stem)

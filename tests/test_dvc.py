@@ -90,8 +90,8 @@ def test_a_run_in_mlflow_is_named_tagged_and_whole(client, tiny_repository, monk
 @pytest.mark.nightly
 def test_a_grid_runs_side_by_side_and_logs_to_the_workspaces_store(tiny_repository, tmp_path):
     """The README's grid, after its baseline; the code of a queued experiment is what was queued."""
+    from documents import blocks
     from mlflow import MlflowClient
-    from test_docs import blocks
 
     folder = copy_repository(tiny_repository, tmp_path / "vaebench")
     run(folder, "git", "add", "-A")

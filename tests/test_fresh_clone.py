@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from browser import wait_for
-from test_docs import blocks
+from documents import blocks
 from tiny_study import NOT_INHERITED, ROOT
 
 pytestmark = pytest.mark.nightly

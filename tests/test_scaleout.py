@@ -303,7 +303,8 @@ def test_a_cluster_that_does_not_answer_is_said_at_once():
 @pytest.mark.nightly
 def test_a_ray_that_is_up_is_used_and_stays_up(project, sequential, tmp_path):
     """It asks for a token, as Ray's own clusters do by themselves."""
-    start = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--port", "0"]
+    ray = [sys.executable, "-m", "ray.scripts.scripts", "start"]
+    start = [*ray, *toy.documented("ray", "start"), "--block", "--port", "0"]
     log = tmp_path / "ray.log"
     with tempfile.TemporaryDirectory(prefix="ray-") as short, log.open("wb") as said:
         limits = ["--num-cpus", "2", "--include-dashboard", "false", "--temp-dir", short]
@@ -312,6 +313,8 @@ def test_a_ray_that_is_up_is_used_and_stays_up(project, sequential, tmp_path):
         try:
             pattern = re.compile(r"--address='([\d.:]+)'")
             found = toy.until(lambda: pattern.search(log.read_text()), "Ray did not start")
+            (example,) = toy.documented("vaebench", "repro", "--address")
+            assert re.fullmatch(r"[\d.]+:6379", example)
             command = [*toy.COMMAND_LINE, "--address", found[1]]
             subprocess.run(command, cwd=project, env=toy.shell(project), check=True)
             assert toy.recorded(project) == toy.recorded(sequential)

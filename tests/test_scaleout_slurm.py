@@ -117,7 +117,9 @@ def project(tmp_path) -> Path:
 def test_lock_cache_and_files_are_those_of_dvc_repro(slurm, project, tmp_path):
     sequential = toy.make(tmp_path / "sequential")
     subprocess.run(["dvc", "repro", "-q"], cwd=sequential, env=toy.shell(sequential), check=True)
-    assert toy.start(project, "slurm", **slurm).wait() == 0, toy.said(project)
+    documented = toy.documented("vaebench", "repro", "--engine", "slurm")
+    head = toy.launch(project, ["--engine", "slurm", *documented], **slurm)
+    assert head.wait() == 0, toy.said(project)
     assert "on Dask, tls://127.0.0.1:" in toy.said(project)
     assert toy.recorded(project) == toy.recorded(sequential)
     assert toy.runs(project) == dict.fromkeys(toy.STAGES, 1)
