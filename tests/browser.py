@@ -92,26 +92,27 @@ def mlflow_ui(folder: Path) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
+    with served(["vaebench", "ui", "--port", str(port)], port, folder, environment(folder)) as address:
+        yield address
+
+
+@contextmanager
+def served(command: list[str], port: int, folder: Path, env: dict[str, str]) -> Iterator[str]:
+    """The address that ``command``, which serves MLflow at ``port``, prints."""
     log = folder / ".vaebench/ui.log"
     with log.open("w") as output:
         process = subprocess.Popen(
-            ["vaebench", "ui", "--port", str(port)],
-            cwd=folder,
-            env=environment(folder),
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
+            command, cwd=folder, env=env, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
         )
     try:
-        wait_for(f"http://127.0.0.1:{port}", process, log)
+        _wait_for(f"http://127.0.0.1:{port}", process, log)
         yield re.search(r"http://\S+", log.read_text(encoding="utf-8")).group()
     finally:
         os.killpg(process.pid, signal.SIGKILL)  # the server's workers with it
         process.wait()
 
 
-def wait_for(address: str, process: subprocess.Popen, log: Path) -> None:
-    """Until MLflow, which ``process`` starts, answers at ``address``."""
+def _wait_for(address: str, process: subprocess.Popen, log: Path) -> None:
     for _ in range(PATIENCE):
         try:
             with urllib.request.urlopen(f"{address}/health", timeout=PATIENCE):

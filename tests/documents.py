@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from tiny_study import ROOT
+from tiny_study import ROOT, run
 
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
 
@@ -26,3 +26,8 @@ def blocks(document: Path, language: str) -> list[Block]:
     """The document's blocks in ``language``."""
     found = (Block(*match) for match in BLOCK.findall(document.read_text(encoding="utf-8")))
     return [block for block in found if block.language == language]
+
+
+def run_block(folder: Path, text: str, env: dict[str, str] | None = None) -> str:
+    """What a block's commands print, run in ``folder``."""
+    return run(folder, "bash", "-euo", "pipefail", "-c", text, env=env)

@@ -13,7 +13,7 @@ import torch
 import typer.main
 import yaml
 from data_fixtures import write_mnist
-from documents import BLOCK, DOCUMENTS, blocks
+from documents import BLOCK, DOCUMENTS, blocks, run_block
 from tiny_study import ROOT, copy_repository, run
 
 from vaebench.cli import app
@@ -21,8 +21,7 @@ from vaebench.cli import app
 
 def walk(document: Path, folder: Path, when: tuple[str, ...] = ("",)) -> list[str]:
     """Run the document's commands in order; what each block prints."""
-    commands = [block.text for block in blocks(document, "bash") if block.when in when]
-    return [run(folder, "bash", "-euo", "pipefail", "-c", text) for text in commands]
+    return [run_block(folder, block.text) for block in blocks(document, "bash") if block.when in when]
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +93,7 @@ def test_a_papers_table_is_run_again(tiny_repository, tmp_path, monkeypatch):
     for block in blocks(ROOT / "docs/rerun-a-table.md", "bash"):
         if block.when == "shortened":
             shorten(folder / "params.yaml")
-        output = run(folder, "bash", "-euo", "pipefail", "-c", block.text)
+        output = run_block(folder, block.text)
         assert block.when != "shortened" or "Diag-D (MLE)" in output
     table = folder / "reports/takida_mnist_short/tables/takida2022_table4.md"
     assert "(6.80)" in table.read_text(encoding="utf-8")

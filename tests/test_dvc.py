@@ -9,6 +9,7 @@ import time
 
 import pytest
 import torch
+from documents import blocks
 from fake_study import write_study
 from tiny_study import ROOT, copy_repository, environment, run
 
@@ -90,7 +91,6 @@ def test_a_run_in_mlflow_is_named_tagged_and_whole(client, tiny_repository, monk
 @pytest.mark.nightly
 def test_a_grid_runs_side_by_side_and_logs_to_the_workspaces_store(tiny_repository, tmp_path):
     """The README's grid, after its baseline; the code of a queued experiment is what was queued."""
-    from documents import blocks
     from mlflow import MlflowClient
 
     folder = copy_repository(tiny_repository, tmp_path / "vaebench")

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
-import signal
 import subprocess
 import urllib.request
 from pathlib import Path
 
 import pytest
-from browser import wait_for
-from documents import blocks
-from tiny_study import NOT_INHERITED, ROOT
+from browser import served
+from documents import blocks, run_block
+from tiny_study import NOT_INHERITED, ROOT, run
 
 pytestmark = pytest.mark.nightly
 
@@ -37,15 +35,12 @@ def only(document: str, language: str, beginning: str) -> str:
 
 def execute(clone: Path, *command: str) -> str:
     """What ``command`` prints in the clone."""
-    result = subprocess.run(command, cwd=clone, env=shell(clone), capture_output=True, text=True, check=False)
-    output = result.stdout + result.stderr
-    assert result.returncode == 0, f"{command}\n{output}"
-    return output
+    return run(clone, *command, env=shell(clone))
 
 
 def execute_block(clone: Path, text: str) -> str:
     """What the commands of a bash block print in the clone."""
-    return execute(clone, "bash", "-euo", "pipefail", "-c", text)
+    return run_block(clone, text, shell(clone))
 
 
 @pytest.fixture(scope="module")
@@ -80,19 +75,8 @@ def test_the_logged_model_samples(clone):
 
 def test_mlflows_ui_is_served(clone):
     command = ["bash", "-c", only("README.md", "bash", "make ui")]
-    log = clone / ".vaebench/make-ui.log"
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            command, cwd=clone, env=shell(clone), stdout=output, stderr=output, start_new_session=True
-        )
-    try:
-        wait_for("http://127.0.0.1:5000", process, log)
-        address = re.search(r"http://\S+", log.read_text(encoding="utf-8")).group()
-        with urllib.request.urlopen(address) as page:
-            assert b"MLflow" in page.read()
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    with served(command, 5000, clone, shell(clone)) as address, urllib.request.urlopen(address) as page:
+        assert b"MLflow" in page.read()
 
 
 def test_in_parallel_nothing_is_left_to_run(clone):

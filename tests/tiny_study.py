@@ -45,11 +45,10 @@ def environment(folder: Path) -> dict[str, str]:
     return inherited | person | settings | places | more
 
 
-def run(folder: Path, *command: str, check: bool = True) -> str:
-    """What ``command`` prints, run in ``folder``."""
-    result = subprocess.run(
-        command, cwd=folder, env=environment(folder), capture_output=True, text=True, check=False
-    )
+def run(folder: Path, *command: str, check: bool = True, env: dict[str, str] | None = None) -> str:
+    """What ``command`` prints, run in ``folder``, in its :func:`environment` or in ``env``."""
+    env = env or environment(folder)
+    result = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
     output = result.stdout + result.stderr
     assert not check or result.returncode == 0, f"{command}\n{output}"
     return output
