@@ -86,7 +86,7 @@ import json, os, resource, sys
 import sklearn.mixture, torch  # once, for all forks
 from stages import evaluate, posthoc, prepare, reference, tabulate, train
 from vaebench import densities, features, params, pictures, report
-import vaebench.figures.comparison, vaebench.report.page, vaebench.report.tables
+import vaebench.figures.comparison, vaebench.report.page
 from vaebench.stage import run_stage
 params.load_params(sys.argv[1])
 print("ready", flush=True)

@@ -281,11 +281,11 @@ def test_sample_refuses_what_it_cannot_use(workspace):
 
 
 def test_report_and_best_ask_the_report_s_own_functions(workspace, monkeypatch):
-    import vaebench.report
     import vaebench.report.page
+    import vaebench.report.terminal
 
     monkeypatch.setattr(vaebench.report.page, "build_page", lambda folder, first: f"{folder}: {first}")
-    monkeypatch.setattr(vaebench.report, "best_rows", lambda folder: f"the best of {folder}")
+    monkeypatch.setattr(vaebench.report.terminal, "best_rows", lambda folder: f"the best of {folder}")
     assert run("report").output == "wrote reports: small\n"
     assert "`dvc repro`" in run("best").output
     Path("reports/small").mkdir(parents=True)

@@ -5,9 +5,10 @@ import pytest
 from fake_study import write_study
 
 from vaebench.report.crossing import crossing_tables, shares
+from vaebench.report.means import summarise
 from vaebench.report.study import read_study
 from vaebench.report.sweeps import sweep_tables
-from vaebench.report.tables import summarise, write_tables
+from vaebench.report.tables import write_tables
 
 LIKELIHOODS = ("gaussian", "bernoulli", "l2")
 REGULARIZERS = ("kl", "mmd", "none")

@@ -230,7 +230,7 @@ def best() -> None:
     """Print the best methods and the report's address."""
     from vaebench.params import load_params
     from vaebench.paths import report_dir
-    from vaebench.report import best_rows
+    from vaebench.report.terminal import best_rows
 
     folder = report_dir(load_params(ACTIVE, specs=()).study.name)
     if not folder.is_dir():

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from vaebench.figures.style import panels, plain, save
+from vaebench.report.cells import number
 from vaebench.report.study import Study
-from vaebench.report.tables import number
 
 __all__ = ["angle_matrices"]
 

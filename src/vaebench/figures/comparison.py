@@ -26,11 +26,12 @@ from vaebench.figures.angles import angle_matrices
 from vaebench.figures.curves import mean_history, training_curves
 from vaebench.figures.style import colour, drawing, log_ticks, panels, plain, save
 from vaebench.figures.sweeps import option_sweep
+from vaebench.report.cells import DASH, number
 from vaebench.report.crossing import cross
 from vaebench.report.describe import describe
+from vaebench.report.means import summarise
 from vaebench.report.papers import split_sweep
 from vaebench.report.study import Study, read_study
-from vaebench.report.tables import DASH, number, summarise
 
 __all__ = ["write_figures"]
 

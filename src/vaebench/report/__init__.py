@@ -20,7 +20,7 @@ from vaebench.paths import provenance_dir, report_dir
 if TYPE_CHECKING:
     from vaebench.report.study import Study
 
-__all__ = ["best_rows", "tabulate"]
+__all__ = ["tabulate"]
 
 
 def tabulate(params: Params, root: str | Path = ".") -> list[Path]:
@@ -67,10 +67,3 @@ def _check_readable(study: Study) -> None:
         study.metrics(*cell)
         study.history(*cell)
         study.provenance(*cell)
-
-
-def best_rows(study_dir: str | Path, n: int = 5) -> str:
-    """The ``n`` best methods of each data set as plain text; see :func:`vaebench.report.tables.best_rows`."""
-    from vaebench.report import tables
-
-    return tables.best_rows(study_dir, n)

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from vaebench.report.cells import Cell, Table
 from vaebench.report.describe import describe
 from vaebench.report.study import Study, spec_text
-from vaebench.report.tables import Cell, Table
 
 __all__ = ["Crossing", "cross", "crossing_tables", "shares"]
 

@@ -18,11 +18,13 @@ import pandas as pd
 from vaebench.errors import UserError
 from vaebench.figures.style import colour
 from vaebench.files import write_atomically
+from vaebench.report.cells import DASH, Cell, number
 from vaebench.report.claims import judge
 from vaebench.report.describe import GROUPS, describe, sort_key
+from vaebench.report.means import summarise
 from vaebench.report.papers import PAPERS
 from vaebench.report.study import Study, read_study, spec_text
-from vaebench.report.tables import DASH, _cell, all_tables, number, summarise
+from vaebench.report.tables import all_tables
 
 __all__ = ["PICTURES", "build_page"]
 
@@ -234,7 +236,7 @@ def _comparison(summary: pd.DataFrame) -> list[dict]:
 
 
 def _shown(r) -> dict:
-    cell = _cell(r)
+    cell = Cell.of(r)
     return {
         "ours": cell.ours,
         "value": None if math.isnan(r.mean) else r.mean,

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from vaebench.report.cells import Cell, Table, number
 from vaebench.report.describe import describe
 from vaebench.report.study import Study
-from vaebench.report.tables import Cell, Table, number
 
 __all__ = ["Sweep", "find_sweep", "metrics_of", "sweep_tables"]
 

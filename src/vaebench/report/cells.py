@@ -1,0 +1,90 @@
+"""What a table is made of: numbers as text, cells, columns and rows. What was not computed is a dash."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+__all__ = ["DASH", "Cell", "Table", "number"]
+
+DASH = "–"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Our mean of ``n`` seeds, of ``sound`` runs that did not diverge, beside the paper's value."""
+
+    mean: float = math.nan
+    std: float = math.nan
+    n: int = 0
+    sound: int = 0
+    diverged: int = 0
+    paper: float = math.nan
+    paper_std: float = math.nan
+    mark: str = ""
+
+    @classmethod
+    def of(cls, r) -> Cell:
+        """The unmarked cell of a row of :func:`vaebench.report.means.summarise`, from ``itertuples``."""
+        return cls(r.mean, r.std, r.n, r.sound, r.diverged, r.paper, r.paper_std)
+
+    @property
+    def ours(self) -> str:
+        """Our value, † behind it where some runs diverged; a dash; or ``diverged`` where all did."""
+        if self.diverged and not self.sound:
+            return "diverged"
+        return number(self.mean, self.std) + ("†" if self.diverged and self.n else "")
+
+    @property
+    def printed(self) -> str:
+        """The paper's value or a dash."""
+        return number(self.paper, self.paper_std)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table ready to be written: ``columns`` are (group, label), each row a label and its cells.
+
+    ``legend`` says what cells are where they are not ours beside the paper's.
+    """
+
+    name: str
+    title: str
+    corner: str
+    columns: list[tuple[str, str]]
+    rows: list[tuple[str, list[Cell]]]
+    note: str = ""
+    legend: str = ""
+
+    @property
+    def spans(self) -> list[tuple[str, int]]:
+        """The upper header: each group and how many columns it spans."""
+        spans: list[list] = []
+        for group, _ in self.columns:
+            if spans and spans[-1][0] == group:
+                spans[-1][1] += 1
+            else:
+                spans.append([group, 1])
+        return [(group, width) for group, width in spans]
+
+
+def number(value: float, std: float = math.nan, like: float | None = None) -> str:
+    """A value, ± its standard deviation at the same number of decimals; NaN is a dash.
+
+    ``like`` is the number whose size decides the decimals, the value itself by default.
+
+    >>> number(4.4, 0.031), number(6.31e-5), number(-0.05, like=4.4), number(math.nan)
+    ('4.40 ± 0.03', '6.31e-05', '−0.05', '–')
+    """
+    if math.isnan(value):
+        return DASH
+    form = _form(abs(value if like is None else like))
+    text = f"{value:{form}}"
+    text = text.replace("-", "−", 1) if text.startswith("-") else text
+    return text if math.isnan(std) else f"{text} ± {std:{form}}"
+
+
+def _form(size: float) -> str:
+    if size and not 1e-3 <= size < 1e6:
+        return ".2e"
+    return f".{1 if size >= 1000 else 2 if size >= 1 or not size else 3 if size >= 0.1 else 4}f"

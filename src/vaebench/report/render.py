@@ -1,0 +1,123 @@
+"""A table as tidy CSV, as Markdown and as LaTeX (booktabs)."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import pandas as pd
+
+from vaebench.report.cells import Cell, Table
+
+__all__ = ["csv", "latex", "markdown"]
+
+
+def csv(table: Table) -> str:
+    """Four columns for each of the table's: our mean, its std, its seeds, the paper's value."""
+    header, rows = [table.corner], []
+    for group, label in table.columns:
+        name = " · ".join(filter(None, (group, label)))
+        header += [name, f"{name} std", f"{name} seeds", f"{name} paper"]
+    for label, cells in table.rows:
+        row: list = [label]
+        for cell in cells:
+            row += [cell.ours if cell.ours == "diverged" else cell.mean, cell.std, cell.n, cell.paper]
+        rows.append(row)
+    return pd.DataFrame(rows, columns=header).to_csv(index=False)
+
+
+def markdown(table: Table) -> str:
+    """The paper's values in brackets, the best bold, the second underlined, and a legend that says so."""
+
+    def shown(cell: Cell) -> str:
+        ours = {"best": "**{}**", "second": "<ins>{}</ins>"}.get(cell.mark, "{}").format(cell.ours)
+        return ours if math.isnan(cell.paper) else f"{ours} ({cell.printed})"
+
+    names = [table.corner, *(" ".join(filter(None, column)) for column in table.columns)]
+    lines = [
+        f"**{_md(table.title)}**",
+        "",
+        _md_row(map(_md, names)),
+        _md_row(["---", *["---:"] * len(table.columns)]),
+    ]
+    lines += [_md_row([_md(label), *map(shown, cells)]) for label, cells in table.rows]
+    return "\n".join([*lines, "", _legend(table)]) + "\n"
+
+
+def _legend(table: Table) -> str:
+    legend = table.legend or (
+        "Ours, mean ± standard deviation over seeds; in brackets the paper's. Best bold, second underlined."
+    )
+    if any(cell.ours.endswith("†") for _, cells in table.rows for cell in cells):
+        legend += " † Some of its runs diverged and are not in the mean."
+    return f"{legend} {table.note}".strip()
+
+
+def _md(text: str) -> str:
+    for mark in ("\\", "|", "*", "_", "`", "<", "[", "]"):
+        text = text.replace(mark, f"\\{mark}")
+    return " ".join(text.split())
+
+
+def _md_row(cells) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def latex(table: Table) -> str:
+    """A ``table`` environment with the same content as the Markdown."""
+
+    def shown(cell: Cell) -> str:
+        ours = _tex(cell.ours)
+        ours = {"best": f"\\textbf{{{ours}}}", "second": f"\\underline{{{ours}}}"}.get(cell.mark, ours)
+        return ours if math.isnan(cell.paper) else f"{ours} ({_tex(cell.printed)})"
+
+    lines = ["% \\usepackage{booktabs}", "\\begin{table}", "\\centering", f"\\caption{{{_tex(table.title)}}}"]
+    lines += [f"\\begin{{tabular}}{{l{'r' * len(table.columns)}}}", "\\toprule"]
+    if any(group for group, _ in table.columns):
+        groups = [f"\\multicolumn{{{width}}}{{c}}{{{_tex(group)}}}" for group, width in table.spans]
+        lines.append(" & ".join(["", *groups]) + r" \\")
+        start, rules = 2, []
+        for _, width in table.spans:
+            rules.append(f"\\cmidrule(lr){{{start}-{start + width - 1}}}")
+            start += width
+        lines.append("".join(rules))
+    lines.append(" & ".join(map(_tex, [table.corner, *(label for _, label in table.columns)])) + r" \\")
+    lines.append("\\midrule")
+    lines += [" & ".join([_tex(label), *map(shown, cells)]) + r" \\" for label, cells in table.rows]
+    lines += [
+        "\\bottomrule",
+        "\\end{tabular}",
+        f"\\par\\smallskip\\footnotesize {_tex(_legend(table))}",
+        "\\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+_TEX = {
+    "\\": r"\textbackslash{}",
+    **{mark: rf"\{mark}" for mark in "&%$#_{}"},
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "σ̂²": r"$\hat{\sigma}^2$",
+    "σx²": r"$\sigma_x^2$",
+    "σz²": r"$\sigma_z^2$",
+    "σ": r"$\sigma$",
+    "Σ": r"$\Sigma$",
+    "β": r"$\beta$",
+    "ε": r"$\varepsilon$",
+    "²": r"$^2$",
+    "₁₀": r"$_{10}$",
+    "‖": r"$\|$",
+    "±": r"$\pm$",
+    "†": r"$^\dagger$",
+    "×": r"$\times$",
+    "−": r"$-$",
+    "–": "--",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+}
+_TEX_PATTERN = re.compile("|".join(re.escape(key) for key in sorted(_TEX, key=len, reverse=True)))
+
+
+def _tex(text: str) -> str:
+    return _TEX_PATTERN.sub(lambda match: _TEX[match.group()], " ".join(text.split()))
