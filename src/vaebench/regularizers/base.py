@@ -52,8 +52,6 @@ class Regularizer(nn.Module):
         adversary_learning_rate: of that optimizer.
         starts_from_validation: whether :meth:`end_epoch` should also be called before the first epoch.
         needs_variance: whether a deterministic posterior is refused.
-        needs_full_weights: whether the decoder is differentiated through torch.func, where autocast does
-            not act, so that its weights must be float32.
     """
 
     prior_scale: float | None = 1.0
@@ -63,7 +61,6 @@ class Regularizer(nn.Module):
     adversary_learning_rate: float = 1e-3
     starts_from_validation: bool = False
     needs_variance: ClassVar[bool] = False
-    needs_full_weights: ClassVar[bool] = False
 
     def __init__(self, context: Context):
         super().__init__()

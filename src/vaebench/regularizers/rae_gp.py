@@ -15,10 +15,12 @@ from typing import Literal
 import torch
 from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor
+from torch.nn.functional import batch_norm
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.overrides import TorchFunctionMode
 
 from vaebench.posteriors import Latent
-from vaebench.precision import full, no_autocast
+from vaebench.precision import full
 from vaebench.regularizers.base import Context, Decoder, Regularizer, network_of
 
 __all__ = ["RaeGP", "gradient_penalty"]
@@ -36,7 +38,6 @@ class RaeGP(Regularizer):
     """
 
     prior_scale = None
-    needs_full_weights = True
 
     def __init__(
         self,
@@ -64,12 +65,10 @@ class RaeGP(Regularizer):
         return self.embedding * 0.5 * z.square().sum(1).mean() + self.gradient * penalty
 
 
-@torch.compiler.disable  # tracing forward-mode differentiation through batch normalization fails
 def gradient_penalty(decoder: Decoder, z: Tensor, directions: Tensor) -> Tensor:
     """Σ_k ‖J v_k‖² for (K, B, d) directions, mean over the batch; differentiable.
 
-    Batch normalization's running statistics stay as they are. In single precision under autocast too, where
-    PyTorch's derivative of batch normalization mixes types.
+    Batch normalization's running statistics stay as they are.
     """
     norms = [m for m in network_of(decoder).modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
 
@@ -79,9 +78,30 @@ def gradient_penalty(decoder: Decoder, z: Tensor, directions: Tensor) -> Tensor:
     for norm in norms:
         norm.track_running_stats = False
     try:
-        with no_autocast(z):
+        with _ElementaryNormalization():
             along = torch.func.vmap(derivative, randomness="different")(directions)
     finally:
         for norm in norms:
             norm.track_running_stats = True
     return full(along).square().sum() / len(z)
+
+
+class _ElementaryNormalization(TorchFunctionMode):
+    """Batch normalization in elementary operations: the derivative of torch's own mixes types under autocast,
+    and torch.compile does not trace it."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        function = _normalize if function is batch_norm else function
+        return function(*args, **(kwargs or {}))
+
+
+def _normalize(x, running_mean, running_var, weight, bias, training, momentum, eps) -> Tensor:
+    x, shape = full(x), [1, -1] + [1] * (x.ndim - 2)
+    if training:
+        others = [dim for dim in range(x.ndim) if dim != 1]
+        x = x - x.mean(others, keepdim=True)
+        variance = x.square().mean(others, keepdim=True)
+    else:
+        x, variance = x - running_mean.view(shape), running_var.view(shape)
+    x = x * torch.rsqrt(variance + eps)
+    return x if weight is None else x * weight.view(shape) + bias.view(shape)

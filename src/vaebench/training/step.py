@@ -54,9 +54,7 @@ class Step:
         self._objective = _Objective(model)
         named = {n: p for n, p in self._objective.named_parameters() if all(p is not o for o in opponent)}
 
-        self._copied = (
-            compiled and self._bf16 and device.type == "cpu" and not model.regularizer.needs_full_weights
-        )
+        self._copied = compiled and self._bf16 and device.type == "cpu"
         if self._copied:
             self.optimizer = CopyingAdam(named.values(), _computing(model), settings.learning_rate)
             self._weights = dict(zip(named, self.optimizer.copies, strict=True))
