@@ -430,7 +430,7 @@ def test_autocast_leaves_the_penalty_in_single_precision(spec):
     torch.testing.assert_close(value, expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("spec", [s for s in SPECS if s["name"] != "rae_gp"], ids=lambda s: s["name"])
+@pytest.mark.parametrize("spec", SPECS, ids=lambda s: s["name"])
 def test_penalty_is_one_compiled_graph(spec):
     torch._dynamo.reset()
     regularizer, net = build(**spec), decoder().float()
