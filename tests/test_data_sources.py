@@ -162,6 +162,10 @@ def test_cifar10(cifar10, store):
     expected = np.concatenate([batch["data"] for batch in cifar10.values()]).reshape(-1, 3, 32, 32)
     np.testing.assert_array_equal(data.images, expected)
     np.testing.assert_array_equal(data.labels, np.concatenate([b["labels"] for b in cifar10.values()]))
+    limited = prepare({"name": "cifar10", "validation": 3, "limit": 2}, store)
+    kept = [0, 1, 17, 18, 20, 21]
+    assert limited.meta["splits"] == {"train": [0, 2], "validation": [2, 4], "test": [4, 6]}
+    np.testing.assert_array_equal(limited.images, expected[kept])
 
 
 class Payload:
@@ -207,6 +211,15 @@ def test_celeba_keeps_the_centre_in_the_owner_s_partitions(raw, store):
     inner = data.images[:, :, 1:-1, 1:-1].astype(int)
     assert np.abs(inner[:, 0] - np.array(reds)[:, None, None]).max() <= 4
     assert inner[:, 1:].max() <= 8
+
+
+def test_celeba_s_limit_is_of_each_split(raw, store):
+    write_celeba(raw, "20101022")
+    whole = prepare({"name": "celeba"}, store)
+    expected = np.array(whole.images)[[0, 1, 3, 4, 5, 6]]
+    data = prepare({"name": "celeba", "limit": 2}, store)
+    assert data.meta["splits"] == {"train": [0, 2], "validation": [2, 4], "test": [4, 6]}
+    np.testing.assert_array_equal(data.images, expected)
 
 
 def test_celeba_crop_is_an_option(raw, store):
@@ -273,6 +286,9 @@ def test_celebahq_goes_by_the_numbers_in_the_names(raw, store):
     assert data.shape == (3, 128, 128)
     assert data.images[:, 0, 64, 64].tolist() == [20, 0, 40, 10, 30]
     assert data.meta["splits"] == {"train": [0, 2], "validation": [2, 3], "test": [3, 5]}
+    limited = prepare({"name": "celebahq", "test": 2, "validation": 1, "limit": 1}, store)
+    assert limited.images[:, 0, 64, 64].tolist() == [20, 40, 10]
+    assert limited.meta["splits"] == {"train": [0, 1], "validation": [1, 2], "test": [2, 3]}
 
 
 def test_celebahq_shrinks_without_aliasing(raw, store):
@@ -559,6 +575,26 @@ def test_validation_repeats_images_after_the_grid(raw, store, name, monkeypatch)
     again = prepare({"name": name, "validation": 20}, store, seed=1)
     other = np.ravel_multi_index(again.factors[again.rows("validation")].T, data.meta["factor_sizes"])
     assert set(other) != set(rows)
+
+
+@pytest.mark.parametrize("name", ["dsprites", "shapes3d"])
+def test_a_thinned_grid_is_a_grid_of_every_kth_value(raw, store, name, monkeypatch):
+    sizes = (1, 2, 1, 3, 2, 2)
+    write_dsprites(raw, dsprites_arrays(sizes))
+    write_shapes3d(raw, shapes3d_arrays(sizes))
+    monkeypatch.setattr(f"vaebench.data.{name}.BATCH", 5)
+    whole = prepare({"name": name}, store)
+    names, images = whole.meta["factor_names"], np.array(whole.images)
+    kept = (whole.factors[:, 3] != 1) & (whole.factors[:, 4] == 0)
+    thin = {names[3]: 2, names[4]: 7}
+    data = prepare({"name": name, "thin": thin, "validation": 6}, store)
+    assert data.meta["factor_sizes"] == [1, 2, 1, 2, 1, 2]
+    np.testing.assert_array_equal(data.split("train"), images[kept])
+    np.testing.assert_array_equal(data.factors[data.rows("train")], grid((1, 2, 1, 2, 1, 2)))
+    rows = np.ravel_multi_index(data.factors[data.rows("validation")].T, data.meta["factor_sizes"])
+    np.testing.assert_array_equal(data.split("validation"), images[kept][rows])
+    with pytest.raises(UserError, match=f"has no factor size to thin; it has {names[0]}, "):
+        prepare({"name": name, "thin": {"size": 2}}, store)
 
 
 def test_no_more_validation_than_images(store):

@@ -182,6 +182,13 @@ def test_features_do_not_depend_on_batches_or_storage(reference, digits):
     np.testing.assert_allclose(built.extract(floats), built.extract(images), rtol=1e-5, atol=1e-6)
 
 
+def test_no_features_are_asked_for_so_nothing_is_trained(tmp_path):
+    without_labels = prepared(np.zeros((3, 1, 20, 20), np.uint8))
+    assert build_reference(without_labels, "none", 0, tmp_path) is None
+    assert [path.name for path in tmp_path.iterdir()] == ["reference.json"]
+    assert load_reference(tmp_path) is None
+
+
 @pytest.mark.parametrize("file", ["reference.json", "features.npy", "moments.npz", "classifier.safetensors"])
 def test_missing_or_damaged_reference(reference, tmp_path, file):
     for original in reference[1].iterdir():

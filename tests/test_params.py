@@ -112,6 +112,10 @@ MISTAKES = {
     "unknown density": (change("densities.gmm10.name", "gm"), ["densities.gmm10", "gmm"]),
     "unknown metric": (change("evaluation.metrics.0.name", "psnr"), ["evaluation.metrics.0"]),
     "unknown features": (change("evaluation.features", "vgg"), ["evaluation.features", "inception"]),
+    "fid without features": (
+        change("evaluation.features", "none"),
+        ["evaluation.metrics.1: fid", "classifier"],
+    ),
     "unknown resource": (change("resources", {"gpu": 1}), ["resources.gpu", "gpus"]),
     "one GPU and a half": (change("resources", {"gpus": 1.5}), ["resources.gpus", "whole"]),
     "override off the schedule": (

@@ -57,6 +57,18 @@ STUDIES: dict[str, tuple[Callable[[Path], object], list[str]]] = {
         lambda raw: write_shapes3d(raw, shapes3d_arrays((2, 2, 2, 3, 2, 3))),
         ["rae", "wae", "avae"],
     ),
+    "takida_celeba_short": (lambda raw: write_celeba(raw, "0" * 12 + "1" * 8 + "2" * 8), ["mle_iso_i"]),
+    "takida_celebahq_short": (celebahq, ["rae_gp"]),
+    "avae_celeba_short": (lambda raw: write_celeba(raw, "0" * 20 + "1" * 8 + "2" * 8), ["avae"]),
+    "avae_cifar10_short": (cifar10, ["wae"]),
+    "avae_dsprites_short": (
+        lambda raw: write_dsprites(raw, dsprites_arrays((1, 2, 2, 9, 8, 8))),
+        ["avae"],
+    ),
+    "avae_shapes3d_short": (
+        lambda raw: write_shapes3d(raw, shapes3d_arrays((4, 4, 4, 2, 2, 6))),
+        ["beta_tcvae"],
+    ),
 }
 
 

@@ -32,7 +32,7 @@ from vaebench.data import Prepared
 from vaebench.densities import DENSITIES, Density, NoDensity
 from vaebench.errors import UserError
 from vaebench.features import Reference, load_reference
-from vaebench.metrics import Run
+from vaebench.metrics import BY_FEATURES, Run
 from vaebench.metrics import evaluate as measure
 from vaebench.model import VAE, build_model, load_model
 from vaebench.params import Method
@@ -143,7 +143,7 @@ def evaluate(
     data = data if isinstance(data, Prepared) else Prepared.open(Path(data))
     device = torch.device(device)
     specs = [{"name": metric} if isinstance(metric, str) else metric for metric in metrics]
-    wanting = sorted({spec.get("name") for spec in specs} & {"fid", "prd"})
+    wanting = sorted({spec.get("name") for spec in specs} & BY_FEATURES)
     if wanting and reference is None:
         raise UserError(
             f"metrics {' and '.join(wanting)} compare features with real images': give reference=, what "

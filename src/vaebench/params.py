@@ -129,7 +129,7 @@ class Method(_Strict):
 class Evaluation(_Strict):
     """How trained models are measured."""
 
-    features: Literal["inception", "inception_bf16", "classifier"]
+    features: Literal["none", "inception", "inception_bf16", "classifier"]
     samples: Annotated[int, Field(ge=2)] = 10_000
     batch_size: PositiveInt = 500
     metrics: Annotated[list[Spec], Field(min_length=1)]
@@ -261,8 +261,16 @@ def _check_densities(params: Params) -> None:
 
 
 def _check_evaluation(params: Params) -> None:
+    from vaebench.metrics import BY_FEATURES, METRICS
+
     for index, metric in enumerate(params.evaluation.metrics):
-        _registry("vaebench.metrics:METRICS").check(metric, f"evaluation.metrics.{index}")
+        where = f"evaluation.metrics.{index}"
+        METRICS.check(metric, where)
+        if params.evaluation.features == "none" and metric["name"] in BY_FEATURES:
+            raise UserError(
+                f"{where}: {metric['name']} compares images by features, and evaluation.features is none; "
+                "set that to inception or classifier, or leave the metric out."
+            )
 
 
 _CHECKS = {

@@ -7,6 +7,7 @@ the cut moves the FID a lot, so it is an option. The resampling is not stated th
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -37,20 +38,28 @@ class CelebA:
     Args:
         crop: side of the central square that is kept of the 178 × 218 pixels.
         value_range: what the model sees; Saha et al. map CelebA to [-1, 1].
+        limit: keep only the first so many images of each split.
     """
 
-    def __init__(self, *, crop: PositiveInt = 140, value_range: tuple[Literal[-1, 0], Literal[1]] = (0, 1)):
+    def __init__(
+        self,
+        *,
+        crop: PositiveInt = 140,
+        value_range: tuple[Literal[-1, 0], Literal[1]] = (0, 1),
+        limit: PositiveInt | None = None,
+    ):
         self.crop = crop
         self.value_range = value_range
+        self.limit = limit
 
     def write(self, raw: RawFiles, store: StoreWriter) -> None:
         """Write the owner's three partitions, each in the list's order."""
         folder = raw.find("CelebA", [IMAGES, PARTITION], ADVICE, folders=("celeba", "."))
         listed = _read_partition(raw, folder / PARTITION)
-        paths = [folder / IMAGES / name for split in SPLITS for name in listed[split]]
+        kept = [listed[split][: self.limit] for split in SPLITS]
+        paths = [folder / IMAGES / name for name in chain(*kept)]
         raw.record(folder / IMAGES, append_pictures(paths, self._fit, store, "CelebA"))
-        counts = [len(listed[split]) for split in SPLITS]
-        store.describe(splits=ordered_splits(*counts), value_range=self.value_range)
+        store.describe(splits=ordered_splits(*map(len, kept)), value_range=self.value_range)
 
     def _fit(self, image: Image.Image) -> Image.Image:
         left, top = (image.width - self.crop) // 2, (image.height - self.crop) // 2

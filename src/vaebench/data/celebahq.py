@@ -8,6 +8,7 @@ are the test split, those before the validation split. 3,000 of the 30,000 is th
 from __future__ import annotations
 
 import re
+from itertools import chain
 from pathlib import Path
 
 from PIL import Image
@@ -37,14 +38,22 @@ class CelebAHQ:
     Args:
         test: how many of the last images are the test split.
         validation: how many of those before it to hold back.
+        limit: keep only the first so many images of each split.
     """
 
-    def __init__(self, *, test: PositiveInt = 3_000, validation: NonNegativeInt = 0):
+    def __init__(
+        self,
+        *,
+        test: PositiveInt = 3_000,
+        validation: NonNegativeInt = 0,
+        limit: PositiveInt | None = None,
+    ):
         self.test = test
         self.validation = validation
+        self.limit = limit
 
     def write(self, raw: RawFiles, store: StoreWriter) -> None:
-        """Write all images, in the order of the numbers in their names."""
+        """Write the images, in the order of the numbers in their names."""
         folder = raw.find("CelebA-HQ", ["."], ADVICE, folders=(FOLDER,))
         paths = sorted((path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES), key=_natural)
         if len(paths) <= self.test:
@@ -52,9 +61,10 @@ class CelebAHQ:
                 f"{folder} holds {len(paths)} images, of which celebahq's option test takes {self.test}; "
                 f"lower it, or add images. {ADVICE}"
             )
-        train, _ = training_rows("celebahq", len(paths) - self.test, self.validation)
-        raw.record(folder, append_pictures(paths, _fit, store, "CelebA-HQ"))
-        store.describe(splits=ordered_splits(train.stop, self.validation, self.test))
+        rows = training_rows("celebahq", len(paths) - self.test, self.validation)
+        kept = [paths[part][: self.limit] for part in (*rows, slice(-self.test, None))]
+        raw.record(folder, append_pictures([*chain(*kept)], _fit, store, "CelebA-HQ"))
+        store.describe(splits=ordered_splits(*map(len, kept)))
 
 
 def _fit(image: Image.Image) -> Image.Image:

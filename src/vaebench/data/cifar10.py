@@ -14,7 +14,7 @@ import pickle
 from pathlib import Path
 
 import numpy as np
-from pydantic import NonNegativeInt
+from pydantic import NonNegativeInt, PositiveInt
 
 from vaebench.data.raw import RawFiles
 from vaebench.data.splits import ordered_splits, training_rows
@@ -51,22 +51,24 @@ class Cifar10:
 
     Args:
         validation: how many of the last training images to hold back.
+        limit: keep only the first so many images of each split.
     """
 
-    def __init__(self, *, validation: NonNegativeInt = 0):
+    def __init__(self, *, validation: NonNegativeInt = 0, limit: PositiveInt | None = None):
         self.validation = validation
+        self.limit = limit
 
     def write(self, raw: RawFiles, store: StoreWriter) -> None:
         """Write training, validation and test images, in the batches' order."""
         folder = raw.find("CIFAR-10", list(MD5), ADVICE, folders=(FOLDER,), download=_download)
-        counts = {}
-        for name in MD5:
-            images, labels = _read(raw, folder / name)
-            store.append(images, labels)
-            counts[name] = len(images)
-        test = counts.pop("test_batch")
-        train, _ = training_rows("cifar10", sum(counts.values()), self.validation)
-        store.describe(splits=ordered_splits(train.stop, self.validation, test))
+        *training, test = (_read(raw, folder / name) for name in MD5)
+        images, labels = (np.concatenate(parts) for parts in zip(*training, strict=True))
+        rows = training_rows("cifar10", len(images), self.validation)
+        counts = []
+        for split, numbers in [*((images[part], labels[part]) for part in rows), test]:
+            store.append(split[: self.limit], numbers[: self.limit])
+            counts.append(len(split[: self.limit]))
+        store.describe(splits=ordered_splits(*counts))
 
 
 def _read(raw: RawFiles, path: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from pydantic import NonNegativeInt
+from pydantic import NonNegativeInt, PositiveInt
 
 from vaebench.data.factors import append_grid, check_grid
 from vaebench.data.raw import RawFiles
@@ -37,10 +37,12 @@ class DSprites:
 
     Args:
         validation: how many images to repeat after the grid, for schedules that follow a validation set.
+        thin: by a factor's name, k to keep only every k-th of its values.
     """
 
-    def __init__(self, *, validation: NonNegativeInt = 0):
+    def __init__(self, *, validation: NonNegativeInt = 0, thin: dict[str, PositiveInt] | None = None):
         self.validation = validation
+        self.thin = thin
 
     def write(self, raw: RawFiles, store: StoreWriter) -> None:
         """Write the images in the file's order."""
@@ -48,7 +50,7 @@ class DSprites:
         raw.digest(path)
         factors = _read_factors(path)
         sizes = dict(zip(FACTORS, check_grid(factors, path, "latents_classes"), strict=True))
-        append_grid(store, sizes, _stream_images(path, len(factors)), self.validation, "dSprites")
+        append_grid(store, sizes, _stream_images(path, len(factors)), self.validation, "dSprites", self.thin)
 
 
 def _read_factors(path: Path) -> np.ndarray:

@@ -13,7 +13,7 @@ repeated in rows of their own after the grid: training images as well, but evenl
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -51,9 +51,14 @@ def check_grid(factors: np.ndarray, path: Path, name: str) -> list[int]:
 
 
 def append_grid(
-    store: StoreWriter, sizes: dict[str, int], batches: Iterable[np.ndarray], validation: int, title: str
+    store: StoreWriter,
+    sizes: dict[str, int],
+    batches: Iterable[np.ndarray],
+    validation: int,
+    title: str,
+    thin: Mapping[str, int] | None = None,
 ) -> None:
-    """Append a whole grid and describe it.
+    """Append a whole grid, or every k-th value of some factors, and describe it.
 
     Args:
         store: what it is appended to.
@@ -61,24 +66,35 @@ def append_grid(
         batches: (B, C, H, W) images, in the order of :func:`factor_grid`.
         validation: how many of them to repeat after the grid, chosen by the store's seed.
         title: of the progress bar.
+        thin: each thinned factor's k; what remains is a grid too.
+
+    Raises:
+        UserError: an unknown factor, or more validation images than images.
     """
+    thin = thin or {}
+    if unknown := sorted(set(thin) - set(sizes)):
+        raise UserError(f"{title} has no factor {', '.join(unknown)} to thin; it has {', '.join(sizes)}.")
+    step = np.array([thin.get(name, 1) for name in sizes])
     grid = factor_grid(list(sizes.values()))
-    count = len(grid)
-    if validation > count:
-        raise UserError(f"{title}: validation is {validation} of {count} images; lower it.")
-    chosen = np.sort(np.random.default_rng(store.seed).choice(count, validation, replace=False))
+    kept = (grid % step == 0).all(axis=1)
+    rows = np.flatnonzero(kept)
+    if validation > len(rows):
+        raise UserError(f"{title}: validation is {validation} of {len(rows)} images; lower it.")
+    chosen = rows[np.sort(np.random.default_rng(store.seed).choice(len(rows), validation, replace=False))]
     repeated = []
     first = 0
-    with tqdm(total=count, desc=title, unit="image", disable=None) as bar:
+    with tqdm(total=len(grid), desc=title, unit="image", disable=None) as bar:
         for images in batches:
             last = first + len(images)
-            store.append(images, factors=grid[first:last])
-            here = chosen[(chosen >= first) & (chosen < last)]
-            repeated.append(images[here - first])
+            here = kept[first:last]
+            store.append(images[here], factors=grid[first:last][here] // step)
+            repeated.append(images[chosen[(chosen >= first) & (chosen < last)] - first])
             first = last
             bar.update(len(images))
+    count = len(rows)
     splits = {"train": (0, count), "test": (0, count)}
     if validation:
-        store.append(np.concatenate(repeated), factors=grid[chosen])
+        store.append(np.concatenate(repeated), factors=grid[chosen] // step)
         splits["validation"] = (count, count + validation)
-    store.describe(splits=splits, factors=sizes)
+    remaining = {name: -(-size // thin.get(name, 1)) for name, size in sizes.items()}
+    store.describe(splits=splits, factors=remaining)

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
-from pydantic import NonNegativeInt
+from pydantic import NonNegativeInt, PositiveInt
 
 from vaebench.data.factors import append_grid, check_grid
 from vaebench.data.raw import RawFiles
@@ -33,10 +33,12 @@ class Shapes3D:
 
     Args:
         validation: how many images to repeat after the grid, for schedules that follow a validation set.
+        thin: by a factor's name, k to keep only every k-th of its values.
     """
 
-    def __init__(self, *, validation: NonNegativeInt = 0):
+    def __init__(self, *, validation: NonNegativeInt = 0, thin: dict[str, PositiveInt] | None = None):
         self.validation = validation
+        self.thin = thin
 
     def write(self, raw: RawFiles, store: StoreWriter) -> None:
         """Write the images in the file's order."""
@@ -54,7 +56,7 @@ class Shapes3D:
             except DAMAGE as error:
                 raise _damaged(path, f"it cannot be read ({error})") from None
             sizes = dict(zip(FACTORS, check_grid(factors, path, "labels"), strict=True))
-            append_grid(store, sizes, _stream_images(path, images), self.validation, "3D Shapes")
+            append_grid(store, sizes, _stream_images(path, images), self.validation, "3D Shapes", self.thin)
 
 
 def _check_inside(path: Path, file) -> None:

@@ -1,7 +1,8 @@
 """The real test images' features and their moments, and the network that extracts more of them.
 
 Folder: ``reference.json`` (kind, and of a classifier its heads and test accuracy), ``features.npy`` (N, D)
-float32, ``moments.npz`` (``mu``, ``sigma``, float64) and, for a classifier, ``classifier.safetensors``.
+float32, ``moments.npz`` (``mu``, ``sigma``, float64) and, for a classifier, ``classifier.safetensors``. Where
+the kind is ``none``, because no metric compares features, ``reference.json`` says so and is alone.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from vaebench.files import read_json, write_atomically, write_json
 
 __all__ = ["Kind", "Reference", "build_reference", "load_reference"]
 
-Kind = Literal["inception", "inception_bf16", "classifier"]
+Kind = Literal["none", "inception", "inception_bf16", "classifier"]
 
 NAMES = {"inception": "fid", "inception_bf16": "fid_bf16", "classifier": "fd_classifier"}
 """What the Fréchet distance in each kind's features is called."""
@@ -76,8 +77,8 @@ class Reference:
 
 def build_reference(
     data: Prepared, kind: Kind, seed: int, folder: Path, device: str | torch.device = "cpu"
-) -> Reference:
-    """Make the reference of a data set and write it to ``folder``.
+) -> Reference | None:
+    """Make the reference of a data set and write it to ``folder``; None for the kind ``none``.
 
     Args:
         data: the prepared data set.
@@ -92,6 +93,9 @@ def build_reference(
     device = torch.device(device)
     folder.mkdir(parents=True, exist_ok=True)
     described: dict = {"kind": kind}
+    if kind == "none":
+        write_json(folder / "reference.json", described)
+        return None
     if kind != "classifier":
         network = _inception(kind)
     else:
@@ -118,17 +122,19 @@ def build_reference(
     return Reference(kind, network, features, mu, sigma, device, described.get("accuracy"))
 
 
-def load_reference(folder: str | Path, device: str | torch.device = "cpu") -> Reference:
-    """The reference in ``folder``.
+def load_reference(folder: str | Path, device: str | torch.device = "cpu") -> Reference | None:
+    """The reference in ``folder``; None where it is of the kind ``none``.
 
     Raises:
         UserError: a file is missing or damaged; says what makes it.
     """
     folder, device = Path(folder), torch.device(device)
-    for name in ("reference.json", "features.npy", "moments.npz"):
-        _present(folder / name)
     try:
-        described = read_json(folder / "reference.json")
+        described = read_json(_present(folder / "reference.json"))
+        if described["kind"] == "none":
+            return None
+        for name in ("features.npy", "moments.npz"):
+            _present(folder / name)
         features = np.load(folder / "features.npy", allow_pickle=False)
         with np.load(folder / "moments.npz", allow_pickle=False) as arrays:
             mu, sigma = arrays["mu"], arrays["sigma"]
@@ -168,9 +174,10 @@ def _inception(kind: Kind) -> nn.Module:
     return load_inception({"inception": torch.float32, "inception_bf16": torch.bfloat16}[kind])
 
 
-def _present(path: Path) -> None:
+def _present(path: Path) -> Path:
     if not path.is_file():
         raise UserError(f"{path} is missing; run `dvc repro` to make the reference.")
+    return path
 
 
 def _slices(images: np.ndarray | Tensor, size: int = 500) -> Iterable[Tensor]:

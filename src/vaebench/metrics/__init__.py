@@ -10,7 +10,7 @@ cannot be computed for a model is absent from it.
 from vaebench.metrics.run import Run, evaluate
 from vaebench.registry import Registry
 
-__all__ = ["METRICS", "Run", "evaluate"]
+__all__ = ["BY_FEATURES", "METRICS", "Run", "evaluate"]
 
 METRICS = Registry(
     "metric",
@@ -25,3 +25,6 @@ METRICS = Registry(
         "disentanglement": "vaebench.metrics.disentanglement:disentanglement",
     },
 )
+
+BY_FEATURES = {"fid", "prd"}
+"""Those that compare sets of images by a network's features."""

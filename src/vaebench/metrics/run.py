@@ -191,7 +191,10 @@ class Run:
                 at a random point), or a density's name (its samples decoded).
         """
         if self.reference is None:
-            raise UserError("This metric compares images by features, and no reference was opened for it.")
+            raise UserError(
+                "a metric compares images by features, and there are none to compare with: set "
+                "evaluation.features to inception or classifier."
+            )
         if kind not in self._features:
             self._features[kind] = self.reference.stream(self.render(self.codes(kind)))
         return self._features[kind]
