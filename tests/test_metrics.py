@@ -145,7 +145,7 @@ def test_an_unknown_option_says_what_is_allowed(images):
 
 
 def test_features_need_a_reference(images):
-    with pytest.raises(UserError, match="evaluation.features"):
+    with pytest.raises(UserError, match=r"evaluation\.features"):
         evaluate(run_of(autoencoder(), prepared(images), densities={"prior": Normal(2)}), [{"name": "prd"}])
 
 
