@@ -227,7 +227,8 @@ def _contact(study: Study, dataset: str, stem: Path) -> list[Path]:
         return []
     step = max(len(pixels) / max(pixels.shape[:2]) for row in rows.values() for pixels in row.values())
     height = step * len(rows)
-    with drawing(1.7 * len(kinds) + 1.4, 1.7 * height + 0.3) as figure:
+    labels = [plain(study.label(method)) for method in rows]
+    with drawing(1.7 * len(kinds) + 0.3 + 0.08 * max(map(len, labels)), 1.7 * height + 0.3) as figure:
         ax = figure.subplots()
         ax.set(xlim=(0, len(kinds)), ylim=(height, 0), aspect="equal")
         for i, pictures in enumerate(rows.values()):
@@ -244,7 +245,7 @@ def _contact(study: Study, dataset: str, stem: Path) -> list[Path]:
         ax.set_xticks(
             np.arange(len(kinds)) + 0.5, [plain(kind.replace("_", " ").replace("-", " ")) for kind in kinds]
         )
-        ax.set_yticks((np.arange(len(rows)) + 0.5) * step, [plain(study.label(method)) for method in rows])
+        ax.set_yticks((np.arange(len(rows)) + 0.5) * step, labels)
         ax.xaxis.tick_top()
         ax.tick_params(length=0)
         ax.grid(visible=False)

@@ -109,12 +109,13 @@ def _words(study: Study, sweep: Sweep, part: pd.DataFrame, metrics: list[str]) -
         names = ", ".join(study.label(m) for m in collapsed)
         parts.append(f"Posterior collapsed (KL below {COLLAPSED:g}): {names}.")
     for metric in metrics:
-        rows = part[(part["metric"] == metric) & (part["n"] > 0) & part["paper"].notna()]
+        sound = (part["n"] > 0) & part["paper"].notna() & ~part["method"].isin(collapsed)
+        rows = part[(part["metric"] == metric) & sound]
         if rows.empty:
             continue
         nearest = rows.loc[rows["difference"].abs().idxmin()]
         parts.append(
-            f"Closest to the paper's {describe(metric).label} of {number(nearest['paper'])} is "
-            f"{study.label(nearest['method'])} with {number(nearest['mean'])}."
+            f"Closest to the paper's {describe(metric).label} of {number(nearest['paper'])}, collapsed ones "
+            f"aside, is {study.label(nearest['method'])} with {number(nearest['mean'])}."
         )
     return " ".join(filter(None, parts))
