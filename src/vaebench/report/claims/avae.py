@@ -6,7 +6,7 @@ import contextlib
 import math
 
 from vaebench.report.cells import number
-from vaebench.report.claims.claim import Claim, NotMeasured, Numbers, is_best, place
+from vaebench.report.claims.claim import Claim, NotMeasured, Numbers, is_best, on_each, place
 
 __all__ = ["CLAIMS"]
 
@@ -14,37 +14,25 @@ _SAHA_SAMPLING = ("vae", "beta_tcvae", "aae", "wae_mmd", "avae")
 
 
 def _avae_samples_best(v: Numbers) -> tuple[bool, str]:
-    results, parts = [], []
-    for dataset in ("mnist32", "celeba", "cifar10"):
-        try:
-            own = v(dataset, "avae", "fid.prior")
-            values = v.of(dataset, "fid.prior", list(_SAHA_SAMPLING))
-        except NotMeasured:
-            continue
+    def check(dataset: str) -> tuple[bool, str]:
+        own = v(dataset, "avae", "fid.prior")
+        values = v.of(dataset, "fid.prior", list(_SAHA_SAMPLING))
         with contextlib.suppress(NotMeasured):
             values["rae"] = v(dataset, "rae", "fid.gaussian")
-        holds, text = place(values, own, "fid.prior", 1)
-        results.append(holds)
-        parts.append(f"{dataset}: {text}")
-    if not results:
-        raise NotMeasured("FID of AVAE's samples and of another method's")
-    return all(results), "; ".join(parts) + "."
+        return place(values, own, "fid.prior", 1)
+
+    return on_each(("mnist32", "celeba", "cifar10"), check, "FID of AVAE's samples and of another method's")
 
 
 def _vae_far_from_prior(v: Numbers) -> tuple[bool, str]:
-    results, parts = [], []
-    for dataset in ("mnist32", "cifar10"):
-        try:
-            far = v.of(dataset, "latent.kl_corrected", ["vae", "beta_tcvae"])
-            near = v.of(dataset, "latent.kl_corrected", ["aae", "wae_mmd", "avae"])
-        except NotMeasured:
-            continue
-        results.append(min(far.values()) > max(near.values()))
+    def check(dataset: str) -> tuple[bool, str]:
+        far = v.of(dataset, "latent.kl_corrected", ["vae", "beta_tcvae"])
+        near = v.of(dataset, "latent.kl_corrected", ["aae", "wae_mmd", "avae"])
         listed = ", ".join(f"{method} {number(value)}" for method, value in {**far, **near}.items())
-        parts.append(f"{dataset}: {listed}")
-    if not results:
-        raise NotMeasured("KL to the prior of VAE, β-TCVAE and two of AAE, WAE, AVAE")
-    return all(results), "; ".join(parts) + "."
+        return min(far.values()) > max(near.values()), listed
+
+    needs = "KL to the prior of VAE, β-TCVAE and two of AAE, WAE, AVAE"
+    return on_each(("mnist32", "cifar10"), check, needs)
 
 
 def _directions_help(v: Numbers) -> tuple[bool, str]:

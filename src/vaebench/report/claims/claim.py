@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from vaebench.report.cells import number
 from vaebench.report.describe import describe
 from vaebench.report.papers import paper_dataset, paper_method
 
-__all__ = ["Check", "Claim", "NotMeasured", "Numbers", "is_best", "place"]
+__all__ = ["Check", "Claim", "NotMeasured", "Numbers", "is_best", "on_each", "place"]
 
 
 class NotMeasured(Exception):  # noqa: N818
@@ -64,6 +65,20 @@ class Claim:
     source: str
     text: str
     check: Check
+
+
+def on_each(
+    datasets: tuple[str, ...], check: Callable[[str], tuple[bool, str]], needs: str
+) -> tuple[bool, str]:
+    """Whether ``check`` holds on each measured data set; :class:`NotMeasured` of ``needs`` where none is."""
+    results = []
+    for dataset in datasets:
+        with contextlib.suppress(NotMeasured):
+            holds, text = check(dataset)
+            results.append((holds, f"{dataset}: {text}"))
+    if not results:
+        raise NotMeasured(needs)
+    return all(holds for holds, _ in results), "; ".join(text for _, text in results) + "."
 
 
 def is_best(metrics: tuple[str, ...], method: str, datasets: tuple[str, ...], places: int = 1) -> Check:
