@@ -1,5 +1,7 @@
 """Which figures a study has, and that they hold what they should."""
 
+import shutil
+
 import pandas as pd
 import pytest
 from fake_study import write, write_study
@@ -63,6 +65,17 @@ def test_a_dollar_sign_in_a_label_is_drawn(tmp_path):
 
 def test_nothing_evaluated_draws_nothing(tmp_path):
     assert write_figures(study(tmp_path, CROSSED, lambda *_: None)) == []
+
+
+def test_the_contact_sheet_leaves_out_plots_of_the_latents(tmp_path):
+    folder = study(tmp_path, CROSSED, lambda *_: {"mse": 1.0}, images=True, image_side=8)
+    write_figures(folder)
+    sheet = folder / "figures" / "contact_mnist.png"
+    before = sheet.read_bytes()
+    for grid in folder.glob("images/mnist/*/*/reconstructions.png"):
+        shutil.copy(grid, grid.with_name("latents-tsne.png"))
+    write_figures(folder)
+    assert sheet.read_bytes() == before
 
 
 def test_a_damaged_picture_is_named(tmp_path):

@@ -220,7 +220,8 @@ def _contact(study: Study, dataset: str, stem: Path) -> list[Path]:
         for seed in study.seeds:
             pictures = study.images(dataset, method, seed)
             if pictures:
-                rows[method] = {path.stem: _pixels(path) for path in pictures}
+                grids = [path for path in pictures if not path.stem.startswith("latents")]
+                rows[method] = {path.stem: _pixels(path) for path in grids}
                 break
     kinds = list(dict.fromkeys(kind for pictures in rows.values() for kind in pictures))
     if not kinds:
