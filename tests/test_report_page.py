@@ -121,6 +121,16 @@ def test_every_hostile_name_is_text(tmp_path):
     assert page.text.count(EVIL) >= 3
 
 
+def test_what_somebody_makes_of_a_study_stands_in_paragraphs(reports):
+    write(reports / "fake" / "notes.md", f"AVAE is not\nclosest.\n\n{EVIL}\n")
+    page = built(reports)
+    assert [a for a in page.all("p") if a.get("class") == "note"] == [{"class": "note"}] * 2
+    assert "AVAE is not closest." in page.text
+    assert EVIL in page.text
+    (reports / "fake" / "notes.md").write_bytes(b"\xff")
+    assert "notes.md is not text" in " ".join(built(reports).text)
+
+
 def test_the_page_asks_for_nothing(reports):
     page = built(reports)
     for tag, attrs in page.elements:

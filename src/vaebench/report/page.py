@@ -109,6 +109,7 @@ def _view(study: Study) -> dict:
         "name": study.name,
         "title": study.title,
         "paper": PAPERS.get(study.paper, ""),
+        "notes": study.notes,
         "features": study.content.get("evaluation", {}).get("features", ""),
         "datasets": study.datasets,
         "methods": [_method(study, index, name) for index, name in enumerate(study.methods)],

@@ -5,6 +5,7 @@ reports/<study>/metrics/<dataset>/<method>/<seed>.json       numbers, or {"diver
 reports/<study>/history/<dataset>/<method>/<seed>.csv        one row an epoch
 reports/<study>/images/<dataset>/<method>/<seed>/*.png       grids
 reports/<study>/provenance/<dataset>/<method>/<seed>/*.json  how each was made
+reports/<study>/notes.md                                     what somebody makes of it, if it was written
 """
 
 from __future__ import annotations
@@ -71,6 +72,16 @@ class Study:
     def densities(self) -> list[str]:
         """In the study's order."""
         return self._head["densities"]
+
+    @property
+    def notes(self) -> list[str]:
+        """The paragraphs of ``notes.md``; none where nobody wrote it."""
+        path = self.path / "notes.md"
+        try:
+            text = path.read_text(encoding="utf-8") if path.exists() else ""
+        except UnicodeDecodeError as error:
+            raise UserError(f"{path} is not text in UTF-8: {error}") from None
+        return [" ".join(part.split()) for part in text.split("\n\n") if part.strip()]
 
     def method(self, name: str) -> dict:
         """A method's entry in ``methods``."""
