@@ -12,6 +12,7 @@ from metric_models import Linear, linear_data, orthogonal, prepared, run_of
 from torch import distributions
 
 from vaebench import kde
+from vaebench.likelihoods.bernoulli import Bernoulli
 from vaebench.metrics import evaluate
 from vaebench.metrics.latent import gaussian_kl, leave_one_out_entropy, whiten
 from vaebench.metrics.smoothness import mutual_information_bound
@@ -121,6 +122,14 @@ def test_nll_survives_likelihoods_that_no_float_holds():
     images = linear_data(20, WEIGHT, 1.0) * 100
     model = Linear(WEIGHT, torch.linalg.pinv(WEIGHT), torch.full((2,), 0.1), sigma2=1e-3)
     assert evaluate(run_of(model, prepared(images)), [{"name": "nll", "k": 5}])["nll"] > 1e5
+
+
+def test_nll_of_probabilities_has_a_name_of_its_own():
+    coins = np.random.default_rng(0).integers(0, 2, (50, 1, 1, 6)).astype(np.float32)
+    model = Linear(torch.zeros(6, 2), torch.zeros(2, 6), torch.ones(2))
+    model.likelihood = Bernoulli(model.shape, "sigmoid")
+    result = evaluate(run_of(model, prepared(coins)), [{"name": "nll", "k": 3}])
+    assert result == {"nll_discrete": pytest.approx(6 * math.log(2))}
 
 
 def test_no_nll_of_a_deterministic_posterior():

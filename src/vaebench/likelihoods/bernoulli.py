@@ -20,6 +20,7 @@ class Bernoulli(Likelihood):
     """
 
     value_range = (0.0, 1.0)
+    discrete = True
 
     def __init__(self, image_shape: tuple[int, int, int], activation: Activation):
         super().__init__(image_shape, activation)

@@ -43,6 +43,8 @@ class MixtureOfLogistics(Likelihood):
         UserError: another number of channels.
     """
 
+    discrete = True
+
     def __init__(
         self, image_shape: tuple[int, int, int], activation: Activation, *, components: PositiveInt = 10
     ):

@@ -23,7 +23,8 @@ def nll(run: Run, *, k: PositiveInt = 500, images: PositiveInt | None = None) ->
         images: the most test images, drawn at random.
 
     Returns:
-        ``nll``; nothing where the posterior is deterministic and so has no density.
+        ``nll``, or ``nll_discrete`` where p(x|z) is a probability and not a density; nothing where the
+        posterior is deterministic and so has no density.
     """
     if not run.stochastic:
         return {}
@@ -46,4 +47,4 @@ def nll(run: Run, *, k: PositiveInt = 500, images: PositiveInt | None = None) ->
                 log_ratio = (noise.double().square().sum(1) - z.double().square().sum(1) + sum_log_var) / 2
                 weights = torch.logaddexp(weights, model.likelihood.log_prob(model.decoder(z), x) + log_ratio)
             total += (math.log(k) - weights).sum().item()
-    return {"nll": total / len(rows)}
+    return {"nll_discrete" if model.likelihood.discrete else "nll": total / len(rows)}
