@@ -34,6 +34,8 @@ PICTURES = 7_500_000
 _LOSSLESS = 24_000
 """Up to this weight in bytes a picture stays a PNG; a heavier one may become WebP."""
 
+_SAMPLE = 40
+
 _SIDES = (640, 480, 360, 270, 200, 150, 110, 80, 60)
 
 
@@ -303,21 +305,32 @@ def _data(study: Study, measured: pd.DataFrame, metrics: list, runs: dict) -> di
 
 
 def _embed(paths: Iterable[Path]) -> dict[Path, dict]:
-    """Data URIs of pictures: at the largest of :data:`_SIDES` at which all fit :data:`PICTURES`."""
+    """Data URIs of pictures: at the largest of :data:`_SIDES` at which all fit :data:`PICTURES`.
+
+    A sample's weight says from which side on it is worth to make them all.
+    """
     paths = list(dict.fromkeys(paths))
+    sample = paths[:: -(-len(paths) // _SAMPLE) or 1]
+    allowed = PICTURES * len(sample) / max(len(paths), 1)
     for side in _SIDES:
-        pictures, weight = {}, 0
-        for path in paths:
-            picture = _picture(path, side)
-            if picture is None:
-                continue
-            pictures[path] = picture
-            weight += len(picture["uri"])
-            if weight > PICTURES and side != _SIDES[-1]:
-                break
-        else:
+        last = side == _SIDES[-1]
+        if (last or _fits(sample, side, allowed) is not None) and (
+            pictures := _fits(paths, side, math.inf if last else PICTURES)
+        ) is not None:
             return pictures
     return {}
+
+
+def _fits(paths: list[Path], side: int, allowed: float) -> dict[Path, dict] | None:
+    """The pictures no longer than ``side``; None where they weigh more than ``allowed``."""
+    pictures = {}
+    for path in paths:
+        if picture := _picture(path, side):
+            pictures[path] = picture
+            allowed -= len(picture["uri"])
+        if allowed < 0:
+            return None
+    return pictures
 
 
 def _picture(path: Path, side: int) -> dict | None:
