@@ -78,6 +78,16 @@ def test_the_contact_sheet_leaves_out_plots_of_the_latents(tmp_path):
     assert sheet.read_bytes() == before
 
 
+def test_a_figure_keeps_its_colours_and_one_without_any_has_one_channel(tmp_path):
+    folder = study(tmp_path, CROSSED, lambda *_: {"mse": 1.0}, images=True, image_side=8)
+    write_figures(folder)
+    modes = {}
+    for name in ("contact_mnist", "metrics_mnist"):
+        with Image.open(folder / "figures" / f"{name}.png") as picture:
+            modes[name] = picture.mode
+    assert modes == {"contact_mnist": "L", "metrics_mnist": "RGBA"}
+
+
 def test_a_damaged_picture_is_named(tmp_path):
     folder = study(tmp_path, CROSSED, lambda *_: {"mse": 1.0}, images=True, image_side=8)
     write(folder / "images" / "mnist" / "gaussian_kl" / "0" / "interpolations.png", "not a picture")

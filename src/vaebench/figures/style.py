@@ -103,8 +103,15 @@ def save(figure: Figure, stem: Path, dpi: int = 150) -> list[Path]:
 
 
 def save_png(figure: Figure, path: Path, dpi: int = 150) -> None:
-    """Write the PNG alone."""
+    """Write the PNG alone; one without colour has one channel, which takes half the bytes."""
+    from PIL import Image, ImageChops
+
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     figure.savefig(path, dpi=dpi, metadata={"Software": None})
+    with Image.open(path) as written:
+        drawn = written.convert("RGB")
+    grey = drawn.convert("L")
+    if ImageChops.difference(drawn, grey.convert("RGB")).getbbox() is None:
+        grey.save(path, dpi=(dpi, dpi))
