@@ -23,8 +23,6 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-OF_MLFLOW = ("/mlflow/users/current", "ResizeObserver loop")
-"""Errors of MLflow's own page: it asks who the user is, and a layout takes two frames."""
 PATIENCE = 120
 """Seconds that a page, or a server's start, may take on a machine that does other things, too."""
 
@@ -54,26 +52,23 @@ class Visit:
     Args:
         browser: of :func:`chromium`.
         origin: what the address of every request begins with.
-        tolerated: what in an error's text makes it somebody else's.
         options: of the browser's context: viewport, colour scheme.
     """
 
-    def __init__(self, browser, origin: str, tolerated: tuple[str, ...] = (), **options):
+    def __init__(self, browser, origin: str, **options):
         self.origin = origin
-        self.tolerated = tolerated
         self.errors: list[str] = []
         self.strays: list[str] = []
         self._context = browser.new_context(**options)
         self._context.set_default_timeout(1000 * PATIENCE)
+        self._context.on("console", self._hear)
+        self._context.on("weberror", lambda found: self.errors.append(str(found.error)))
+        self._context.on("request", self._follow)
         self.page = self._context.new_page()
-        self.page.on("console", self._hear)
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("request", self._follow)
 
     def _hear(self, message) -> None:
-        text = f"{message.text} ({message.location.get('url', '')})"
-        if message.type == "error" and not any(known in text for known in self.tolerated):
-            self.errors.append(text)
+        if message.type == "error":
+            self.errors.append(f"{message.text} ({message.location.get('url', '')})")
 
     def _follow(self, request) -> None:
         if not request.url.startswith((self.origin, "data:", "blob:")):

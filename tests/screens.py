@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from browser import OF_MLFLOW, Visit, chromium, mlflow_ui
+from browser import Visit, chromium, mlflow_ui
 
 DESK, PHONE = {"width": 1280, "height": 1500}, {"width": 390, "height": 844}
 
@@ -32,7 +32,7 @@ def mlflow_screens(browser, workspace: Path, methods: tuple[str, str], folder: P
     """``mlflow-runs.png``, and ``mlflow-compare.png`` of the last run of each of two methods."""
     with mlflow_ui(workspace) as address:
         origin = address.split("/#")[0]
-        visit = Visit(browser, origin, OF_MLFLOW, viewport=DESK, color_scheme="light")
+        visit = Visit(browser, origin, viewport=DESK, color_scheme="light")
         page = visit.page
         page.goto(address)
         page.get_by_text(f"{methods[0]} · ").first.wait_for()

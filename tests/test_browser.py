@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import Visit, chromium, find_chromium
+from browser import Visit, chromium, find_chromium, mlflow_ui
 from fake_study import write_study
 from screens import mlflow_screens, report_screens
 from tiny_study import ROOT
@@ -186,6 +186,20 @@ def test_a_large_study_is_light_and_its_loading_time_is_said(visit, large, capsy
     with capsys.disabled():
         print(f"\n15 methods × 5 seeds × 2 data sets: {weight / 1e6:.1f} MB, loaded in {loaded:.0f} ms")
     assert 5_000_000 < weight < 15_000_000
+
+
+def test_a_run_leads_to_the_report_and_back(visit, tiny_repository):
+    with mlflow_ui(tiny_repository) as address:
+        page = visit(address, address.split("/#")[0])
+        page.get_by_role("link", name="mle_iso_i · ").first.click()
+        with page.context.expect_page() as opened:
+            page.get_by_role("link", name="In the report").click()
+        report = opened.value
+        detail = report.locator("tr.detail:visible")
+        assert "MLE Iso-I on digits" in detail.inner_text()
+        detail.locator("[data-mlflow-run] a").first.click()
+        report.get_by_role("link", name="In the report").wait_for()
+        assert report.url.split("/")[-1] == page.url.split("/")[-1]
 
 
 def test_the_pipelines_own_report_and_runs_look_like_this(browser, tiny_repository):

@@ -280,7 +280,9 @@ def repro(
         list[str] | None, typer.Argument(help="Stages, as for `dvc repro`; none: all.")
     ] = None,
     engine: Annotated[str, typer.Option(help="ray, slurm, dask, or local: plain processes.")] = "ray",
-    address: Annotated[str, typer.Option(help="A Ray or Dask cluster that is up.")] = "",
+    address: Annotated[
+        str, typer.Option(help="A Ray or Dask cluster that is up; auto: the Ray of this node.")
+    ] = "",
     slots: Annotated[
         int | None, typer.Option(min=1, help="CPUs here, or Slurm jobs; without it, all of this machine.")
     ] = None,
@@ -303,7 +305,7 @@ def repro(
 
 @app.command()
 def ui(port: Annotated[int, typer.Option(min=1, max=65535, help="Where it listens.")] = 5000) -> None:
-    """Serve MLflow's UI and print the study's address.
+    """Serve MLflow's UI with the report beside it, and print the study's address.
 
     It shows the local store, to this machine only.
     """
@@ -319,9 +321,13 @@ def ui(port: Annotated[int, typer.Option(min=1, max=65535, help="Where it listen
         raise UserError(f"{root / 'mlflow.db'} is not there: nothing has been tracked yet; `dvc repro` does.")
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
     os.environ |= {**quiet, **os.environ}
-    typer.echo(f"MLflow's UI, in a few seconds: http://127.0.0.1:{port}{_runs_page(uri)}\nCtrl-C ends it.")
+    here = f"http://127.0.0.1:{port}"
+    typer.echo(
+        f"MLflow's UI, in a few seconds: {here}{_runs_page(uri)}\nThe report: {here}/report/\nCtrl-C ends it."
+    )
     sys.stdout.flush()
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--workers", "1"]
+    command = [sys.executable, "-m", "mlflow", "server", "--app-name", "vaebench", "--workers", "1"]
+    command += ["--backend-store-uri", uri]
     command += ["--default-artifact-root", (root / "mlruns").as_uri()]
     command += ["--host", "127.0.0.1", "--port", str(port)]
     os.execv(sys.executable, command)

@@ -261,6 +261,7 @@ def _default_latent_dim(network: str) -> int | None:
 
 def _describe(params: Params, dataset: str, method: str, seed: int, run_id: str | None) -> dict:
     root, study, point = workspace_root(), params.study.name, params.methods[method]
+    place = f"{study}/{dataset}/{method}"
     uri = store_uri(root)
     prepared = paths.prepared_dir(study, dataset)
     try:
@@ -280,7 +281,7 @@ def _describe(params: Params, dataset: str, method: str, seed: int, run_id: str 
         "mlflow.source.type": "LOCAL",
         "mlflow.note.content": (
             f"{point.label} on {dataset}, seed {seed}, study {study}.\n\n"
-            f"Report: `reports/index.html#{study}/{dataset}/{method}`. Made again by "
+            f"[In the report](/report/#{place}), `reports/index.html#{place}`. Made again by "
             f"`dvc repro -s -f train@{study}-{dataset}-{method}-{seed}`."
         ),
     }

@@ -397,6 +397,16 @@
   });
   zoom.addEventListener("click", () => zoom.close());
 
+  // `vaebench ui` serves MLflow beside the report
+  if (location.pathname === "/report/") {
+    all(document, "[data-mlflow-run]").forEach((cell) => {
+      const link = document.createElement("a");
+      link.href = `/#/runs/${cell.dataset.mlflowRun}`;
+      link.textContent = cell.textContent;
+      cell.replaceChildren(link);
+    });
+  }
+
   // which study is shown: #name, or #name/dataset/method to open a run
   const studies = all(document, "article.study");
   const menu = document.getElementById("study");

@@ -1,0 +1,34 @@
+"""The report beside MLflow's UI, without a browser; with one: test_browser.py."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def client():
+    """Asks the pages of what ``mlflow server --app-name vaebench`` serves."""
+    from mlflow.server import app as pages
+
+    (found,) = entry_points(group="mlflow.app", name="vaebench")
+    found.load()()
+    return pages.test_client()
+
+
+def test_the_workspaces_report_is_served_and_nothing_else_of_it(client, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "`vaebench report` makes it" in client.get("/report/").text
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports/index.html").write_text("<p>the report</p>")
+    (tmp_path / "reports/study.yaml").write_text("private: true")
+    answer = client.get("/report/")
+    assert (answer.status_code, answer.text) == (200, "<p>the report</p>")
+    for other in ("/report/study.yaml", "/report/../params.yaml", "/report/%2e%2e/params.yaml"):
+        assert client.get(other).status_code == 404
+
+
+def test_mlflows_own_addresses_are_there_and_nobody_is_logged_in(client):
+    assert client.get("/health").text == "OK"
+    assert client.get("/ajax-api/2.0/mlflow/users/current").status_code == 204
