@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import scaleout_toy as toy
 import yaml
+from documents import blocks, run_block
 
 dvc = pytest.importorskip("dvc")
 
@@ -300,28 +302,39 @@ def test_a_cluster_that_does_not_answer_is_said_at_once():
 
 
 @needs("ray")
+def test_the_cluster_of_this_node_is_asked_at_once_too(monkeypatch):
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        port = silent.getsockname()[1]
+        monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{port}")
+        with pytest.raises(UserError, match=f"no Ray answers at '.*:{port}'"):
+            start_engine("ray", "auto")
+
+
+@needs("ray")
 @pytest.mark.nightly
-def test_a_ray_that_is_up_is_used_and_stays_up(project, sequential, tmp_path):
-    """It asks for a token, as Ray's own clusters do by themselves."""
-    ray = [sys.executable, "-m", "ray.scripts.scripts", "start"]
-    start = [*ray, *toy.documented("ray", "start"), "--block", "--port", "0"]
-    log = tmp_path / "ray.log"
-    with tempfile.TemporaryDirectory(prefix="ray-") as short, log.open("wb") as said:
-        limits = ["--num-cpus", "2", "--include-dashboard", "false", "--temp-dir", short]
-        command = [*start, *limits]
-        cluster = subprocess.Popen(command, env=toy.shell(project), stdout=said, stderr=subprocess.STDOUT)
+def test_a_ray_that_is_up_is_used_and_stays_up(project, sequential):
+    """By the guide's commands. It asks for a token, as Ray's own clusters do by themselves."""
+    found = [b.text for b in blocks(toy.ROOT / "docs/scaleout.md", "bash") if b.text.startswith("ray start")]
+    with tempfile.TemporaryDirectory(prefix="ray-") as short:
+        mark = f"RAY_TMPDIR={short}"
         try:
-            pattern = re.compile(r"--address='([\d.:]+)'")
-            found = toy.until(lambda: pattern.search(log.read_text()), "Ray did not start")
-            (example,) = toy.documented("vaebench", "repro", "--address")
-            assert re.fullmatch(r"[\d.]+:6379", example)
-            command = [*toy.COMMAND_LINE, "--address", found[1]]
-            subprocess.run(command, cwd=project, env=toy.shell(project), check=True)
+            run_block(project, *found, toy.shell(project) | dict([mark.split("=")]))
             assert toy.recorded(project) == toy.recorded(sequential)
-            assert cluster.poll() is None
+            assert processes(mark)
         finally:
-            cluster.terminate()
-            cluster.wait()
+            for process in processes(mark):
+                os.kill(process, signal.SIGKILL)
+
+
+def processes(mark: str) -> list[int]:
+    """Those that have ``mark`` in their environment."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if mark.encode() in (folder / "environ").read_bytes().split(b"\0"):
+                found.append(int(folder.name))
+    return found
 
 
 def test_an_engine_that_is_not_there_is_said(monkeypatch):

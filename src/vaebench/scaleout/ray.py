@@ -28,6 +28,8 @@ ANSWERS_WITHIN = 10.0
 def engine(address: str | None, slots: int | None) -> AbstractContextManager[Engine]:
     """A Ray of our own on this machine with ``slots`` CPUs, or the cluster at ``address``.
 
+    ``auto`` is the cluster at ``$RAY_ADDRESS``, or the one that this machine is a node of.
+
     Never the bare ``ray.init()``, which attaches to whatever cluster was left behind, and never ``ray stop``,
     which ends everybody's. Our own listens on 127.0.0.1 alone, which Ray does only where it is told that
     there are no clusters, as on a Mac; and commands have the head's priority, which Ray lowers otherwise.
@@ -36,8 +38,7 @@ def engine(address: str | None, slots: int | None) -> AbstractContextManager[Eng
     os.environ.update(RAY_USAGE_STATS_ENABLED="0", RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0")
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     if address:
-        _refuse_what_does_not_answer(address)
-        where = {"address": address}
+        where = {"address": _answering(address)}
     else:
         os.environ.update(RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0", RAY_worker_niceness="0")
         where = {"address": "local", "num_cpus": slots, "dashboard_host": "127.0.0.1"}
@@ -71,15 +72,19 @@ def _started(**where) -> Iterator[Engine]:
         ray.shutdown()
 
 
-def _refuse_what_does_not_answer(address: str) -> None:
-    """Ray itself would try for a quarter of an hour."""
-    host, _, port = address.rpartition(":")
+def _answering(address: str) -> str:
+    """The address, ``auto`` resolved; Ray itself would try a dead one for a quarter of an hour."""
     try:
+        if address == "auto":
+            address = importlib.import_module("ray._private.services").canonicalize_bootstrap_address(address)
+        host, _, port = address.rpartition(":")
         socket.create_connection((host, int(port)), timeout=ANSWERS_WITHIN).close()
     except (OSError, ValueError) as error:
         raise UserError(
-            f"no Ray answers at {address!r} ({error}); give the host:port that `ray start --head` printed."
+            f"no Ray answers at {address!r} ({error}); give the host:port that `ray start --head` printed, "
+            "or `auto` on a node of the cluster."
         ) from None
+    return address
 
 
 def _fitting(name: str, wanted: Resources, nodes: list[dict[str, float]]) -> dict[str, float]:
