@@ -10,7 +10,7 @@ from tiny_study import ROOT, run
 
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
 
-WHEN = r"nightly|shortened|fresh clone|cluster|GPU|no \([^\n]+\)"
+WHEN = r"nightly|shortened|fresh clone|cluster|no \([^\n]+\)"
 """Without a mark a block runs in `make test`; with one in `make nightly`, where it can."""
 
 BLOCK = re.compile(rf"(?:^<!-- test: ({WHEN}) -->\n)?^```(\w+)\n(.*?)^```$", re.M | re.S)

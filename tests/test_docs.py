@@ -107,13 +107,6 @@ def shorten(params: Path) -> None:
     params.write_text(yaml.safe_dump(study, sort_keys=False), encoding="utf-8")
 
 
-@pytest.mark.nightly
-@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two CUDA devices")
-def test_the_second_gpu_is_used(tiny_repository, tmp_path):
-    folder = copy_repository(tiny_repository, tmp_path / "vaebench")
-    walk(ROOT / "docs/gpu.md", folder, ("GPU",))
-
-
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.stem)
 def test_what_a_document_names_is_there(document):
     text = document.read_text(encoding="utf-8")

@@ -18,9 +18,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from scratch import CELL, item, results, share_data, study, write_study
 
 from vaebench.data import prepare
+from vaebench.device import select_device
 from vaebench.errors import UserError
 from vaebench.files import write_atomically, write_folder
 
@@ -303,6 +305,20 @@ def test_a_damaged_record_of_how_it_was_made_costs_only_the_way_to_its_mlflow_ru
     status, said = stages.run(folder, *EVALUATE)
     assert status == 0, said
     assert (folder / METRICS).read_bytes() == before
+
+
+def test_a_device_that_is_not_there(stages, folder):
+    check_refused(stages, folder, ["train", *item("ae")], ["'cuda:7'", "cpu"], VAEBENCH_DEVICE="cuda:7")
+
+
+def test_the_device_is_the_first_gpu_or_the_one_that_is_named(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    for wanted, chosen in (("", "cuda:0"), ("cuda", "cuda"), ("cuda:1", "cuda:1"), ("cpu", "cpu")):
+        monkeypatch.setenv("VAEBENCH_DEVICE", wanted)
+        assert str(select_device()) == chosen
+    monkeypatch.setenv("VAEBENCH_DEVICE", "cuda:2")
+    with pytest.raises(UserError, match="this machine has cuda:0, cuda:1, cpu"):
+        select_device()
 
 
 def test_a_second_stage_that_diverges_costs_its_own_numbers_alone(stages, folder):
