@@ -113,6 +113,19 @@ def test_a_target_runs_what_it_needs_and_an_edit_what_it_touches(project):
     assert toy.runs(project) == dict.fromkeys(toy.STAGES, 1) | {"train-1": 2}
 
 
+def test_a_result_is_there_before_what_it_does_not_need_begins(project):
+    content = {"stages": {}}
+    for part, needs in (("train", []), ("evaluate", ["train"])):
+        for name in "abcd":
+            stage = {"cmd": f"echo {part}-{name} >> order && touch {part}-{name}", "outs": [f"{part}-{name}"]}
+            content["stages"][f"{part}-{name}"] = stage | {"deps": [f"{need}-{name}" for need in needs]}
+    (project / "dvc.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    assert repro(slots=1)
+    order = (project / "order").read_text().split()
+    for name, later in zip("ab", "cd", strict=True):  # one stage more than can run is handed over
+        assert order.index(f"evaluate-{name}") < order.index(f"train-{later}")
+
+
 def test_a_failing_stage_stops_only_what_depends_on_it(project, sequential, capsys):
     (project / "fails").touch()
     command = toy.STAGES["train-0"]["cmd"][0]

@@ -1,8 +1,9 @@
-"""The engines by name. Each is a context manager that gives an :class:`Engine`; the scheduling is theirs."""
+"""The engines by name. Each is a context manager that gives an :class:`Engine`; what runs where is theirs."""
 
 from __future__ import annotations
 
 import importlib
+import math
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,11 +26,14 @@ class Engine:
             worker dies; its future has ``add_done_callback``, ``exception`` and ``result``.
         where: for the user.
         dashboard: its address, or None.
+        room: how many stages that ask for this run at a time. The head hands over one more, so that what
+            becomes ready later and matters sooner need not queue; a cluster, which may grow, gets all.
     """
 
     submit: Callable[[Job, Resources], Future]
     where: str
     dashboard: str | None = None
+    room: Callable[[Resources], float] = lambda _: math.inf
 
 
 @contextmanager
@@ -40,7 +44,8 @@ def local(address: str | None, slots: int | None) -> Iterator[Engine]:
     slots = slots or len(os.sched_getaffinity(0))
     pool = ThreadPoolExecutor(slots)
     try:
-        yield Engine(lambda job, _: pool.submit(execute, job), f"this machine, {slots} at a time")
+        text = f"this machine, {slots} at a time"
+        yield Engine(lambda job, _: pool.submit(execute, job), text, room=lambda _: slots)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 

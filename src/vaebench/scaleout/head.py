@@ -101,7 +101,7 @@ class _Head:
         ticked = 0.0
         while True:
             self._collect(wait=False)
-            stage = self.plan.next()
+            stage = None if self._is_full() else self.plan.next()
             forget_listings()
             if stage:
                 self._advance(stage)
@@ -113,6 +113,9 @@ class _Head:
                 ticked = time.monotonic()
                 self._look_again()
                 self.view.tick(self._started())
+
+    def _is_full(self) -> bool:
+        return self.engine is not None and len(self.running) > self.engine.room(self.study)
 
     def _advance(self, stage: Stage) -> None:
         try:

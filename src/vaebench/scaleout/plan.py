@@ -1,4 +1,4 @@
-"""Which stage may go next: DVC's graph and DVC's order, several at a time."""
+"""Which stage may go next: DVC's graph, several at a time, each result as early as it can be."""
 
 from __future__ import annotations
 
@@ -31,8 +31,12 @@ class Plan:
 
     def __init__(self, repo: Repo, targets: Sequence[str] = ()):
         graph = get_active_graph(repo.index.graph)
-        order: list[Stage] = plan_repro(graph, collect_stages(repo, targets or ["dvc.yaml"]))
-        self._graph = graph.subgraph(order)
+        visited: list[Stage] = plan_repro(graph, collect_stages(repo, targets or ["dvc.yaml"]))
+        self._graph = graph.subgraph(visited)
+        results = [stage for stage in visited if not self._graph.in_degree(stage)]
+        rooted = nx.DiGraph(self._graph)
+        rooted.add_edges_from(("all", stage) for stage in results)
+        order = list(nx.dfs_postorder_nodes(rooted, "all"))[:-1]
         self._sorter = TopologicalSorter({stage: self._graph.successors(stage) for stage in order})
         self._sorter.prepare()
         self._place = {stage: place for place, stage in enumerate(order)}
@@ -41,7 +45,11 @@ class Plan:
         self.size = len(order)
 
     def next(self) -> Stage | None:
-        """A stage whose dependencies are done, the first in DVC's order; None where none is ready."""
+        """A stage whose dependencies are done; None where none is ready.
+
+        What one result needs comes before what the next one needs: a method's evaluation before another's
+        training, where DVC itself goes through ``dvc.yaml`` stage by stage.
+        """
         for stage in self._sorter.get_ready():
             heapq.heappush(self._ready, (self._place[stage], stage))
         if not self._ready:

@@ -67,7 +67,9 @@ def _started(**where) -> Iterator[Engine]:
                 ray.remote(execute).options(name=job.name, max_retries=RETRIES, **asked).remote(job).future()
             )
 
-        yield Engine(submit, text, f"http://{context.dashboard_url}" if context.dashboard_url else None)
+        dashboard = f"http://{context.dashboard_url}" if context.dashboard_url else None
+        ours = {"room": lambda wanted: _room(wanted, nodes)} if where["address"] == "local" else {}
+        yield Engine(submit, text, dashboard, **ours)
     finally:
         ray.shutdown()
 
@@ -87,18 +89,29 @@ def _answering(address: str) -> str:
     return address
 
 
-def _fitting(name: str, wanted: Resources, nodes: list[dict[str, float]]) -> dict[str, float]:
-    """Ray's options for ``wanted``; Ray waits for ever for what no node has.
+def _room(wanted: Resources, nodes: list[dict[str, float]]) -> int:
+    """How many stages that ask for ``wanted`` the nodes hold at a time."""
+    asked = {key: amount for key, amount in _asked(wanted, nodes).items() if amount}
+    return sum(min(int(node.get(key, 0) / amount + 1e-6) for key, amount in asked.items()) for node in nodes)
+
+
+def _asked(wanted: Resources, nodes: list[dict[str, float]]) -> dict[str, float]:
+    """What Ray is asked for.
 
     Where there is no GPU at all, stages run on CPUs, and where no node has as many CPUs or as much memory
     they make do with the most that there is, as under ``dvc repro``.
     """
     most = {key: max(node.get(key, 0) for node in nodes) for key in ("CPU", "GPU", "memory")}
-    asked = {
+    return {
         "CPU": min(wanted.cpus, most["CPU"]),
         "GPU": wanted.gpus if most["GPU"] else 0,
         "memory": min(int(wanted.memory), int(most["memory"])),
     }
+
+
+def _fitting(name: str, wanted: Resources, nodes: list[dict[str, float]]) -> dict[str, float]:
+    """Ray's options for ``wanted``; Ray waits for ever for what no node has."""
+    asked = _asked(wanted, nodes)
     if not any(all(node.get(key, 0) >= amount for key, amount in asked.items()) for node in nodes):
         memory = f"{asked['memory'] / 2**30:.1f} GiB"
         raise UserError(
