@@ -188,9 +188,11 @@ def test_a_large_study_is_light_and_its_loading_time_is_said(visit, large, capsy
     assert 5_000_000 < weight < 15_000_000
 
 
-def test_a_run_leads_to_the_report_and_back(visit, tiny_repository):
+def test_a_run_leads_to_the_report_and_back(browser, tiny_repository):
     with mlflow_ui(tiny_repository) as address:
-        page = visit(address, address.split("/#")[0])
+        visit = Visit(browser, address.split("/#")[0], viewport=DESK)
+        page = visit.page
+        page.goto(address)
         page.get_by_role("link", name="mle_iso_i · ").first.click()
         with page.context.expect_page() as opened:
             page.get_by_role("link", name="In the report").click()
@@ -200,6 +202,7 @@ def test_a_run_leads_to_the_report_and_back(visit, tiny_repository):
         detail.locator("[data-mlflow-run] a").first.click()
         report.get_by_role("link", name="In the report").wait_for()
         assert report.url.split("/")[-1] == page.url.split("/")[-1]
+        visit.close()  # before the server goes
 
 
 def test_the_pipelines_own_report_and_runs_look_like_this(browser, tiny_repository):
