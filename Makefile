@@ -51,7 +51,7 @@ study: install ## NAME=…: make another study the active one
 docs: install ## the API reference, in docs/api
 	PYTHONWARNINGS='ignore:The module specification' pdoc --math --output-directory docs/api $$(cd src && find vaebench -name '*.py' -not -name dask.py | sed 's|/__init__.py||; s|\.py||; s|/|.|g')
 
-ui: install ## the MLflow UI on the local store
+ui: install ## MLflow on the local store, the report beside it
 	vaebench ui
 
 report: install ## rebuild reports/index.html
