@@ -103,6 +103,7 @@ def shrink(study: dict, methods: list[str]) -> dict:
 @pytest.mark.parametrize("name", STUDIES)
 def test_a_study_runs_on_files_in_the_owners_layout(name, inception_weights, tmp_path, monkeypatch):
     monkeypatch.setattr(cifar10_module, "MD5", cifar10_module.MD5)
+    monkeypatch.setattr(train, "flush_subnormal", lambda: None)  # it would hold for the tests to come
     write_raw, methods = STUDIES[name]
     write_raw(tmp_path / "raw")
     study = shrink(yaml.safe_load((ROOT / f"studies/{name}.yaml").read_text(encoding="utf-8")), methods)
