@@ -315,6 +315,7 @@ def test_a_cluster_that_does_not_answer_is_said_at_once():
 
 
 @needs("ray")
+@pytest.mark.nightly
 def test_the_cluster_of_this_node_is_asked_at_once_too(monkeypatch):
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
