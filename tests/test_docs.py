@@ -107,6 +107,14 @@ def shorten(params: Path) -> None:
     params.write_text(yaml.safe_dump(study, sort_keys=False), encoding="utf-8")
 
 
+@pytest.mark.nightly
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two CUDA devices")
+def test_the_second_gpu_is_used(tiny_repository, tmp_path):
+    folder = copy_repository(tiny_repository, tmp_path / "vaebench")
+    (slow,) = (b.text for b in blocks(ROOT / "docs/gpu.md", "bash") if b.when == "nightly")
+    run_block(folder, slow.replace("=cpu", "=cuda:1"))
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.stem)
 def test_what_a_document_names_is_there(document):
     text = document.read_text(encoding="utf-8")

@@ -5,14 +5,13 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 import scaleout_toy as toy
 import yaml
@@ -331,24 +330,19 @@ def test_a_ray_that_is_up_is_used_and_stays_up(project, sequential):
     """By the guide's commands. It asks for a token, as Ray's own clusters do by themselves."""
     found = [b.text for b in blocks(toy.ROOT / "docs/scaleout.md", "bash") if b.text.startswith("ray start")]
     with tempfile.TemporaryDirectory(prefix="ray-") as short:
-        mark = f"RAY_TMPDIR={short}"
         try:
-            run_block(project, *found, toy.shell(project) | dict([mark.split("=")]))
+            run_block(project, *found, toy.shell(project) | {"RAY_TMPDIR": short})
             assert toy.recorded(project) == toy.recorded(sequential)
-            assert processes(mark)
+            assert processes(RAY_TMPDIR=short)
         finally:
-            for process in processes(mark):
-                os.kill(process, signal.SIGKILL)
+            for process in processes(RAY_TMPDIR=short):
+                process.kill()
 
 
-def processes(mark: str) -> list[int]:
-    """Those that have ``mark`` in their environment."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            if mark.encode() in (folder / "environ").read_bytes().split(b"\0"):
-                found.append(int(folder.name))
-    return found
+def processes(**variables: str) -> list[psutil.Process]:
+    """Those that have all of ``variables`` in their environment."""
+    found = psutil.process_iter(["environ"])
+    return [p for p in found if variables.items() <= (p.info["environ"] or {}).items()]
 
 
 def test_an_engine_that_is_not_there_is_said(monkeypatch):

@@ -311,9 +311,10 @@ def _embed(paths: Iterable[Path]) -> dict[Path, dict]:
     sample = paths[:: -(-len(paths) // _SAMPLE) or 1]
     share = PICTURES * len(sample) / max(len(paths), 1)
     for side in _SIDES[:-1]:
-        if _fits(sample, side, share) is None:
-            continue
-        if (pictures := _fits(paths, side, PICTURES)) is not None:
+        pictures = _fits(sample, side, share)
+        if pictures is not None and len(sample) < len(paths):
+            pictures = _fits(paths, side, PICTURES)
+        if pictures is not None:
             return pictures
     return _fits(paths, _SIDES[-1], math.inf)
 
