@@ -18,7 +18,7 @@ $(BIN)/.installed: pyproject.toml constraints.txt
 install: $(BIN)/.installed ## the environment, in .venv
 
 repro: install ## run the active study (params.yaml) and say where the report is
-	@python -m vaebench.lockfile
+	@python -m vaebench.scaleout.lockfile
 	dvc repro
 	@vaebench best
 

@@ -56,7 +56,7 @@ def images_of(case: Case, count: int) -> torch.Tensor:
 
 def build(case: Case, regularizer: dict | None = None, posterior: str = "gaussian"):
     """The model, newly initialized; a VAE unless told."""
-    from vaebench.model import build_model
+    from vaebench.model.vae import build_model
 
     torch.manual_seed(0)
     return build_model(
@@ -74,7 +74,7 @@ def build(case: Case, regularizer: dict | None = None, posterior: str = "gaussia
 
 def ours(case: Case, precision: str) -> Slice:
     """The engine's step, compiled."""
-    from vaebench.params import Training
+    from vaebench.study.params import Training
     from vaebench.training.step import Step
 
     model = build(case).to(memory_format=torch.channels_last)
@@ -191,8 +191,8 @@ def features(case: Case, kind: str) -> Slice:
     import numpy as np
     from pytorch_fid.fid_score import get_activations
 
-    from vaebench.features.inception import Inception
-    from vaebench.features.reference import Reference
+    from vaebench.measure.features.inception import Inception
+    from vaebench.measure.features.reference import Reference
 
     weights, images = inception_weights(), images_of(case, case.batch * case.steps)
     if kind == "pytorch-fid":

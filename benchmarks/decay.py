@@ -46,8 +46,8 @@ def measure(name: str, steps: int) -> tuple[str, str]:
     from torchvision.datasets import MNIST
 
     from benchmarks.contestants import Case, build
-    from vaebench.params import Training
-    from vaebench.training.processor import flush_subnormal
+    from vaebench.cpu.processor import flush_subnormal
+    from vaebench.study.params import Training
     from vaebench.training.step import Step
 
     if name == "flushed":

@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks.contestants import inception_weights, pytorch_fid_network, write_png
-from vaebench.features.frechet import frechet_distance, moments
-from vaebench.features.inception import Inception
-from vaebench.features.reference import Reference
+from vaebench.measure.features.frechet import frechet_distance, moments
+from vaebench.measure.features.inception import Inception
+from vaebench.measure.features.reference import Reference
 
 
 def pictures(count: int, contrast: float, seed: int) -> torch.Tensor:

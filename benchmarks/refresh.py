@@ -12,7 +12,7 @@ import time
 import torch
 
 from benchmarks.contestants import CASES, build, images_of
-from vaebench.params import Training
+from vaebench.study.params import Training
 from vaebench.training.loop import encode_means
 from vaebench.training.step import Step
 

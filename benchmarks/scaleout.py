@@ -25,7 +25,7 @@ from pathlib import Path
 
 import yaml
 
-from vaebench.figures.style import colour, drawing, save_png
+from vaebench.base.style import colour, drawing, save_png
 
 RESULTS = Path(__file__).parent / "results/scaleout"
 ROOT = Path(__file__).parent.parent
@@ -93,7 +93,7 @@ def timed(stages: dict, command: list[str]) -> tuple[float, float]:
 
 
 def parallel(engine: str, slots: int) -> list[str]:
-    code = "from vaebench.cli import app; app()"
+    code = "from vaebench.cli.app import app; app()"
     return [sys.executable, "-c", code, "repro", "--engine", engine, "--slots", str(slots)]
 
 

@@ -5,6 +5,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
-from vaebench.stage import end_with_dvc
+from vaebench.study.stage import end_with_dvc
 
 end_with_dvc()  # before a stage's imports, which take seconds

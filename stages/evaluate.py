@@ -2,16 +2,16 @@
 
 import time
 
-from vaebench import paths
+from vaebench.base.device import describe_device, select_device
+from vaebench.base.files import read_json, write_folder, write_json
 from vaebench.data import Prepared
-from vaebench.device import describe_device, select_device
-from vaebench.files import read_json, write_folder, write_json
-from vaebench.metrics import Run, evaluate
-from vaebench.params import load_params
-from vaebench.pictures import write_pictures
-from vaebench.provenance import describe
-from vaebench.stage import run_stage
-from vaebench.tracking import track
+from vaebench.measure.pictures import write_pictures
+from vaebench.measure.run import Run, evaluate
+from vaebench.study import paths
+from vaebench.study.params import load_params
+from vaebench.study.provenance import describe
+from vaebench.study.stage import run_stage
+from vaebench.tracking.run import track
 
 
 def main(dataset: str, method: str, seed: int):

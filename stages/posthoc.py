@@ -1,11 +1,11 @@
 """Fit one density to the latents of one trained model."""
 
+from vaebench.base.files import write_folder
 from vaebench.densities import DENSITIES, NoDensity, save_absent
-from vaebench.files import write_folder
-from vaebench.latents import load_latents
-from vaebench.params import load_params
-from vaebench.paths import density_dir, model_dir
-from vaebench.stage import run_stage
+from vaebench.densities.saved import load_latents
+from vaebench.study.params import load_params
+from vaebench.study.paths import density_dir, model_dir
+from vaebench.study.stage import run_stage
 
 
 def main(dataset: str, method: str, seed: int, density: str):

@@ -1,9 +1,9 @@
 """Read a data set's raw files and write them in the one form that every later stage reads."""
 
 from vaebench.data import prepare
-from vaebench.params import load_params
-from vaebench.paths import prepared_dir
-from vaebench.stage import run_stage
+from vaebench.study.params import load_params
+from vaebench.study.paths import prepared_dir
+from vaebench.study.stage import run_stage
 
 
 def main(dataset: str):

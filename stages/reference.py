@@ -1,12 +1,12 @@
 """Compute what samples are compared with: the real test images' features, and the network that gives them."""
 
+from vaebench.base.device import select_device
+from vaebench.base.files import write_folder
 from vaebench.data import Prepared
-from vaebench.device import select_device
-from vaebench.features import build_reference
-from vaebench.files import write_folder
-from vaebench.params import load_params
-from vaebench.paths import prepared_dir, reference_dir
-from vaebench.stage import run_stage
+from vaebench.measure.features import build_reference
+from vaebench.study.params import load_params
+from vaebench.study.paths import prepared_dir, reference_dir
+from vaebench.study.stage import run_stage
 
 
 def main(dataset: str):

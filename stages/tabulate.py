@@ -1,11 +1,11 @@
 """Write the study's tables, figures and page from the metrics of all its runs, and what DVC compares."""
 
-from vaebench.files import write_json
-from vaebench.params import load_params
-from vaebench.paths import summary_json
+from vaebench.base.files import write_json
 from vaebench.report import tabulate
 from vaebench.report.summary import summary
-from vaebench.stage import run_stage
+from vaebench.study.params import load_params
+from vaebench.study.paths import summary_json
+from vaebench.study.stage import run_stage
 
 
 def main():

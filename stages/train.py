@@ -5,20 +5,20 @@ import time
 import numpy as np
 import torch
 
-from vaebench import paths
+from vaebench.base.device import describe_device, select_device
+from vaebench.base.files import write_folder, write_json
+from vaebench.cpu.processor import flush_subnormal
 from vaebench.data import Prepared
-from vaebench.device import describe_device, select_device
-from vaebench.files import write_folder, write_json
-from vaebench.history import write_history
-from vaebench.latents import save_latents
-from vaebench.model import build_model, save_model
-from vaebench.params import load_params
-from vaebench.progress import EpochProgress
-from vaebench.provenance import code_digest, describe, digest, item_digest
-from vaebench.stage import run_stage
-from vaebench.tracking import track
+from vaebench.densities.saved import save_latents
+from vaebench.model.vae import build_model, save_model
+from vaebench.study import paths
+from vaebench.study.params import load_params
+from vaebench.study.provenance import code_digest, describe, digest, item_digest
+from vaebench.study.stage import run_stage
+from vaebench.tracking.run import track
 from vaebench.training import Checkpoints, are_finite, encode_data, train
-from vaebench.training.processor import flush_subnormal
+from vaebench.training.history import write_history
+from vaebench.training.progress import EpochProgress
 
 
 def main(dataset: str, method: str, seed: int):

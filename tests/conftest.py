@@ -64,7 +64,7 @@ def inception_weights(inception_file, monkeypatch):
     """Those weights, found where FID's are looked for."""
     import torch
 
-    from vaebench.features import inception
+    from vaebench.measure.features import inception
 
     path, digest = inception_file
     monkeypatch.setenv("VAEBENCH_INCEPTION", str(path))

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from vaebench.data import Prepared
-from vaebench.features import Reference
-from vaebench.features.frechet import moments
-from vaebench.likelihoods.gaussian import Gaussian
-from vaebench.metrics import Run
-from vaebench.posteriors import Latent
+from vaebench.measure.features import Reference
+from vaebench.measure.features.frechet import moments
+from vaebench.measure.run import Run
+from vaebench.model.likelihoods.gaussian import Gaussian
+from vaebench.model.posteriors import Latent
 
 
 class Linear(nn.Module):

@@ -15,7 +15,7 @@ from tiny_study import environment
 
 ROOT = Path(__file__).parent.parent
 
-COMMAND_LINE = [sys.executable, "-c", "from vaebench.cli import app; app()", "repro"]
+COMMAND_LINE = [sys.executable, "-c", "from vaebench.cli.app import app; app()", "repro"]
 
 PATIENCE = 90.0
 """Seconds that anything may take."""

@@ -85,9 +85,11 @@ _SERVER = """
 import json, os, resource, sys
 import sklearn.mixture, torch  # once, for all forks
 from stages import evaluate, posthoc, prepare, reference, tabulate, train
-from vaebench import densities, features, params, pictures, report
-import vaebench.figures.comparison, vaebench.report.page
-from vaebench.stage import run_stage
+from vaebench import densities, report
+from vaebench.measure import features, pictures
+from vaebench.study import params
+import vaebench.report.figures.comparison, vaebench.report.page
+from vaebench.study.stage import run_stage
 params.load_params(sys.argv[1])
 print("ready", flush=True)
 for line in sys.stdin:

@@ -17,17 +17,18 @@ from torch import nn
 
 import vaebench
 from vaebench import build_method, evaluate, load_model
+from vaebench.base.errors import UserError
+from vaebench.base.registry import Registry
 from vaebench.data import prepare
 from vaebench.densities import DENSITIES
-from vaebench.errors import UserError
-from vaebench.features import build_reference
-from vaebench.latents import save_latents
-from vaebench.metrics import METRICS, Run
-from vaebench.metrics import evaluate as evaluate_run
-from vaebench.model import save_model
-from vaebench.posteriors import Latent
-from vaebench.registry import Registry
-from vaebench.regularizers import REGULARIZERS
+from vaebench.densities.saved import save_latents
+from vaebench.measure.features import build_reference
+from vaebench.measure.metrics import METRICS
+from vaebench.measure.run import Run
+from vaebench.measure.run import evaluate as evaluate_run
+from vaebench.model.posteriors import Latent
+from vaebench.model.regularizers import REGULARIZERS
+from vaebench.model.vae import save_model
 from vaebench.training import encode_data
 
 ROOT = Path(__file__).parent.parent
@@ -191,7 +192,7 @@ def test_a_package_adds_to_an_axis_through_an_entry_point(tmp_path, monkeypatch)
     (record / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
     (record / "entry_points.txt").write_text("[vaebench.regularizer]\nzero = theirs:Zero\n")
     monkeypatch.syspath_prepend(tmp_path)
-    registry = Registry("regularizer", {"none": "vaebench.regularizers.none:NoRegularizer"})
+    registry = Registry("regularizer", {"none": "vaebench.model.regularizers.none:NoRegularizer"})
     assert registry.names() == ["none", "zero"]
     assert registry.build({"name": "zero", "weight": 2}, None).weight == 2.0
 
@@ -213,7 +214,8 @@ def test_every_example_in_a_docstring_runs(monkeypatch):
         assert result.failed == 0, name
         attempted[name] = result.attempted
     assert all(
-        attempted[name] for name in ("vaebench", "vaebench.api", "vaebench.model", "vaebench.registry")
+        attempted[name]
+        for name in ("vaebench", "vaebench.api", "vaebench.model.vae", "vaebench.base.registry")
     )
 
 

@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from vaebench import cli
-from vaebench.errors import UserError
+from vaebench.base.errors import UserError
+from vaebench.cli import app as cli
 
 STUDY = """
 study:
@@ -65,7 +65,7 @@ def line(output, word):
 
 
 def trained(folder, prior_scale=1.0):
-    from vaebench.model import build_model, save_model
+    from vaebench.model.vae import build_model, save_model
 
     torch.manual_seed(0)
     spec = {
@@ -94,7 +94,7 @@ def fitted(folder):
 def test_help_and_completion_import_nothing_heavy():
     heavy = ("torch", "mlflow", "pandas", "sklearn", "scipy", "matplotlib", "pydantic")
     code = (
-        "import sys; from typer.testing import CliRunner; from vaebench.cli import app;"
+        "import sys; from typer.testing import CliRunner; from vaebench.cli.app import app;"
         "result = CliRunner().invoke(app, ['--help']); assert result.exit_code == 0, result;"
         "assert 'explain' in result.output and '--install-completion' in result.output;"
         f"print([name for name in {heavy} if name in sys.modules])"
@@ -172,7 +172,7 @@ def test_explain_gives_objective_options_and_source(workspace):
 
 def test_explain_knows_every_value_of_the_axes(workspace):
     """No formula is missing, and none is kept for a value that is gone."""
-    from vaebench import explain
+    from vaebench.cli import explain
 
     for axis, registry in explain._AXES.items():
         spelled = set(explain._FORMULAS[axis]) | ({"gaussian"} if axis == "likelihood" else set())
@@ -182,7 +182,7 @@ def test_explain_knows_every_value_of_the_axes(workspace):
 
 
 def test_explain_speaks_of_a_method_of_one_s_own(workspace):
-    from vaebench.likelihoods import LIKELIHOODS, Likelihood
+    from vaebench.model.likelihoods import LIKELIHOODS, Likelihood
 
     class Cauchy(Likelihood):
         """Heavy tails.
@@ -235,7 +235,7 @@ def test_doctor_says_what_is_missing_and_which_studies_wait_for_it(workspace, mo
 def test_doctor_finds_the_weights_that_are_named(workspace, monkeypatch):
     (workspace / "weights.pth").touch()
     monkeypatch.setenv("VAEBENCH_INCEPTION", str(workspace / "weights.pth"))
-    from vaebench.doctor import _weights
+    from vaebench.cli.doctor import _weights
 
     assert _weights([]).found
 
@@ -296,7 +296,7 @@ def test_report_and_best_ask_the_report_s_own_functions(workspace, monkeypatch):
 
 
 def test_bandwidths_prints_both_tables(monkeypatch):
-    from vaebench import kde
+    from vaebench.model import kde
 
     table = kde.bandwidth_table
     monkeypatch.setattr(kde, "bandwidth_table", lambda: table((10,), (500, 2000), 2))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from vaebench.nets.convolution import Conv2d, ConvTranspose2d
+from vaebench.cpu.convolution import Conv2d, ConvTranspose2d
 
 
 def results(layer: nn.Module, x: torch.Tensor) -> list[torch.Tensor]:

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from vaebench.base.errors import UserError
 from vaebench.data import partitions, prepare
 from vaebench.data.idx import parse_idx
 from vaebench.data.noise import NOISY
-from vaebench.errors import UserError
 
 TRAIN, TEST = 40, 20
 

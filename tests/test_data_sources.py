@@ -22,12 +22,12 @@ from data_fixtures import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vaebench.base.errors import UserError
 from vaebench.data import SOURCES, Prepared, RawFiles, StoreWriter, prepare
 from vaebench.data import cifar10 as cifar10_module
 from vaebench.data.dsprites import DSprites
 from vaebench.data.shapes3d import Shapes3D
 from vaebench.data.sprites import FACTORS, INTENSITIES, POSITIONS, SCALES, draw
-from vaebench.errors import UserError
 
 NEED_FILES = ["mnist", "cifar10", "celeba", "celebahq", "dsprites", "shapes3d"]
 

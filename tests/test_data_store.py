@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vaebench.base.errors import UserError
 from vaebench.data import Prepared, StoreWriter
-from vaebench.errors import UserError
 
 COUNT = 12
 

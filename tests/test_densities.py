@@ -13,8 +13,8 @@ import pytest
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
+from vaebench.base.errors import UserError
 from vaebench.densities import DENSITIES, NoDensity, load_density, save_absent
-from vaebench.errors import UserError
 
 SPECS = {
     "prior": {"name": "prior"},

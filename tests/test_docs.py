@@ -16,7 +16,7 @@ from data_fixtures import write_mnist
 from documents import BLOCK, DOCUMENTS, blocks, run_block
 from tiny_study import ROOT, copy_repository, run
 
-from vaebench.cli import app
+from vaebench.cli.app import app
 
 
 def walk(document: Path, folder: Path, when: tuple[str, ...] = ("",)) -> list[str]:
@@ -132,7 +132,7 @@ def test_what_a_document_names_is_there(document):
 
 
 def test_the_guide_to_extending_shows_code_that_works():
-    from vaebench.regularizers import Context
+    from vaebench.model.regularizers import Context
 
     namespace: dict = {}
     for block in blocks(ROOT / "docs/extending.md", "python"):
@@ -173,4 +173,4 @@ def test_the_reference_is_built(tmp_path):
     output = run(ROOT, "env", f"PYTHONPATH={ROOT / 'src'}", "bash", "-c", command)
     assert "Warn" not in output
     assert "build_method" in (tmp_path / "vaebench/api.html").read_text(encoding="utf-8")
-    assert (tmp_path / "vaebench/likelihoods/gaussian.html").is_file()
+    assert (tmp_path / "vaebench/model/likelihoods/gaussian.html").is_file()

@@ -28,7 +28,7 @@ def test_a_stage_uses_the_package_beside_it_whatever_is_installed(tmp_path):
     copy = copy_repository(ROOT / "stages", tmp_path / "copy/stages").parent
     (copy / "src/vaebench").mkdir(parents=True)
     (copy / "src/vaebench/__init__.py").write_text("")
-    (copy / "src/vaebench/stage.py").write_text("def end_with_dvc(): pass\n")
+    (copy / "src/vaebench/study/stage.py").write_text("def end_with_dvc(): pass\n")
     code = "import stages, vaebench; print(vaebench.__file__)"
     environment = {"PYTHONPATH": str(ROOT / "src"), "PATH": ""}
     result = subprocess.run(
@@ -99,7 +99,7 @@ def test_a_grid_runs_side_by_side_and_logs_to_the_workspaces_store(tiny_reposito
     (grid,) = (b.text for b in blocks(ROOT / "README.md", "bash") if b.when == "nightly")
     queue, start = grid.split("dvc queue start", 1)
     run(folder, "bash", "-euc", queue)
-    later = folder / "src/vaebench/progress.py"
+    later = folder / "src/vaebench/training/progress.py"
     later.write_text(later.read_text(encoding="utf-8") + "raise SystemExit('edited after queueing')\n")
     shell = {"cwd": folder, "env": environment(folder), "check": True}
     subprocess.run(["bash", "-euc", f"dvc queue start{start}"], **shell)

@@ -12,11 +12,11 @@ import torch
 from metric_models import prepared
 from PIL import Image
 
+from vaebench.base.errors import UserError
 from vaebench.data import prepare
-from vaebench.errors import UserError
-from vaebench.features import build_reference, classifier, inception, load_reference
-from vaebench.features.exact import exact
-from vaebench.features.frechet import frechet_distance, moments
+from vaebench.measure.features import build_reference, classifier, inception, load_reference
+from vaebench.measure.features.exact import exact
+from vaebench.measure.features.frechet import frechet_distance, moments
 
 CPU = torch.device("cpu")
 

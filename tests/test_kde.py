@@ -3,7 +3,7 @@ import json
 import pytest
 import torch
 
-from vaebench import kde
+from vaebench.model import kde
 
 
 @pytest.mark.parametrize("dim", [1, 16, 128])

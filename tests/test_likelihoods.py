@@ -6,8 +6,8 @@ import pytest
 import torch
 from scipy.stats import multivariate_normal, norm
 
-from vaebench.errors import UserError
-from vaebench.likelihoods import LIKELIHOODS
+from vaebench.base.errors import UserError
+from vaebench.model.likelihoods import LIKELIHOODS
 
 SHAPE = (2, 3, 4)
 SIZE = math.prod(SHAPE)

@@ -10,13 +10,14 @@ import torch
 from metric_models import Linear, Normal, linear_data, orthogonal, pixels, prepared, run_of
 from PIL import Image
 
+from vaebench.base.errors import UserError
 from vaebench.data import partitions
-from vaebench.errors import UserError
-from vaebench.likelihoods.gaussian import Gaussian
-from vaebench.metrics import METRICS, evaluate
-from vaebench.metrics.interpolation import interpolate
-from vaebench.metrics.prd import curve, f_pair
-from vaebench.pictures.grids import LEAST, save_grid, write_grids
+from vaebench.measure.interpolation import interpolate
+from vaebench.measure.metrics import METRICS
+from vaebench.measure.metrics.prd import curve, f_pair
+from vaebench.measure.pictures.grids import LEAST, save_grid, write_grids
+from vaebench.measure.run import evaluate
+from vaebench.model.likelihoods.gaussian import Gaussian
 
 WEIGHT = orthogonal(6, 2, (2.0, 0.5))
 

@@ -7,9 +7,8 @@ import pytest
 import torch
 from metric_models import Linear, prepared, run_of
 
-from vaebench.errors import UserError
-from vaebench.metrics import evaluate
-from vaebench.metrics.disentanglement import (
+from vaebench.base.errors import UserError
+from vaebench.measure.metrics.disentanglement import (
     directions,
     draw_groups,
     factor_vae_score,
@@ -17,6 +16,7 @@ from vaebench.metrics.disentanglement import (
     mig,
     pca_score,
 )
+from vaebench.measure.run import evaluate
 
 SIZES = (5, 4, 6, 1)
 FACTORS = np.stack(np.meshgrid(*map(np.arange, SIZES), indexing="ij"), -1).reshape(-1, len(SIZES))

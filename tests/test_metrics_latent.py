@@ -11,11 +11,11 @@ import torch
 from metric_models import Linear, linear_data, orthogonal, prepared, run_of
 from torch import distributions
 
-from vaebench import kde
-from vaebench.likelihoods.bernoulli import Bernoulli
-from vaebench.metrics import evaluate
-from vaebench.metrics.latent import gaussian_kl, leave_one_out_entropy, whiten
-from vaebench.metrics.smoothness import mutual_information_bound
+from vaebench.measure.metrics.latent import gaussian_kl, leave_one_out_entropy, whiten
+from vaebench.measure.metrics.smoothness import mutual_information_bound
+from vaebench.measure.run import evaluate
+from vaebench.model import kde
+from vaebench.model.likelihoods.bernoulli import Bernoulli
 
 WEIGHT = orthogonal(6, 2, (2.0, 0.5))
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from vaebench.errors import UserError
-from vaebench.nets import NETWORKS
+from vaebench.base.errors import UserError
+from vaebench.model.nets import NETWORKS
 
 C, T, F, B = "Conv2d", "ConvTranspose2d", "Linear", "BatchNorm"
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from vaebench.errors import UserError
-from vaebench.params import load_params, parse_params
+from vaebench.base.errors import UserError
+from vaebench.study.params import load_params, parse_params
 
 STUDIES = sorted((Path(__file__).parent.parent / "studies").glob("*.yaml"))
 QUICKSTART = yaml.safe_load((STUDIES[0].parent / "quickstart.yaml").read_text(encoding="utf-8"))

@@ -9,8 +9,8 @@ from metric_models import Linear, linear_data, orthogonal, prepared, run_of
 from PIL import Image
 from scipy.spatial.distance import pdist
 
-from vaebench.pictures import decoded, write_pictures
-from vaebench.pictures.latents import metric_mds
+from vaebench.measure.pictures import decoded, write_pictures
+from vaebench.measure.pictures.embeddings import metric_mds
 
 WEIGHT = orthogonal(8, 3, (2.0, 1.0, 0.5))
 SIZES = (3, 4, 5)

@@ -3,8 +3,8 @@ import math
 import pytest
 import torch
 
-from vaebench.errors import UserError
-from vaebench.posteriors import POSTERIORS, Latent
+from vaebench.base.errors import UserError
+from vaebench.model.posteriors import POSTERIORS, Latent
 
 
 def build(latent_dim=3, **spec):

@@ -4,13 +4,13 @@ import pytest
 import torch
 from torch import nn
 
-from vaebench import kde
-from vaebench.errors import UserError
-from vaebench.posteriors import Latent
-from vaebench.regularizers import REGULARIZERS, Context
-from vaebench.regularizers.beta_tc import total_correlation
-from vaebench.regularizers.factor_tc import permute_dims
-from vaebench.regularizers.mmd import mmd
+from vaebench.base.errors import UserError
+from vaebench.model import kde
+from vaebench.model.posteriors import Latent
+from vaebench.model.regularizers import REGULARIZERS, Context
+from vaebench.model.regularizers.beta_tc import total_correlation
+from vaebench.model.regularizers.factor_tc import permute_dims
+from vaebench.model.regularizers.mmd import mmd
 
 SPECS = [
     {"name": "none"},

@@ -6,7 +6,7 @@ from fake_study import write_study
 
 from vaebench.report.crossing import crossing_tables, shares
 from vaebench.report.means import summarise
-from vaebench.report.study import read_study
+from vaebench.report.results import read_study
 from vaebench.report.sweeps import sweep_tables
 from vaebench.report.tables import write_tables
 

@@ -7,9 +7,9 @@ import pytest
 from fake_study import write, write_study
 from PIL import Image
 
-from vaebench.errors import UserError
-from vaebench.figures.comparison import write_figures
-from vaebench.figures.curves import mean_history, training_curves
+from vaebench.base.errors import UserError
+from vaebench.report.figures.comparison import write_figures
+from vaebench.report.figures.curves import mean_history, training_curves
 
 CROSSED = {
     f"{likelihood}_{regularizer}": (

@@ -246,7 +246,7 @@ def test_fifteen_methods_and_five_seeds_weigh_less_than_15_mb(tmp_path):
 def test_tabulate_writes_everything_and_twice_the_same(tmp_path):
     import yaml
 
-    from vaebench.params import parse_params
+    from vaebench.study.params import parse_params
 
     folder = write_study(
         tmp_path / "reports", epochs=3, image_side=16, metrics=lambda d, m, s: {"mse": len(m) + 0.1 * s}

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from fake_study import METHODS, write_study
 
-from vaebench.errors import UserError
+from vaebench.base.errors import UserError
 from vaebench.report.bandwidths import bandwidth_text
 from vaebench.report.claims import CLAIMS, judge
 from vaebench.report.means import summarise
@@ -19,7 +19,7 @@ from vaebench.report.papers import (
     split_sweep,
     unspell,
 )
-from vaebench.report.study import read_study
+from vaebench.report.results import read_study
 
 
 def value(paper, dataset, method, metric):

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 from fake_study import METHODS, write, write_study
 
-from vaebench.errors import UserError
+from vaebench.base.errors import UserError
 from vaebench.report.cells import number
 from vaebench.report.describe import describe, sort_key
 from vaebench.report.means import summarise
-from vaebench.report.study import collect, flatten, read_study, spec_text
+from vaebench.report.results import collect, flatten, read_study, spec_text
 from vaebench.report.tables import shaped_tables, write_tables
 from vaebench.report.terminal import best_rows
 

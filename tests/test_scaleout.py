@@ -21,13 +21,13 @@ dvc = pytest.importorskip("dvc")
 
 from dvc.repo import Repo  # noqa: E402
 
-from vaebench.errors import UserError  # noqa: E402
+from vaebench.base.errors import UserError  # noqa: E402
 from vaebench.scaleout import head  # noqa: E402
 from vaebench.scaleout.economy import quick_params  # noqa: E402
 from vaebench.scaleout.engines import start_engine  # noqa: E402
 from vaebench.scaleout.lock import LockFile  # noqa: E402
-from vaebench.scaleout.resources import Resources, resources, study_resources  # noqa: E402
 from vaebench.scaleout.view import View  # noqa: E402
+from vaebench.study.resources import Resources, resources, study_resources  # noqa: E402
 
 
 def needs(module: str):

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from vaebench.model import build_model
-from vaebench.params import Training
+from vaebench.cpu.adam import CopyingAdam
+from vaebench.model.vae import build_model
+from vaebench.study.params import Training
 from vaebench.training import Checkpoints, train
-from vaebench.training.adam import CopyingAdam
 from vaebench.training.step import Step
 
 METHODS = {

@@ -8,14 +8,14 @@ import pytest
 import torch
 from PIL import Image
 
-from vaebench import tracking
-from vaebench.model import build_model, save_model
-from vaebench.params import parse_params
-from vaebench.paths import prepared_dir
-from vaebench.provenance import digest, item_digest
-from vaebench.sampler import Sampler, save_sampler
-from vaebench.tracking import flat_params, store_uri, track, workspace_root
-from vaebench.tracking_store import serve
+from vaebench.model.vae import build_model, save_model
+from vaebench.study.params import parse_params
+from vaebench.study.paths import prepared_dir
+from vaebench.study.provenance import digest, item_digest
+from vaebench.tracking import run as tracking
+from vaebench.tracking.run import flat_params, store_uri, track, workspace_root
+from vaebench.tracking.sampler import Sampler, save_sampler
+from vaebench.tracking.store import serve
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
@@ -362,7 +362,7 @@ def test_experiments_in_dvc_s_temporary_folders_log_to_the_workspace(tmp_path, m
 
 
 def test_a_sampler_speaks_in_unit_images_and_names_its_densities(tmp_path):
-    from vaebench.errors import UserError
+    from vaebench.base.errors import UserError
 
     model = model_folder(tmp_path / "m")
     sampler = Sampler.load(tmp_path / "m", {"far": density_folder(tmp_path / "d", 30.0)})

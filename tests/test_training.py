@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 
+from vaebench.base.errors import UserError
 from vaebench.data import prepare
-from vaebench.errors import UserError
-from vaebench.model import build_model
-from vaebench.params import Training
+from vaebench.model.vae import build_model
+from vaebench.study.params import Training
 from vaebench.training import Checkpoints, are_finite, train
 from vaebench.training.loop import _epoch_rows
 
@@ -257,7 +257,7 @@ def test_compiled_and_eager_steps_learn_the_same(digits, tmp_path):
 
 def test_numbers_below_a_floats_normal_range_are_zero_on_every_thread():
     code = (
-        "import torch; from vaebench.training.processor import flush_subnormal; flush_subnormal();"
+        "import torch; from vaebench.cpu.processor import flush_subnormal; flush_subnormal();"
         "print(int((torch.full((1 << 22,), 1e-30) * 1e-10).count_nonzero()))"
     )
     environment = os.environ | {"OMP_NUM_THREADS": "2"}

@@ -17,16 +17,16 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from scratch import QUICKSTART, ROOT
 
+from vaebench.base.errors import UserError
+from vaebench.base.files import write_json
 from vaebench.data import Prepared, StoreWriter
 from vaebench.densities import DENSITIES, load_density
-from vaebench.errors import UserError
-from vaebench.features import load_reference
-from vaebench.features.classifier import Classifier
-from vaebench.files import write_json
-from vaebench.latents import load_latents, save_latents
-from vaebench.lockfile import set_damaged_aside
-from vaebench.model import build_model, load_model, save_model
-from vaebench.params import load_params, parse_params
+from vaebench.densities.saved import load_latents, save_latents
+from vaebench.measure.features import load_reference
+from vaebench.measure.features.classifier import Classifier
+from vaebench.model.vae import build_model, load_model, save_model
+from vaebench.scaleout.lockfile import set_damaged_aside
+from vaebench.study.params import load_params, parse_params
 from vaebench.training import Checkpoints
 
 FEW = settings(max_examples=30, suppress_health_check=list(HealthCheck))

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from scratch import CELL, QUICKSTART, Kill, item, leftovers, results, start
 
-from vaebench.latents import load_latents
-from vaebench.model import load_model
+from vaebench.densities.saved import load_latents
+from vaebench.model.vae import load_model
 
 METHODS = ["avae", "aae", "beta_tcvae", "mle_diag_d"]
 DENSITIES = "prior", "gmm10"

@@ -11,8 +11,8 @@ from scratch import QUICKSTART, ROOT, results, study
 from test_trust_kill import measure, train
 from typer.testing import CliRunner
 
-from vaebench import verify as verify_module
-from vaebench.cli import app
+from vaebench.cli import verify as verify_module
+from vaebench.cli.app import app
 
 THREE = ["aae", "avae_diag_d", "vae_bernoulli"]
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 COPIED = ("src", "stages", "studies", ".dvc/config", ".dvcignore", ".gitignore", "dvc.yaml", "Makefile")
 
 COMMAND_LINE = """#!/bin/sh
-exec '{python}' -c 'import sys; sys.path.insert(0, "src"); from vaebench.cli import app
+exec '{python}' -c 'import sys; sys.path.insert(0, "src"); from vaebench.cli.app import app
 app(prog_name="vaebench")' "$@"
 """
 

@@ -28,23 +28,24 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
+from vaebench.base.errors import UserError
+from vaebench.base.registry import explain
 from vaebench.data import Prepared
 from vaebench.densities import DENSITIES, Density, NoDensity
-from vaebench.errors import UserError
-from vaebench.features import Reference, load_reference
-from vaebench.metrics import BY_FEATURES, Run
-from vaebench.metrics import evaluate as measure
-from vaebench.model import VAE, build_model, load_model
-from vaebench.params import Method
-from vaebench.posteriors import Latent
-from vaebench.registry import explain
+from vaebench.measure.features import Reference, load_reference
+from vaebench.measure.metrics import BY_FEATURES
+from vaebench.measure.run import Run
+from vaebench.measure.run import evaluate as measure
+from vaebench.model.posteriors import Latent
+from vaebench.model.vae import VAE, build_model, load_model
+from vaebench.study.params import Method
 from vaebench.training.encode import encode_data
 
 __all__ = ["Autoencoder", "build_method", "evaluate", "load_model"]
 
 
 class Autoencoder(Protocol):
-    """What :func:`evaluate` measures; a :class:`~vaebench.model.VAE` is one."""
+    """What :func:`evaluate` measures; a :class:`~vaebench.model.vae.VAE` is one."""
 
     def encode(self, x: Tensor) -> Latent | tuple[Tensor, Tensor] | Tensor:
         """q(z|x): a Latent, or mean and ln σ² (B, d) each, or the code (B, d) of a deterministic encoder."""
@@ -118,7 +119,8 @@ def evaluate(
         metrics: names, or ``{"name": …, option: …}`` as under ``evaluation.metrics`` in params.yaml.
         densities: what to sample latents from, as ``densities`` in params.yaml, each fitted to the training
             images' encodings; by default the prior alone.
-        reference: what ``fid`` and ``prd`` compare with; see :func:`vaebench.features.build_reference`.
+        reference: what ``fid`` and ``prd`` compare with; see
+            :func:`vaebench.measure.features.build_reference`.
         prior_scale: standard deviation of the model's prior N(0, s²I), None where it has none. A model of
             vaebench knows its own.
         seed: of every random draw.
@@ -147,7 +149,8 @@ def evaluate(
     if wanting and reference is None:
         raise UserError(
             f"metrics {' and '.join(wanting)} compare features with real images': give reference=, what "
-            "vaebench.features.build_reference(data, 'classifier', seed=0, folder=…) returns, or its folder."
+            "vaebench.measure.features.build_reference(data, 'classifier', seed=0, folder=…) returns, "
+            "or its folder."
         )
     if isinstance(reference, str | Path):
         reference = load_reference(reference, device)

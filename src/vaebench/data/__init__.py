@@ -13,11 +13,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from vaebench.base.errors import UserError
+from vaebench.base.registry import Registry
 from vaebench.data.noise import partitions
 from vaebench.data.raw import RawFiles
 from vaebench.data.store import Prepared, StoreWriter
-from vaebench.errors import UserError
-from vaebench.registry import Registry
 
 __all__ = ["SOURCES", "Prepared", "RawFiles", "StoreWriter", "partitions", "prepare"]
 

@@ -14,11 +14,11 @@ from typing import Literal
 from PIL import Image
 from pydantic import PositiveInt
 
+from vaebench.base.errors import UserError
 from vaebench.data.pictures import append_pictures, resized
 from vaebench.data.raw import RawFiles
 from vaebench.data.splits import ordered_splits
 from vaebench.data.store import StoreWriter
-from vaebench.errors import UserError
 
 __all__ = ["CelebA"]
 

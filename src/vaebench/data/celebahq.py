@@ -14,11 +14,11 @@ from pathlib import Path
 from PIL import Image
 from pydantic import NonNegativeInt, PositiveInt
 
+from vaebench.base.errors import UserError
 from vaebench.data.pictures import append_pictures, resized
 from vaebench.data.raw import RawFiles
 from vaebench.data.splits import ordered_splits, training_rows
 from vaebench.data.store import StoreWriter
-from vaebench.errors import UserError
 
 __all__ = ["CelebAHQ"]
 

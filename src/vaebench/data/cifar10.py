@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 from pydantic import NonNegativeInt, PositiveInt
 
+from vaebench.base.errors import UserError
 from vaebench.data.raw import RawFiles
 from vaebench.data.splits import ordered_splits, training_rows
 from vaebench.data.store import StoreWriter
-from vaebench.errors import UserError
 
 __all__ = ["Cifar10"]
 

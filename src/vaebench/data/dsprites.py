@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 from pydantic import NonNegativeInt, PositiveInt
 
+from vaebench.base.errors import UserError
+from vaebench.base.files import UNREADABLE_ARRAYS
 from vaebench.data.factors import append_grid, check_grid
 from vaebench.data.raw import RawFiles
 from vaebench.data.store import StoreWriter
-from vaebench.errors import UserError
-from vaebench.files import UNREADABLE_ARRAYS
 
 __all__ = ["DSprites"]
 

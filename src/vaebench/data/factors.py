@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from vaebench.base.errors import UserError
 from vaebench.data.store import StoreWriter
-from vaebench.errors import UserError
 
 __all__ = ["append_grid", "check_grid", "factor_grid"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vaebench.errors import UserError
+from vaebench.base.errors import UserError
 
 __all__ = ["parse_idx"]
 

@@ -16,12 +16,12 @@ from typing import Literal
 import numpy as np
 from pydantic import NonNegativeInt, PositiveInt
 
+from vaebench.base.errors import UserError
 from vaebench.data.idx import parse_idx
 from vaebench.data.noise import Noise, add_noise
 from vaebench.data.raw import RawFiles
 from vaebench.data.splits import ordered_splits, training_rows
 from vaebench.data.store import StoreWriter
-from vaebench.errors import UserError
 
 __all__ = ["Mnist"]
 

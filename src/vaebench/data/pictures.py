@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from vaebench.base.errors import UserError
 from vaebench.data.store import StoreWriter
-from vaebench.errors import UserError
 
 __all__ = ["append_pictures", "resized"]
 

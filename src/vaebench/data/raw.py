@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from vaebench.errors import UserError
+from vaebench.base.errors import UserError
 
 __all__ = ["DATA_VARIABLE", "RawFiles"]
 

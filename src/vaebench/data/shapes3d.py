@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from pydantic import NonNegativeInt, PositiveInt
 
+from vaebench.base.errors import UserError
 from vaebench.data.factors import append_grid, check_grid
 from vaebench.data.raw import RawFiles
 from vaebench.data.store import StoreWriter
-from vaebench.errors import UserError
 
 __all__ = ["Shapes3D"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vaebench.errors import UserError
+from vaebench.base.errors import UserError
 
 __all__ = ["ordered_splits", "training_rows"]
 

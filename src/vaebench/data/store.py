@@ -28,10 +28,10 @@ from pydantic import (
     model_validator,
 )
 
+from vaebench.base.errors import UserError
+from vaebench.base.files import UNREADABLE_ARRAYS, read_json, replace_folder, write_json
+from vaebench.base.registry import explain
 from vaebench.data.raw import RawFiles
-from vaebench.errors import UserError
-from vaebench.files import UNREADABLE_ARRAYS, read_json, replace_folder, write_json
-from vaebench.registry import explain
 
 __all__ = ["Meta", "Prepared", "StoreWriter"]
 

@@ -21,9 +21,9 @@ from typing import Protocol
 
 import numpy as np
 
+from vaebench.base.errors import UserError
+from vaebench.base.registry import Registry
 from vaebench.densities.store import NoDensity, damaged, read_record, save_absent
-from vaebench.errors import UserError
-from vaebench.registry import Registry
 
 __all__ = ["DENSITIES", "Density", "NoDensity", "load_density", "save_absent"]
 

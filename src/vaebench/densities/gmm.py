@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from pydantic import PositiveInt
 
+from vaebench.base.errors import UserError
 from vaebench.densities.latents import posterior_means
 from vaebench.densities.store import damaged, read_arrays, write_arrays, write_record
-from vaebench.errors import UserError
 
 __all__ = ["GMM"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vaebench.errors import UserError
+from vaebench.base.errors import UserError
 
 __all__ = ["posterior_means", "posterior_stds"]
 

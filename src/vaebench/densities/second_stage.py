@@ -21,10 +21,10 @@ from pathlib import Path
 import numpy as np
 from pydantic import PositiveFloat, PositiveInt
 
+from vaebench.base.errors import UserError
+from vaebench.base.files import write_atomically
 from vaebench.densities.latents import posterior_means, posterior_stds
 from vaebench.densities.store import damaged, write_record
-from vaebench.errors import UserError
-from vaebench.files import write_atomically
 
 __all__ = ["SecondStage"]
 
@@ -61,8 +61,8 @@ class SecondStage:
         """
         import torch
 
+        from vaebench.base.device import select_device
         from vaebench.densities.latent_vae import LatentVAE, train
-        from vaebench.device import select_device
 
         means, stds = posterior_means(latents), posterior_stds(latents)
         weight_seed, noise_seed = map(int, np.random.SeedSequence(seed).generate_state(2, np.uint64))

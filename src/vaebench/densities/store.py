@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vaebench.errors import UserError
-from vaebench.files import UNREADABLE_ARRAYS, read_json, write_atomically, write_json
+from vaebench.base.errors import UserError
+from vaebench.base.files import UNREADABLE_ARRAYS, read_json, write_atomically, write_json
 
 __all__ = [
     "NoDensity",

@@ -13,12 +13,12 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vaebench.files import write_atomically
-from vaebench.params import Params
-from vaebench.paths import provenance_dir, report_dir
+from vaebench.base.files import write_atomically
+from vaebench.study.params import Params
+from vaebench.study.paths import provenance_dir, report_dir
 
 if TYPE_CHECKING:
-    from vaebench.report.study import Study
+    from vaebench.report.results import Study
 
 __all__ = ["tabulate"]
 
@@ -38,9 +38,9 @@ def tabulate(params: Params, root: str | Path = ".") -> list[Path]:
     """
     import yaml
 
-    from vaebench.figures.comparison import write_figures
+    from vaebench.report.figures.comparison import write_figures
     from vaebench.report.page import build_page
-    from vaebench.report.study import read_study
+    from vaebench.report.results import read_study
     from vaebench.report.tables import write_tables
 
     study_dir = Path(root) / report_dir(params.study.name)

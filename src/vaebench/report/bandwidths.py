@@ -15,7 +15,7 @@ def bandwidth_text(rows: list[dict]) -> str:
     """Both tables, ours and in brackets the paper's, and how far they agree.
 
     Args:
-        rows: of :func:`vaebench.kde.bandwidth_table`.
+        rows: of :func:`vaebench.model.kde.bandwidth_table`.
 
     Returns:
         A number agrees where both round to the same two digits. What does not is listed with how far our

@@ -19,7 +19,7 @@ import pandas as pd
 
 from vaebench.report.cells import Cell, Table
 from vaebench.report.describe import describe
-from vaebench.report.study import Study, spec_text
+from vaebench.report.results import Study, spec_text
 
 __all__ = ["Crossing", "cross", "crossing_tables", "shares"]
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from vaebench.report.describe import describe, sort_key
 from vaebench.report.papers import paper_dataset, paper_method, paper_metric, paper_values
-from vaebench.report.study import DIVERGED, Study, collect
+from vaebench.report.results import DIVERGED, Study, collect
 
 __all__ = ["SIGN", "summarise"]
 

@@ -15,15 +15,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from vaebench.errors import UserError
-from vaebench.figures.style import colour
-from vaebench.files import write_atomically
+from vaebench.base.errors import UserError
+from vaebench.base.files import write_atomically
+from vaebench.base.style import colour
 from vaebench.report.cells import DASH, Cell, number
 from vaebench.report.claims import judge
 from vaebench.report.describe import GROUPS, describe, sort_key
 from vaebench.report.means import summarise
 from vaebench.report.papers import PAPERS
-from vaebench.report.study import Study, read_study, spec_text
+from vaebench.report.results import Study, read_study, spec_text
 from vaebench.report.tables import all_tables
 
 __all__ = ["PICTURES", "build_page"]

@@ -33,7 +33,7 @@ from importlib.resources import files
 
 import pandas as pd
 
-from vaebench.errors import UserError
+from vaebench.base.errors import UserError
 
 __all__ = [
     "PAPERS",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vaebench.report.study import DIVERGED, collect
+from vaebench.report.results import DIVERGED, collect
 
 __all__ = ["summary"]
 

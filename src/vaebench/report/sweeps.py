@@ -13,7 +13,7 @@ import pandas as pd
 
 from vaebench.report.cells import Cell, Table, number
 from vaebench.report.describe import describe
-from vaebench.report.study import Study
+from vaebench.report.results import Study
 
 __all__ = ["Sweep", "find_sweep", "metrics_of", "sweep_tables"]
 

@@ -12,8 +12,8 @@ from vaebench.report.crossing import crossing_tables
 from vaebench.report.describe import GROUPS, describe
 from vaebench.report.means import SIGN, summarise
 from vaebench.report.render import csv, latex, markdown
+from vaebench.report.results import Study, collect, read_study
 from vaebench.report.shapes import SHAPES, Shape, by_method, dataset_and_metric
-from vaebench.report.study import Study, collect, read_study
 from vaebench.report.sweeps import sweep_tables
 
 __all__ = ["all_tables", "shaped_tables", "write_tables"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from vaebench.report.cells import DASH, Cell, number
 from vaebench.report.describe import describe
 from vaebench.report.means import summarise
-from vaebench.report.study import read_study
+from vaebench.report.results import read_study
 
 __all__ = ["best_rows"]
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from vaebench.errors import UserError
+from vaebench.base.errors import UserError
 
 __all__ = ["Ended", "Job", "execute", "measure", "wait_for_lock"]
 

@@ -12,10 +12,10 @@ from uuid import uuid4
 
 from distributed import Client, LocalCluster
 
-from vaebench.errors import UserError
+from vaebench.base.errors import UserError
 from vaebench.scaleout.command import Job, execute
 from vaebench.scaleout.engines import Engine
-from vaebench.scaleout.resources import Resources
+from vaebench.study.resources import Resources
 
 __all__ = ["engine", "slurm_engine"]
 

@@ -10,9 +10,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
-from vaebench.errors import UserError
+from vaebench.base.errors import UserError
 from vaebench.scaleout.command import Job, execute
-from vaebench.scaleout.resources import Resources
+from vaebench.study.resources import Resources
 
 __all__ = ["ENGINES", "Engine", "start_engine"]
 

@@ -20,15 +20,15 @@ from dvc.exceptions import DvcException, NotDvcRepoError
 from dvc.lock import LockError
 from dvc.repo import Repo, lock_repo
 
-from vaebench.errors import UserError
-from vaebench.lockfile import repair
+from vaebench.base.errors import UserError
 from vaebench.scaleout.command import Ended, Job, measure
 from vaebench.scaleout.economy import forget_listings, quick_params
 from vaebench.scaleout.engines import Engine
+from vaebench.scaleout.lockfile import repair
 from vaebench.scaleout.plan import Plan
 from vaebench.scaleout.record import Recorder
-from vaebench.scaleout.resources import Resources, resources, study_resources
 from vaebench.scaleout.view import View
+from vaebench.study.resources import Resources, resources, study_resources
 
 if TYPE_CHECKING:
     from dvc.stage import Stage

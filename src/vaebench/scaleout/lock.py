@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from dvc.stage.serialize import to_lockfile
 from dvc.utils.serialize import dumps_yaml
 
-from vaebench.files import write_atomically
+from vaebench.base.files import write_atomically
 
 if TYPE_CHECKING:
     from dvc.stage import PipelineStage

@@ -11,10 +11,10 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import vaebench
-from vaebench.errors import UserError
+from vaebench.base.errors import UserError
 from vaebench.scaleout.command import Job, execute
 from vaebench.scaleout.engines import Engine
-from vaebench.scaleout.resources import Resources
+from vaebench.study.resources import Resources
 
 __all__ = ["engine"]
 

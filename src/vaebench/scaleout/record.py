@@ -17,7 +17,7 @@ from dvc.stage import PipelineStage
 from dvc.stage.cache import RunCacheNotFoundError
 from dvc.stage.run import _enforce_cmd_list, get_executable, prepare_kwargs
 
-from vaebench.errors import UserError
+from vaebench.base.errors import UserError
 from vaebench.scaleout.command import Job, wait_for_lock
 from vaebench.scaleout.lock import LockFile
 

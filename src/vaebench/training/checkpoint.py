@@ -11,8 +11,8 @@ from pathlib import Path
 
 import torch
 
-from vaebench.errors import UserError
-from vaebench.files import write_atomically
+from vaebench.base.errors import UserError
+from vaebench.base.files import write_atomically
 
 __all__ = ["Checkpoints"]
 

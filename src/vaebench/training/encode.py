@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from vaebench.data import Prepared
-from vaebench.model import VAE
+from vaebench.model.vae import VAE
 
 __all__ = ["are_finite", "encode_data"]
 
@@ -17,7 +17,7 @@ BATCH = 1000
 
 @torch.no_grad()
 def encode_data(model: VAE, data: Prepared) -> dict[str, np.ndarray]:
-    """The arrays of ``latents.npz`` (see :mod:`vaebench.latents`), encoded in evaluation mode and float32."""
+    """The arrays of ``latents.npz`` (see :mod:`vaebench.densities.saved`), in evaluation mode and float32."""
     model.eval()
     device = next(model.parameters()).device
     scale = model.regularizer.prior_scale

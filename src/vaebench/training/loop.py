@@ -2,7 +2,7 @@
 
 The data set lives on the device as uint8; an epoch is a permutation of its rows, a function of the seed
 and the epoch's number alone; losses are read once an epoch. AVAE's KDE set and the adversaries of AAE
-and FactorVAE are hooks of the regularizer (see :mod:`vaebench.regularizers`).
+and FactorVAE are hooks of the regularizer (see :mod:`vaebench.model.regularizers`).
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vaebench.base.errors import UserError
 from vaebench.data import Prepared
-from vaebench.errors import UserError
-from vaebench.model import VAE
-from vaebench.params import Training
+from vaebench.model.vae import VAE
+from vaebench.study.params import Training
 from vaebench.training.checkpoint import Checkpoints
 from vaebench.training.step import Step
 

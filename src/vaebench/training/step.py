@@ -5,7 +5,7 @@ are added up on the device, and on CUDA the whole step (gather, noise, forward, 
 captured once as a graph and replayed.
 
 Where a step is compiled, loss and gradients are one compiled function. In bf16 on the CPU the networks then
-compute with bfloat16 copies of their weights, which the optimizer keeps (:mod:`vaebench.training.adam`); on
+compute with bfloat16 copies of their weights, which the optimizer keeps (:mod:`vaebench.cpu.adam`); on
 CUDA, where casting costs little, and in steps that are not compiled, autocast casts the weights.
 """
 
@@ -18,11 +18,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.modules.conv import _ConvNd
 
-from vaebench.model import VAE, Losses
-from vaebench.params import Training
-from vaebench.posteriors import Latent
-from vaebench.training.adam import CopyingAdam
-from vaebench.training.processor import keep_freed_memory, keep_triton_out
+from vaebench.cpu.adam import CopyingAdam
+from vaebench.cpu.processor import keep_freed_memory, keep_triton_out
+from vaebench.model.posteriors import Latent
+from vaebench.model.vae import VAE, Losses
+from vaebench.study.params import Training
 
 __all__ = ["Step"]
 

@@ -15,7 +15,7 @@ import pandas as pd
 
 from vaebench.report.claims import avae, takida
 from vaebench.report.claims.claim import Claim, NotMeasured, Numbers
-from vaebench.report.study import Study
+from vaebench.report.results import Study
 
 __all__ = ["CLAIMS", "Claim", "Verdict", "judge"]
 

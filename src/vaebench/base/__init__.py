@@ -1,0 +1,1 @@
+"""The ground: errors, files, the registry, the device, numerical precision, drawing style."""

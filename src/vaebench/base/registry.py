@@ -1,0 +1,145 @@
+"""The axes' registries: a name in ``params.yaml`` to the class that implements it.
+
+An entry is ``name: "module:Class"`` and is imported when it is used, so that a stage that needs no
+torch does not pay for it. **A class's keyword-only arguments are what params.yaml may set**, and their
+annotations are the schema; positional arguments are what the pipeline supplies.
+
+    >>> from vaebench.densities import DENSITIES
+    >>> DENSITIES.check({"name": "gmm", "components": 10}, "densities.gmm10")
+    {'name': 'gmm', 'components': 10}
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import typing
+from collections.abc import Mapping
+from difflib import get_close_matches
+from importlib.metadata import entry_points
+
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+
+from vaebench.base.errors import UserError
+
+__all__ = ["Registry", "explain"]
+
+
+class Registry:
+    """Named implementations of one axis.
+
+    Args:
+        axis: what an entry is, for messages ("likelihood").
+        entries: name to ``"module:Class"``, or to the class itself.
+
+    Packages add entries through the entry-point group ``vaebench.<axis>``; a notebook calls
+    :meth:`add`.
+    """
+
+    def __init__(self, axis: str, entries: Mapping[str, str | type]):
+        self.axis = axis
+        self._entries = dict(entries)
+        self._plugins_read = False
+
+    def names(self) -> list[str]:
+        """All names, the built-in ones first."""
+        if not self._plugins_read:
+            self._plugins_read = True
+            for point in entry_points(group=f"vaebench.{self.axis}"):
+                self._entries.setdefault(point.name, point.value)
+        return list(self._entries)
+
+    def add(self, name: str, cls: type) -> type:
+        """Register ``cls`` under ``name`` for this process; a taken name is refused."""
+        if name in self.names():
+            raise UserError(f"{self.axis} {name!r} is already registered; choose another name.")
+        self._entries[name] = cls
+        return cls
+
+    def load(self, name: str, where: str = "") -> type:
+        """The class or function behind ``name``."""
+        if name not in self.names():
+            raise UserError(_unknown(f"{where}.name" if where else self.axis, name, self.names()))
+        entry = self._entries[name]
+        if isinstance(entry, str):
+            module, _, attribute = entry.partition(":")
+            entry = self._entries[name] = getattr(importlib.import_module(module), attribute)
+        return entry
+
+    def check(self, spec: Mapping, where: str) -> dict:
+        """``spec`` validated against the signature, without the defaults filled in.
+
+        Raises:
+            UserError: naming the key's path under ``where`` and what is allowed.
+        """
+        if not isinstance(spec, Mapping) or not isinstance(spec.get("name"), str):
+            raise UserError(
+                f"{where} must be a mapping with a 'name', one of: {', '.join(self.names())}. It is {spec!r}."
+            )
+        options = {key: value for key, value in spec.items() if key != "name"}
+        schema = _options(self.load(spec["name"], where))
+        try:
+            checked = schema.model_validate(options)
+        except ValidationError as error:
+            raise UserError(explain(error, where, schema)) from None
+        return {"name": spec["name"], **checked.model_dump(exclude_unset=True)}
+
+    def build(self, spec: Mapping, *context, **more_context):
+        """The object that ``spec`` names, given what the pipeline supplies."""
+        checked = self.check(spec, self.axis)
+        return self.load(checked.pop("name"))(*context, **more_context, **checked)
+
+    def options(self, name: str) -> dict[str, inspect.Parameter]:
+        """What params.yaml may set for ``name``."""
+        return _keyword_only(self.load(name))
+
+
+def explain(error: ValidationError, where: str, schema: type[BaseModel]) -> str:
+    """A pydantic error as sentences: the key's path, what is wrong, and what is allowed."""
+    sentences = []
+    for problem in error.errors():
+        path = ".".join([where, *map(str, problem["loc"])]).strip(".")
+        if problem["type"] == "extra_forbidden":
+            allowed = _fields_at(schema, problem["loc"][:-1])
+            sentences.append(_unknown(path, str(problem["loc"][-1]), allowed))
+        elif problem["type"] == "missing":
+            sentences.append(f"{path} is missing; add it.")
+        else:
+            message = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
+            sentences.append(f"{path}: {message}, but it is {problem['input']!r}.")
+    return " ".join(sentences)
+
+
+def _unknown(path: str, name: str, allowed: list[str]) -> str:
+    close = get_close_matches(name, allowed, n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    return f"{path} is unknown; allowed here: {', '.join(allowed) or 'nothing'}.{hint}"
+
+
+def _fields_at(schema: type[BaseModel], location: tuple) -> list[str]:
+    for key in location:
+        field = schema.model_fields.get(str(key))
+        if field is None:
+            continue
+        for candidate in (field.annotation, *typing.get_args(field.annotation)):
+            if inspect.isclass(candidate) and issubclass(candidate, BaseModel):
+                schema = candidate
+    return list(schema.model_fields)
+
+
+def _keyword_only(cls) -> dict[str, inspect.Parameter]:
+    function = cls.__init__ if inspect.isclass(cls) else cls
+    parameters = inspect.signature(function).parameters
+    return {k: p for k, p in parameters.items() if p.kind is inspect.Parameter.KEYWORD_ONLY}
+
+
+@functools.cache
+def _options(cls) -> type[BaseModel]:
+    hints = typing.get_type_hints(cls.__init__ if inspect.isclass(cls) else cls, include_extras=True)
+    fields = {
+        name: (hints[name], ... if p.default is inspect.Parameter.empty else p.default)
+        for name, p in _keyword_only(cls).items()
+    }
+    config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    return create_model(cls.__name__, __config__=config, **fields)

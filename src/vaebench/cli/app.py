@@ -1,0 +1,359 @@
+"""``vaebench``: look at studies and methods, sample from a model, open the results.
+
+The work itself is DVC's: ``dvc repro``. Commands import what they need when they run, so that help and
+completion answer at once.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer.core import TyperGroup
+
+from vaebench.base.errors import UserError
+
+__all__ = ["app"]
+
+STUDIES = Path("studies")
+ACTIVE = Path("params.yaml")
+
+
+class _Group(TyperGroup):
+    def invoke(self, ctx):
+        """Turn a :class:`UserError` into one paragraph and exit status 1."""
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            if ctx.params["traceback"]:
+                raise
+            typer.echo(f"vaebench: {error}", err=True)
+            raise typer.Exit(1) from None
+
+
+app = typer.Typer(
+    cls=_Group,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Variational autoencoders re-run and compared. Run a study with `dvc repro`; look at it with these.",
+)
+
+
+@app.callback()
+def _main(
+    traceback: Annotated[bool, typer.Option("--traceback", help="Show where an error comes from.")] = False,
+) -> None:
+    pass
+
+
+def _study_names() -> list[str]:
+    return sorted(path.stem for path in STUDIES.glob("*.yaml"))
+
+
+def _complete_study(incomplete: str) -> list[str]:
+    return [name for name in _study_names() if name.startswith(incomplete)]
+
+
+def _complete_method(incomplete: str) -> list[str]:
+    from vaebench.study.params import load_params
+
+    try:
+        methods = load_params(ACTIVE, specs=()).methods
+    except UserError:
+        return []
+    return [name for name in methods if name.startswith(incomplete)]
+
+
+@app.command()
+def studies() -> None:
+    """List the studies; * marks the active one."""
+    from vaebench.study.params import load_params
+
+    active = ACTIVE.read_bytes() if ACTIVE.is_file() else None
+    rows = [("", "study", "methods × data sets × seeds", "title")]
+    for name in _study_names():
+        path = STUDIES / f"{name}.yaml"
+        try:
+            study = load_params(path, specs=()).study
+        except UserError as error:
+            rows.append(("", name, "cannot be read", str(error)))
+            continue
+        sizes = [len(study.methods), len(study.datasets), len(study.seeds)]
+        count = f"{' × '.join(map(str, sizes))} = {math.prod(sizes)}"
+        rows.append(("*" if path.read_bytes() == active else "", name, count, study.title))
+    if len(rows) == 1:
+        raise UserError(f"there is no study in {STUDIES.resolve()}; run this in the repository's root.")
+    _print_columns(rows)
+
+
+@app.command()
+def study(
+    name: Annotated[str, typer.Argument(help="A file in studies/.", autocompletion=_complete_study)],
+) -> None:
+    """Make a study the active one.
+
+    Copies studies/NAME.yaml to params.yaml; changes that were only there are kept in params.yaml.bak.
+    """
+    from vaebench.study.params import load_params
+
+    if name not in _study_names():
+        known = ", ".join(_study_names()) or f"none; {STUDIES.resolve()} is not there or empty"
+        raise UserError(f"there is no study {name!r}; there are: {known}.")
+    path = STUDIES / f"{name}.yaml"
+    params = load_params(path, specs=())
+    content = path.read_bytes()
+    before = ACTIVE.read_bytes() if ACTIVE.is_file() else content
+    if before not in [other.read_bytes() for other in STUDIES.glob("*.yaml")]:
+        kept = ACTIVE.with_suffix(".yaml.bak")
+        kept.write_bytes(before)
+        typer.echo(f"{ACTIVE} held changes of its own; they are in {kept}.")
+    ACTIVE.write_bytes(content)
+    typer.echo(f"{ACTIVE} is now {params.study.name}: {params.study.title or name}. `dvc repro` runs it.")
+
+
+@app.command()
+def methods() -> None:
+    """List params.yaml's methods; * marks those that run."""
+    from vaebench.study.params import load_params
+
+    params = load_params(ACTIVE, specs=())
+    rows = [("", "method", "label", "likelihood", "regularizer", "posterior")]
+    for name, method in params.methods.items():
+        specs = method.likelihood, method.regularizer, method.posterior
+        runs = "*" if name in params.study.methods else ""
+        rows.append((runs, name, method.label, *map(_spec, specs)))
+    _print_columns(rows)
+
+
+@app.command()
+def explain(
+    method: Annotated[str, typer.Argument(help="A method of params.yaml.", autocompletion=_complete_method)],
+) -> None:
+    """Explain a method: axes, objective, source."""
+    from vaebench.study.params import load_params
+
+    params = load_params(ACTIVE, specs=())
+    if method not in params.methods:
+        raise UserError(f"{ACTIVE} has no method {method!r}; it has: {', '.join(params.methods)}.")
+    params = load_params(ACTIVE, specs=("methods",))
+
+    from vaebench.cli.explain import explain_method
+
+    typer.echo(explain_method(params, method))
+
+
+@app.command()
+def doctor() -> None:
+    """Say what is there and what each missing thing costs.
+
+    Packages, programs, devices, raw data, FID's weights, the MLflow store.
+    """
+    from vaebench.cli.doctor import examine
+
+    section = ""
+    for check in examine(STUDIES):
+        if check.section != section:
+            section = check.section
+            typer.echo(f"{section}:")
+        typer.echo(f"  {'ok     ' if check.found else 'missing'}  {check.what}: {check.detail}")
+
+
+@app.command()
+def sample(
+    model: Annotated[Path, typer.Argument(help="A trained model: data/models/STUDY/DATASET/METHOD/SEED.")],
+    n: Annotated[int, typer.Option("-n", min=1, help="How many images.")] = 64,
+    out: Annotated[Path, typer.Option("-o", "--out", help="The picture to write.")] = Path("grid.png"),
+    density: Annotated[
+        Path | None, typer.Option(help="A fitted density's folder; without it, the model's own prior.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the random numbers.")] = 0,
+) -> None:
+    """Draw a grid of images from a trained model."""
+    _check_sampling(model, out, density)
+
+    from torchvision.utils import save_image
+
+    from vaebench.tracking.sampler import Sampler
+
+    sampler = Sampler.load(model, {} if density is None else {"chosen": density})
+    images = sampler.sample(n, "prior" if density is None else "chosen", seed)
+    try:
+        save_image(images, out, nrow=math.ceil(math.sqrt(n)), padding=1)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{out} could not be written: {error}.") from None
+    typer.echo(f"wrote {out}: {n} images")
+
+
+def _check_sampling(model: Path, out: Path, density: Path | None) -> None:
+    from vaebench.base.files import read_json
+
+    if not (model / "spec.json").is_file():
+        raise UserError(f"{model} holds no trained model (no spec.json); train it with `dvc repro`.")
+    if not out.parent.is_dir():
+        raise UserError(f"{out} cannot be written: there is no folder {out.parent}.")
+    if density is not None:
+        from vaebench.densities.store import read_record
+
+        if reason := read_record(density).get("absent"):
+            raise UserError(f"{density} holds no density: {reason}")
+    elif read_json(model / "spec.json").get("prior_scale") is None:
+        fitted = Path(*("densities" if part == "models" else part for part in model.parts))
+        found = ", ".join(str(path.parent) for path in sorted(fitted.glob("*/density.json")))
+        raise UserError(
+            "this method has no prior to sample from; name a fitted density with --density"
+            + (f", one of: {found}." if found else ", which the posthoc stage fits.")
+        )
+
+
+@app.command()
+def report() -> None:
+    """Build reports/index.html from what is on disk.
+
+    It opens with the active study.
+    """
+    from vaebench.report.page import build_page
+    from vaebench.study.params import load_params
+
+    active = load_params(ACTIVE, specs=()).study.name
+    typer.echo(f"wrote {build_page(Path('reports'), active)}")
+
+
+@app.command()
+def best() -> None:
+    """Print the best methods and the report's address."""
+    from vaebench.report.terminal import best_rows
+    from vaebench.study.params import load_params
+    from vaebench.study.paths import report_dir
+
+    folder = report_dir(load_params(ACTIVE, specs=()).study.name)
+    if not folder.is_dir():
+        raise UserError(f"{folder} is not there: the study has no results yet; `dvc repro` makes them.")
+    typer.echo(best_rows(folder))
+    page = folder.parent / "index.html"
+    if page.is_file():
+        typer.echo(f"\nThe report: {page.resolve().as_uri()}#{folder.name}")
+
+
+@app.command()
+def bandwidths() -> None:
+    """Print AVAE's bandwidths beside the paper's Tables I and II (half a minute)."""
+    from vaebench.model.kde import bandwidth_table
+    from vaebench.report.bandwidths import bandwidth_text
+
+    typer.echo(bandwidth_text(bandwidth_table()))
+
+
+@app.command()
+def verify(
+    method: Annotated[str, typer.Argument(help="A method of params.yaml.", autocompletion=_complete_method)],
+    dataset: Annotated[str, typer.Option(help="Without it, the study's first.")] = "",
+    seed: Annotated[int | None, typer.Option(min=0, help="Without it, the study's first.")] = None,
+) -> None:
+    """Run a method again and compare with what is recorded.
+
+    In a temporary folder; the exit status is 1 where a number differs.
+    """
+    from vaebench.cli.verify import verify as run_again
+    from vaebench.study.params import load_params
+
+    params = load_params(ACTIVE, specs=())
+    dataset, seed = dataset or params.study.datasets[0], params.study.seeds[0] if seed is None else seed
+    params.check_defined(dataset=dataset, method=method)
+    differences = run_again(params, dataset, method, seed, ACTIVE)
+    for line in differences:
+        typer.echo(line)
+    cell = f"{method} on {dataset}, seed {seed}"
+    typer.echo(f"{cell}: {'DIFFERENT' if differences else 'equal'}, metrics and history of two runs.")
+    raise typer.Exit(1 if differences else 0)
+
+
+@app.command()
+def repro(
+    targets: Annotated[
+        list[str] | None, typer.Argument(help="Stages, as for `dvc repro`; none: all.")
+    ] = None,
+    engine: Annotated[str, typer.Option(help="ray, slurm, dask, or local: plain processes.")] = "ray",
+    address: Annotated[
+        str, typer.Option(help="A Ray or Dask cluster that is up; auto: the Ray of this node.")
+    ] = "",
+    slots: Annotated[
+        int | None, typer.Option(min=1, help="CPUs here, or Slurm jobs; without it, all of this machine.")
+    ] = None,
+) -> None:
+    """Run the study's stages in parallel; the result is `dvc repro`'s.
+
+    The exit status is 1 where a stage failed. See docs/scaleout.md.
+    """
+    from vaebench.scaleout.engines import start_engine
+    from vaebench.scaleout.head import reproduce
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        complete = reproduce(start_engine(engine, address or None, slots), targets or ())
+    except KeyboardInterrupt:
+        typer.echo("vaebench: interrupted; run again to go on from what is recorded.", err=True)
+        os._exit(130)  # at once: Linux ends the commands that still run
+    raise typer.Exit(0 if complete else 1)
+
+
+@app.command()
+def ui(port: Annotated[int, typer.Option(min=1, max=65535, help="Where it listens.")] = 5000) -> None:
+    """Serve MLflow's UI with the report beside it, and print the study's address.
+
+    It shows the local store, to this machine only.
+    """
+    from vaebench.tracking.run import store_uri, workspace_root
+
+    root = workspace_root()
+    uri = store_uri(root)
+    if uri.startswith(("http://", "https://", "databricks")):
+        raise UserError(
+            f"MLFLOW_TRACKING_URI is {uri}: that server has the runs and its own UI; open it there."
+        )
+    if uri == f"sqlite:///{root / 'mlflow.db'}" and not (root / "mlflow.db").is_file():
+        raise UserError(f"{root / 'mlflow.db'} is not there: nothing has been tracked yet; `dvc repro` does.")
+    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+    os.environ |= {**quiet, **os.environ}
+    here = f"http://127.0.0.1:{port}"
+    typer.echo(
+        f"MLflow's UI, in a few seconds: {here}{_runs_page(uri)}\nThe report: {here}/report/\nCtrl-C ends it."
+    )
+    sys.stdout.flush()
+    command = [sys.executable, "-m", "mlflow", "server", "--app-name", "vaebench", "--workers", "1"]
+    command += ["--backend-store-uri", uri]
+    command += ["--default-artifact-root", (root / "mlruns").as_uri()]
+    command += ["--host", "127.0.0.1", "--port", str(port)]
+    os.execv(sys.executable, command)
+
+
+def _runs_page(uri: str) -> str:
+    """Below MLflow's address: its first page, and an experiment's, are about language models."""
+    from mlflow import MlflowClient
+
+    from vaebench.study.params import load_params
+
+    try:
+        study = load_params(ACTIVE, specs=()).study.name
+    except UserError:
+        return ""
+    found = MlflowClient(tracking_uri=uri).get_experiment_by_name(study)
+    return f"/#/experiments/{found.experiment_id}/runs?workflowType=machine_learning" if found else ""
+
+
+def _spec(spec: dict) -> str:
+    options = ", ".join(f"{k} {v}" for k, v in spec.items() if k != "name")
+    return spec.get("name", "?") + (f" ({options})" if options else "")
+
+
+def _print_columns(rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (text.ljust(width) for text, width in zip(row, widths, strict=True))
+        typer.echo("  ".join(cells).rstrip())

@@ -1,0 +1,154 @@
+"""What is there, what is not, and what each missing thing costs.
+
+>>> next(check.what for check in examine(Path("studies")))
+'torch'
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from vaebench.base.errors import UserError
+from vaebench.data import SOURCES, RawFiles
+from vaebench.study.params import load_params
+from vaebench.tracking.run import store_uri, workspace_root
+
+__all__ = ["Check", "examine"]
+
+_PACKAGES = {
+    "torch": "nothing runs",
+    "torchvision": "MNIST and CIFAR-10 are not downloaded, and FID has no network",
+    "pytorch-fid": "no FID; studies with `features: classifier` run",
+    "scikit-learn": "no digits, no GMM, no t-SNE",
+    "h5py": "no 3D Shapes",
+    "dvc": "no `dvc repro`; the scripts in stages/ run one by one",
+    "mlflow": "no tracking; all else runs",
+    "plotly": "no interactive figures",
+    "pythae": "no comparison with it in benchmarks/; `pip install vaebench[bench]`",
+    "nvidia-ml-py": "MLflow shows no GPU metrics",
+}
+_PROGRAMS = {
+    "git": "no `dvc exp`, and provenance lacks the commit",
+    "c++": "nothing can be compiled: set `training.compile: never`",
+}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the report: ``detail`` is what was found, or what its absence costs."""
+
+    section: str
+    what: str
+    found: bool
+    detail: str
+
+
+def examine(studies: Path) -> Iterator[Check]:
+    """Look at packages, programs, devices, raw data, FID's weights and the MLflow store.
+
+    Args:
+        studies: the folder of studies, to say which of them a missing thing stops.
+    """
+    for name, cost in _PACKAGES.items():
+        try:
+            yield Check("packages", name, True, version(name))
+        except PackageNotFoundError:
+            yield Check("packages", name, False, cost)
+    for name, cost in _PROGRAMS.items():
+        path = shutil.which(name)
+        yield Check("programs", name, path is not None, path or cost)
+    yield from _devices()
+    sources, inception = _needs(studies)
+    for name in SOURCES.names():
+        found, detail = _data(name)
+        users = (
+            f" Studies that need it: {', '.join(sources[name])}." if sources.get(name) and not found else ""
+        )
+        yield Check("data", name, found, detail + users)
+    yield _weights(inception)
+    uri = store_uri(workspace_root())
+    there = not uri.startswith("sqlite:///") or Path(uri.removeprefix("sqlite:///")).exists()
+    yield Check("tracking", "MLflow store", there, uri if there else f"{uri} is made by the first run")
+
+
+def _devices() -> Iterator[Check]:
+    import torch
+
+    yield Check(
+        "devices", "CPU", True, f"{os.cpu_count()} cores, {torch.get_num_threads()} threads for torch"
+    )
+    if torch.cuda.is_available():
+        memory = torch.cuda.get_device_properties(0).total_memory / 2**30
+        yield Check("devices", "GPU", True, f"{torch.cuda.get_device_name(0)}, {memory:.0f} GiB")
+    else:
+        yield Check(
+            "devices",
+            "GPU",
+            False,
+            "quickstart and the *_short studies are made for a CPU; the full ones take days there",
+        )
+
+
+def _needs(studies: Path) -> tuple[dict[str, list[str]], list[str]]:
+    """Which studies use which source, and which of them FID's network."""
+    sources: dict[str, list[str]] = {}
+    inception = []
+    for path in sorted(studies.glob("*.yaml")):
+        try:
+            params = load_params(path, specs=())
+        except UserError:
+            continue
+        for name in {params.datasets[d].source.get("name") for d in params.study.datasets}:
+            sources.setdefault(name, []).append(path.stem)
+        if params.evaluation.features.startswith("inception"):
+            inception.append(path.stem)
+    return sources, inception
+
+
+class _Looked(Exception):  # noqa: N818
+    """Where a source found its files, before it reads them."""
+
+
+class _Look(RawFiles):
+    def find(self, what, files, advice, *, folders=(".",), download=None):
+        """As in :class:`RawFiles`, but without the download."""
+        try:
+            found = super().find(what, files, advice, folders=folders)
+        except UserError:
+            if download is None:
+                raise
+            raise _Looked(
+                False, f"not here; downloaded into {self.roots[-1]} when it is first needed."
+            ) from None
+        raise _Looked(True, str(found))
+
+
+class _NoStore:
+    def __getattr__(self, name: str):
+        raise _Looked(True, "built in")
+
+
+def _data(name: str) -> tuple[bool, str]:
+    try:
+        SOURCES.build({"name": name}).write(_Look.default(), _NoStore())
+    except _Looked as place:
+        return place.args
+    except UserError as error:
+        return False, str(error)
+    return True, "built in"
+
+
+def _weights(inception: list[str]) -> Check:
+    from vaebench.measure.features.inception import FILE
+
+    path = Path(os.environ.get("VAEBENCH_INCEPTION") or Path("data/raw", FILE))
+    if path.is_file():
+        return Check("weights", "FID's Inception", True, str(path))
+    users = f" Studies that need it: {', '.join(inception)}." if inception else ""
+    cost = f"{path} is not there; pytorch-fid's 91 MiB are downloaded when first needed."
+    return Check("weights", "FID's Inception", False, cost + users)

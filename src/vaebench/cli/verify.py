@@ -1,0 +1,87 @@
+"""Whether a recorded result can be had again: one cell, run in a temporary folder and compared."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from itertools import zip_longest
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import vaebench
+from vaebench.base.errors import UserError
+from vaebench.base.files import read_json
+from vaebench.report.results import flatten
+from vaebench.study import paths
+from vaebench.study.params import Params
+
+__all__ = ["verify"]
+
+
+def verify(params: Params, dataset: str, method: str, seed: int, params_file: Path) -> list[str]:
+    """Train, fit and evaluate one cell again; nothing that is recorded is touched.
+
+    Args:
+        params: the study.
+        dataset: which cell of the grid, with ``method`` and ``seed``.
+        method: see ``dataset``.
+        seed: see ``dataset``.
+        params_file: what ``params`` was read from.
+
+    Returns:
+        A line for each number of the metrics that differs and for the first such row of the history; no
+        line where both files are equal byte for byte.
+
+    Raises:
+        UserError: there is nothing to compare with, or a stage failed.
+    """
+    root = Path.cwd()
+    cell = params.study.name, dataset, method, seed
+    compared = paths.metrics_json(*cell), paths.history_csv(*cell)
+    needed = *compared, paths.prepared_dir(*cell[:2]), paths.reference_dir(*cell[:2])
+    for path in needed:
+        if not path.exists():
+            raise UserError(
+                f"{path} is not there; `dvc repro` makes it, and then there is something to verify."
+            )
+    with TemporaryDirectory(prefix="vaebench-verify-") as folder:
+        scratch = Path(folder)
+        (scratch / "params.yaml").write_bytes(params_file.read_bytes())
+        for path in needed[2:]:
+            (scratch / path).parent.mkdir(parents=True, exist_ok=True)
+            (scratch / path).symlink_to(root / path)
+        _run_stages(params, cell, root, scratch)
+        if all((root / path).read_bytes() == (scratch / path).read_bytes() for path in compared):
+            return []
+        return [*_metrics(compared[0], root, scratch), *_rows(compared[1], root, scratch)]
+
+
+def _run_stages(params: Params, cell: tuple, root: Path, scratch: Path) -> None:
+    _, dataset, method, seed = cell
+    item = "--dataset", dataset, "--method", method, "--seed", str(seed)
+    stages = [("train",), *(("posthoc", "--density", name) for name in params.study.densities), ("evaluate",)]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("DVC_")} | {
+        "PYTHONPATH": os.pathsep.join([str(Path(vaebench.__file__).parents[1]), str(root)]),
+        "MLFLOW_TRACKING_URI": f"sqlite:///{scratch / 'mlflow.db'}",
+    }
+    for stage, *more in stages:
+        command = [sys.executable, "-m", f"stages.{stage}", *item, *more]
+        if subprocess.run(command, cwd=scratch, env=environment, check=False).returncode != 0:
+            raise UserError(f"stage {stage} failed, see above; nothing was compared.")
+
+
+def _metrics(path: Path, root: Path, scratch: Path) -> Iterator[str]:
+    recorded, again = (dict(flatten(read_json(folder / path))) for folder in (root, scratch))
+    for name in sorted(recorded.keys() | again.keys()):
+        if recorded.get(name) != again.get(name):
+            yield f"{name}: recorded {recorded.get(name)}, now {again.get(name)}"
+
+
+def _rows(path: Path, root: Path, scratch: Path) -> Iterator[str]:
+    recorded, again = ((folder / path).read_text(encoding="utf-8").splitlines() for folder in (root, scratch))
+    for epoch, (before, now) in enumerate(zip_longest(recorded, again)):
+        if before != now:
+            yield f"the history from epoch {epoch} on: recorded {before}, now {now}"
+            return

@@ -1,0 +1,44 @@
+"""``latents.npz``: what a trained encoder makes of the data set, for the densities and the metrics.
+
+Arrays, float32: ``train_mean``, ``test_mean`` (N, d); ``train_std``, ``test_std`` (N, d) where the posterior
+is stochastic; ``prior_scale`` (), the standard deviation of the model's own prior, NaN where it has none;
+``diverged`` (), 1 where the training did, and then nothing else.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from vaebench.base.errors import UserError
+from vaebench.base.files import UNREADABLE_ARRAYS, write_atomically
+
+__all__ = ["load_latents", "save_latents"]
+
+
+def save_latents(path: Path, latents: dict[str, np.ndarray]) -> None:
+    """Write the arrays, in the order of their names."""
+    with write_atomically(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **{name: latents[name] for name in sorted(latents)})
+
+
+def load_latents(path: str | Path) -> dict[str, np.ndarray]:
+    """Read the arrays; nothing is unpickled.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    path = Path(path)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            latents = dict(file)
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing; `dvc repro` trains the model that writes it.") from None
+    except UNREADABLE_ARRAYS as error:
+        raise UserError(
+            f"{path} is damaged ({error}); delete its folder and run `dvc repro` to restore it."
+        ) from None
+    if "diverged" not in latents and not {"train_mean", "test_mean", "prior_scale"} <= latents.keys():
+        raise UserError(f"{path} lacks arrays; delete its folder and run `dvc repro` to restore it.")
+    return latents

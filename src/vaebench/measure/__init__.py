@@ -1,0 +1,1 @@
+"""Measuring one trained model: metrics, feature networks and pictures."""

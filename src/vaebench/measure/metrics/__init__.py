@@ -1,0 +1,29 @@
+"""What a trained model is measured by, and the registry that names it.
+
+A metric is a function ``f(run, *, options) -> dict``; its mapping is merged into the metrics file. What
+cannot be computed for a model is absent from it.
+
+    >>> METRICS.check({"name": "nll", "k": 500}, "evaluation.metrics.0")
+    {'name': 'nll', 'k': 500}
+"""
+
+from vaebench.base.registry import Registry
+
+__all__ = ["BY_FEATURES", "METRICS"]
+
+METRICS = Registry(
+    "metric",
+    {
+        "reconstruction": "vaebench.measure.metrics.reconstruction:reconstruction",
+        "fid": "vaebench.measure.metrics.fid:fid",
+        "nll": "vaebench.measure.metrics.nll:nll",
+        "smoothness": "vaebench.measure.metrics.smoothness:smoothness",
+        "variance": "vaebench.measure.metrics.variance:variance",
+        "latent": "vaebench.measure.metrics.latent:latent",
+        "prd": "vaebench.measure.metrics.prd:prd",
+        "disentanglement": "vaebench.measure.metrics.disentanglement:disentanglement",
+    },
+)
+
+BY_FEATURES = {"fid", "prd"}
+"""Those that compare sets of images by a network's features."""

@@ -1,0 +1,64 @@
+"""Precision and recall of generated images (Sajjadi et al., 2018)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vaebench.measure.run import Run
+
+__all__ = ["curve", "f_pair", "prd"]
+
+CLUSTERS, ANGLES, CLUSTERINGS, BETA = 20, 1001, 10, 8
+DENSITIES = ("prior", "gaussian")
+"""What is sampled: the first of these that the method has (Saha et al., Section IV-B1)."""
+
+
+def prd(run: Run) -> dict:
+    """How many of the samples look real, and how much of the real images the samples cover.
+
+    Both feature sets, cut to one size, are clustered together into 20 clusters; the curve of the two
+    histograms is averaged over 10 clusterings.
+
+    Returns:
+        ``{"prd": {"precision": F_1/8, "recall": F_8}}``, each in [0, 1]; nothing where the study samples
+        neither from the prior nor from one Gaussian.
+    """
+    name = next((name for name in DENSITIES if run.densities.get(name) is not None), None)
+    if name is None:
+        return {}
+    from sklearn.cluster import MiniBatchKMeans
+
+    fake, real = run.features(name), run.reference.features
+    size = min(len(fake), len(real))
+    fake = fake[run.subset(len(fake), size, "prd fake")]
+    real = real[run.subset(len(real), size, "prd real")]
+    union = np.concatenate([fake, real])
+    curves = []
+    for state in run.rng("prd").integers(2**31, size=CLUSTERINGS):
+        means = MiniBatchKMeans(n_clusters=min(CLUSTERS, len(union)), n_init=10, random_state=int(state))
+        clusters = means.fit_predict(union)
+        histograms = (np.bincount(part, minlength=CLUSTERS) / size for part in np.split(clusters, [size]))
+        curves.append(curve(*histograms))
+    precision, recall = f_pair(*np.mean(curves, axis=0))
+    return {"prd": {"precision": precision, "recall": recall}}
+
+
+def curve(fake: np.ndarray, real: np.ndarray, angles: int = ANGLES) -> np.ndarray:
+    """Precision and recall, (2, angles), of a histogram against another: Σ min(λ·real, fake) and that over λ.
+
+    λ = tan(angle), the angles evenly in (0, π/2).
+    """
+    slopes = np.tan(np.linspace(1e-10, np.pi / 2 - 1e-10, angles))
+    precision = np.minimum(slopes[:, None] * real, fake).sum(axis=1)
+    return np.clip([precision, precision / slopes], 0, 1)
+
+
+def f_pair(precision: np.ndarray, recall: np.ndarray, beta: float = BETA) -> tuple[float, float]:
+    """The largest F_{1/β}, which weighs precision, and the largest F_β, which weighs recall, on a curve."""
+    return _best(precision, recall, 1 / beta), _best(precision, recall, beta)
+
+
+def _best(precision: np.ndarray, recall: np.ndarray, beta: float) -> float:
+    denominator = beta**2 * precision + recall
+    scores = (1 + beta**2) * precision * recall / np.where(denominator > 0, denominator, 1)
+    return float(scores.max())

@@ -1,0 +1,50 @@
+"""The decoder's variance as it was estimated (Takida et al., Section 5.3, Table 3)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vaebench.measure.run import Run
+
+__all__ = ["variance"]
+
+
+def variance(run: Run) -> dict:
+    """The mean of Σx's diagonal over the test images, in the model's value range squared, z ~ q(z|x).
+
+    Returns:
+        ``{"variance": {"overall": …}}`` and, where noise was added to the images, the same over each of the
+        partitions ``SU``, ``SL``, ``BU``, ``BL``; nothing where the likelihood has no Gaussian variance.
+    """
+    import torch
+
+    from vaebench.data import partitions
+    from vaebench.measure.features.exact import exact
+
+    model, generator = run.model, run.torch_generator("variance")
+    rows = np.arange(len(run.data.split("test")))
+    noisy = "noise" in run.data.meta
+    labels = np.asarray(run.data.labels[run.data.rows("test")]) if noisy else None
+    sums: dict[str, float] = {}
+    counts: dict[str, int] = {}
+    start = 0
+    for x in run.images("test", rows):
+        with exact():
+            latent = model.encode(x)
+            z = latent.mean
+            if run.stochastic:
+                noise = torch.randn(z.shape, generator=generator, device=z.device)
+                z = z + (latent.log_var / 2).exp() * noise
+            estimate = model.likelihood.variance(model.decoder(z), x)
+        if estimate is None:
+            return {}
+        estimate = estimate.expand_as(x).double().cpu().numpy()
+        masks = {"overall": (slice(None), np.ones(x.shape[1:], bool))}
+        if noisy:
+            masks |= partitions(labels[start : start + len(x)], tuple(x.shape[1:]))
+        for name, (images, pixels) in masks.items():
+            part = estimate[images][:, pixels]
+            sums[name] = sums.get(name, 0.0) + part.sum()
+            counts[name] = counts.get(name, 0) + part.size
+        start += len(x)
+    return {"variance": {name: sums[name] / counts[name] for name in sums if counts[name]}}

@@ -1,0 +1,133 @@
+r"""The aggregate posterior seen from above: two-dimensional maps of latents and of the prior.
+
+t-SNE keeps neighbours and so shows clusters and gaps (Takida et al., Figures D.4, E.5, J.6). Metric
+multidimensional scaling keeps distances, so that its map of a standard normal is a disc that the map of
+matched latents must look like (Saha et al., Figure 1). It minimizes Σ_{i<j} (‖x_i − x_j‖ − δ_ij)² from the
+principal axes by the Guttman transform (de Leeuw, 1977).
+
+Latents are drawn from q(z|x), one a test image, coloured by label or by the first factor of a factor set.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vaebench.base.style import colour, drawing, save_png
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from vaebench.measure.run import Run
+
+__all__ = ["draw_mds", "draw_tsne", "metric_mds"]
+
+TSNE_POINTS, MDS_POINTS = 2_000, 500
+"""The most points of a map: of t-SNE latents and prior samples together, of MDS each of the two."""
+
+PRIOR = "#f08cc0"
+
+
+def draw_tsne(run: Run, path: Path) -> None:
+    """Latents by colour, and in pink as many samples of the model's own prior where it has one."""
+    from sklearn.manifold import TSNE
+
+    codes, labels = _aggregate(run, TSNE_POINTS // 2)
+    if run.prior_scale is not None:
+        codes = np.concatenate([codes, _normal(run, len(codes), codes.shape[1], "t-SNE")])
+    perplexity = min(30.0, (len(codes) - 1) / 3)
+    start = _principal(codes)
+    start *= 1e-4 / max(start.std(), 1e-12)
+    start += 1e-6 * run.rng("t-SNE").standard_normal(start.shape)
+    settings = {"init": start.astype(np.float32), "max_iter": 500, "random_state": run.seed}
+    points = TSNE(2, perplexity=perplexity, **settings).fit_transform(codes)
+    with drawing(3.6, 3.6) as figure:
+        ax = figure.subplots()
+        ax.scatter(*points[len(labels) :].T, s=3, c=PRIOR, linewidths=0, alpha=0.8)
+        _scatter(ax, points[: len(labels)], labels)
+        ax.set_aspect("equal", "datalim")
+        save_png(figure, path)
+
+
+def draw_mds(run: Run, path: Path) -> None:
+    """Latents on the left, and on the right, at the same scale, as many samples of what they should be."""
+    codes, labels = _aggregate(run, MDS_POINTS)
+    maps = metric_mds(codes), metric_mds(_normal(run, len(codes), codes.shape[1], "MDS"))
+    side = max(np.abs(points).max() for points in maps) * 1.05
+    with drawing(6.0, 3.3) as figure:
+        axes = figure.subplots(1, 2)
+        _scatter(axes[0], maps[0], labels)
+        axes[1].scatter(*maps[1].T, s=5, c=PRIOR, linewidths=0)
+        for ax, title in zip(axes, ("latents", "prior"), strict=True):
+            ax.set(title=title, xlim=(-side, side), ylim=(-side, side), aspect="equal")
+            _bare(ax)
+        save_png(figure, path)
+
+
+def metric_mds(points: np.ndarray, iterations: int = 300, tolerance: float = 1e-6) -> np.ndarray:
+    """A map (n, 2) of ``points`` (n, d) whose distances are as near as can be to theirs, centred.
+
+    Args:
+        points: what is mapped.
+        iterations: at most so many.
+        tolerance: the relative fall of the stress at which it ends.
+    """
+    wanted, found = _distances(points.astype(np.float64)), _principal(points)
+    stress = np.inf
+    for _ in range(iterations):
+        distances = _distances(found)
+        before, stress = stress, np.square(distances - wanted).sum()
+        if before - stress <= tolerance * max(stress, 1e-12):
+            break
+        ratio = np.divide(wanted, distances, out=np.zeros_like(wanted), where=distances > 0)
+        found = (ratio.sum(axis=1)[:, None] * found - ratio @ found) / len(found)
+    return found
+
+
+def _principal(points: np.ndarray) -> np.ndarray:
+    """(n, 2): ``points`` along their two principal axes, the second 0 where there is one dimension."""
+    centred = (points - points.mean(axis=0)).astype(np.float64)
+    axes = np.linalg.svd(centred, full_matrices=False)[2][:2]
+    found = np.zeros((len(points), 2))
+    found[:, : len(axes)] = centred @ axes.T
+    return found
+
+
+def _distances(points: np.ndarray) -> np.ndarray:
+    from scipy.spatial.distance import pdist, squareform
+
+    return squareform(pdist(points))
+
+
+def _aggregate(run: Run, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """At most ``most`` draws from q(z), (n, d), and what they are coloured by, (n,) integers."""
+    means = run.latents["test_mean"]
+    rows = run.subset(len(means), most, "map")
+    codes = means[rows]
+    if run.stochastic:
+        noise = run.rng("map noise").standard_normal(codes.shape)
+        codes = codes + run.latents["test_std"][rows] * noise
+    if run.data.labels is not None:
+        labels = np.asarray(run.data.labels[run.data.rows("test")])
+    elif run.data.factors is not None:
+        labels = np.asarray(run.data.factors[run.data.rows("test"), 0])
+    else:
+        labels = np.zeros(len(means), np.int64)
+    return codes, labels[rows]
+
+
+def _normal(run: Run, count: int, dim: int, tag: str) -> np.ndarray:
+    return run.rng(f"prior {tag}").standard_normal((count, dim)) * (run.prior_scale or 1.0)
+
+
+def _scatter(ax: Axes, points: np.ndarray, labels: np.ndarray) -> None:
+    ax.scatter(*points.T, s=5, c=[colour(label) for label in labels], linewidths=0)
+    _bare(ax)
+
+
+def _bare(ax: Axes) -> None:
+    ax.set(xticks=[], yticks=[])
+    ax.grid(visible=False)
+    ax.spines[:].set_visible(False)

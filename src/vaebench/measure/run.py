@@ -1,0 +1,229 @@
+"""One trained model and all that measuring it needs.
+
+    run = Run.open(
+        prepared=Path("data/prepared/quickstart/digits"),
+        model=Path("data/models/quickstart/digits/vae/0"),
+        densities={"prior": Path("data/densities/quickstart/digits/vae/0/prior")},
+        reference=Path("data/reference/quickstart/digits"),
+        seed=0,
+    )
+    evaluate(run, [{"name": "reconstruction"}, {"name": "fid"}])
+
+Every random draw comes from (seed, a tag), so a metric's value depends neither on which other metrics are
+computed nor on their order.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vaebench.base.errors import UserError
+from vaebench.measure.interpolation import interpolate
+from vaebench.measure.metrics import METRICS
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from vaebench.data import Prepared
+    from vaebench.densities import Density
+    from vaebench.measure.features import Reference
+    from vaebench.model.vae import VAE
+
+__all__ = ["Run", "evaluate"]
+
+
+@dataclass
+class Run:
+    """A trained model, its data and densities, and what they are measured with.
+
+    Attributes:
+        model: in evaluation mode, on ``device``.
+        data: the prepared data set.
+        latents: ``train_mean``, ``test_mean`` (N, d) and, of a stochastic posterior, ``train_std``,
+            ``test_std``, row by row as the data set's splits.
+        densities: the fitted densities by name; None where a method has none.
+        reference: the feature network and the real features; None where no metric needs them.
+        device: where the model is.
+        seed: of every random draw.
+        samples: images generated per set, and latents per estimate.
+        batch_size: images on the device at a time.
+        prior_scale: standard deviation of the model's own prior; None without one.
+        diverged_at_epoch: the epoch at which training failed; None where it did not.
+    """
+
+    model: VAE
+    data: Prepared
+    latents: Mapping[str, np.ndarray]
+    densities: Mapping[str, Density | None]
+    reference: Reference | None
+    device: torch.device
+    seed: int
+    samples: int = 10_000
+    batch_size: int = 500
+    prior_scale: float | None = 1.0
+    diverged_at_epoch: int | None = None
+    _features: dict[str, np.ndarray] = field(default_factory=dict, init=False, repr=False)
+
+    @classmethod
+    def open(
+        cls,
+        *,
+        prepared: Path,
+        model: Path,
+        densities: Mapping[str, Path],
+        reference: Path | None,
+        seed: int,
+        samples: int = 10_000,
+        batch_size: int = 500,
+        device: str | torch.device = "cpu",
+    ) -> Run:
+        """Read what the earlier stages wrote.
+
+        Raises:
+            UserError: a file is missing or damaged.
+        """
+        import torch
+
+        from vaebench.base.files import read_json
+        from vaebench.data import Prepared
+        from vaebench.densities import load_density
+        from vaebench.densities.saved import load_latents
+        from vaebench.measure.features import load_reference
+        from vaebench.model.vae import load_model
+
+        device = torch.device(device)
+        vae = load_model(model, device)
+        spec = read_json(model / "spec.json")
+        return cls(
+            model=vae,
+            data=Prepared.open(prepared),
+            latents=load_latents(model / "latents.npz"),
+            densities={name: load_density(folder) for name, folder in densities.items()},
+            reference=None if reference is None else load_reference(reference, device),
+            device=device,
+            seed=seed,
+            samples=samples,
+            batch_size=batch_size,
+            prior_scale=spec.get("prior_scale"),
+            diverged_at_epoch=spec.get("diverged_at_epoch"),
+        )
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether the posterior has a variance."""
+        return self.model.posterior.stochastic
+
+    def rng(self, tag: str) -> np.random.Generator:
+        """A generator that depends on the seed and ``tag`` alone."""
+        return np.random.default_rng([self.seed, zlib.crc32(tag.encode())])
+
+    def torch_generator(self, tag: str) -> torch.Generator:
+        """As :meth:`rng`, on the device."""
+        import torch
+
+        seed = int(self.rng(tag).integers(2**63 - 1))
+        return torch.Generator(self.device).manual_seed(seed)
+
+    def subset(self, size: int, most: int | None, tag: str) -> np.ndarray:
+        """At most ``most`` of ``size`` rows, in order: all of them, or a random choice without repetition."""
+        if most is None or size <= most:
+            return np.arange(size)
+        return np.sort(self.rng(tag).choice(size, most, replace=False))
+
+    def images(self, split: str, rows: np.ndarray) -> Iterator[Tensor]:
+        """The images of ``rows`` of a split, batch by batch, on the device in the model's value range."""
+        images = self.data.split(split)
+        for start in range(0, len(rows), self.batch_size):
+            yield self.to_model(images[rows[start : start + self.batch_size]])
+
+    def to_model(self, images: np.ndarray) -> Tensor:
+        """Stored images (n, C, H, W) on the device in the model's value range."""
+        import torch
+
+        return self.model.to_model(torch.from_numpy(np.array(images)).to(self.device))
+
+    def decode(self, z: np.ndarray) -> Iterator[Tensor]:
+        """The mean images of ``z`` (n, d), batch by batch, on the device in the model's value range."""
+        import torch
+
+        from vaebench.measure.features.exact import exact
+
+        for start in range(0, len(z), self.batch_size):
+            batch = torch.from_numpy(z[start : start + self.batch_size]).to(self.device, torch.float32)
+            with exact():
+                images = self.model.decode(batch)
+            yield images
+
+    def render(self, z: np.ndarray) -> Iterator[Tensor]:
+        """As :meth:`decode`, as images like the real ones: rounded to 8 bits where those are uint8."""
+        import torch
+
+        for x in self.decode(z):
+            unit = self.model.to_unit(x).clamp(0, 1)
+            yield (unit * 255).round().to(torch.uint8) if self.data.images.dtype == np.uint8 else unit
+
+    def codes(self, kind: str) -> np.ndarray:
+        """The latents (n, d) of a set of images that :meth:`features` knows."""
+        means = self.latents["test_mean"]
+        if kind == "recon":
+            return means[self.subset(len(means), self.samples, kind)]
+        if kind in ("interp_mid", "interp_random"):
+            rng = self.rng("interpolation")
+            first = rng.integers(len(means), size=self.samples)
+            second = (first + rng.integers(1, len(means), size=self.samples)) % len(means)
+            ratio = rng.uniform(size=self.samples) if kind == "interp_random" else np.full(self.samples, 0.5)
+            return interpolate(means[first], means[second], ratio)
+        return self.densities[kind].sample(self.samples, self.rng(f"sample {kind}"))
+
+    def features(self, kind: str) -> np.ndarray:
+        """Features (n, D) float32 of a set of generated images, extracted once.
+
+        Args:
+            kind: ``recon`` (reconstructions of test images from the posterior mean), ``interp_mid`` or
+                ``interp_random`` (spherical interpolations of random pairs of test images, half-way or
+                at a random point), or a density's name (its samples decoded).
+        """
+        if self.reference is None:
+            raise UserError(
+                "a metric compares images by features, and there are none to compare with: set "
+                "evaluation.features to inception or classifier."
+            )
+        if kind not in self._features:
+            self._features[kind] = self.reference.stream(self.render(self.codes(kind)))
+        return self._features[kind]
+
+
+def evaluate(run: Run, specs: Sequence[Mapping[str, Any]]) -> dict:
+    """The metrics that ``specs`` name, merged into one nested mapping of plain numbers.
+
+    A value that is not finite was not computed and is left out. A run that diverged has no metrics: its
+    mapping is ``{"diverged_at_epoch": n}``.
+
+    Raises:
+        UserError: an unknown metric or option.
+    """
+    if run.diverged_at_epoch is not None:
+        return {"diverged_at_epoch": run.diverged_at_epoch}
+    merged: dict = {}
+    for spec in specs:
+        _merge(merged, METRICS.build(spec, run))
+    return merged
+
+
+def _merge(into: dict, more: Mapping) -> None:
+    for key, value in more.items():
+        if isinstance(value, Mapping):
+            inner = into.get(key, {})
+            _merge(inner, value)
+            if inner:
+                into[key] = inner
+        elif math.isfinite(value):
+            into[key] = int(value) if isinstance(value, int | np.integer) else float(value)

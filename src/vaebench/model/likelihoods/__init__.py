@@ -1,0 +1,24 @@
+"""p(x|z): what the decoder's output means, and how well it explains an image.
+
+    >>> likelihood = LIKELIHOODS.build({"name": "gaussian", "variance": "mle"}, (1, 28, 28), "sigmoid")
+    >>> likelihood.channels
+    1
+
+Adding one: a subclass of :class:`~vaebench.model.likelihoods.base.Likelihood` in its own module,
+and a line here.
+"""
+
+from vaebench.base.registry import Registry
+from vaebench.model.likelihoods.base import Likelihood
+
+__all__ = ["LIKELIHOODS", "Likelihood"]
+
+LIKELIHOODS = Registry(
+    "likelihood",
+    {
+        "gaussian": "vaebench.model.likelihoods.gaussian:Gaussian",
+        "bernoulli": "vaebench.model.likelihoods.bernoulli:Bernoulli",
+        "mol": "vaebench.model.likelihoods.mol:MixtureOfLogistics",
+        "l2": "vaebench.model.likelihoods.l2:L2",
+    },
+)

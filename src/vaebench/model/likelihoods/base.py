@@ -1,0 +1,81 @@
+"""What every likelihood offers to the model, the training engine and the metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from vaebench.base.precision import full
+
+__all__ = ["Activation", "Likelihood"]
+
+Activation = Literal["sigmoid", "tanh", "identity"]
+
+_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "identity": lambda raw: raw,
+}
+
+
+class Likelihood(nn.Module):
+    """p(x|z) given the decoder's raw output.
+
+    Args:
+        image_shape: (C, H, W).
+        activation: what the decoder's mean goes through.
+
+    Attributes:
+        channels: channels that the decoder must put out.
+        value_range: the only range of pixel values that it accepts; None accepts any.
+        fits: whether :meth:`fit` is to be called when training has ended.
+        discrete: whether p(x|z) is a probability and not a density; logarithms of the two do not compare.
+        warmup_steps: training steps with a simpler objective at the start.
+        synchronizes: whether :meth:`loss` waits for the device, which rules out capturing a CUDA graph.
+    """
+
+    value_range: tuple[float, float] | None = None
+    fits: bool = False
+    discrete: ClassVar[bool] = False
+    warmup_steps: int = 0
+    synchronizes: ClassVar[bool] = False
+
+    def __init__(self, image_shape: tuple[int, int, int], activation: Activation):
+        super().__init__()
+        self.image_shape = tuple(image_shape)
+        self.channels = image_shape[0]
+        self.activate = _ACTIVATIONS[activation]
+
+    def mean(self, raw: Tensor) -> Tensor:
+        """E[x|z]: (B, channels, H, W) raw output to (B, C, H, W) in the model's value range."""
+        return self.activate(full(raw[:, : self.image_shape[0]]))
+
+    def residual(self, raw: Tensor, x: Tensor) -> Tensor:
+        """x − E[x|z], (B, C, H, W)."""
+        return full(x) - self.mean(raw)
+
+    def loss(self, raw: Tensor, x: Tensor) -> Tensor:
+        """The minibatch's objective, a scalar in nats per image."""
+        raise NotImplementedError
+
+    def log_prob(self, raw: Tensor, x: Tensor) -> Tensor:
+        """ln p(x|z) in nats with all constants, (B,)."""
+        raise NotImplementedError
+
+    def variance(self, raw: Tensor, x: Tensor) -> Tensor | None:
+        """The estimated diagonal of Σx, (B, C, H, W); None where no Gaussian variance is estimated."""
+        return None
+
+    def fit(self, second_moment: Tensor) -> None:
+        """Set what is estimated once after training.
+
+        Args:
+            second_moment: (C, H, W), the training set's mean of (x − E[x|z])².
+        """
+
+    def monitor(self) -> dict[str, float]:
+        """Numbers for the history's row of this epoch; waits for the device."""
+        return {}

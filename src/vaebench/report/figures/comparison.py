@@ -1,0 +1,263 @@
+"""A study's figures: methods against each other and against the paper.
+
+| file | what it shows |
+| --- | --- |
+| ``curves_<dataset>`` | training curves, mean over seeds |
+| ``metrics_<dataset>`` | every ranked metric, a bar a method, ± over seeds, a diamond for the paper |
+| ``against_paper`` | the paper's value against ours, every metric and data set |
+| ``axes_<dataset>`` | likelihood × regularizer, one heat map a metric, where a study crosses them |
+| ``sweep_<dataset>`` | metrics against an option of the likelihood, where a study varies one |
+| ``angles_<dataset>`` | angles between factors' directions (Saha, Figure 4) |
+| ``variance_<dataset>`` | smoothness criteria against log10 σx² or σz² (Takida, Tables 1 and E.8) |
+| ``seconds_<dataset>`` | training time per epoch (Takida, Figure 2) |
+| ``contact_<dataset>`` | one row a method: reconstructions, samples per density, interpolations |
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from vaebench.base.errors import UserError
+from vaebench.base.style import colour, drawing, log_ticks, panels, plain, save
+from vaebench.report.cells import DASH, number
+from vaebench.report.crossing import cross
+from vaebench.report.describe import describe
+from vaebench.report.figures.angles import angle_matrices
+from vaebench.report.figures.curves import mean_history, training_curves
+from vaebench.report.figures.sweep import option_sweep
+from vaebench.report.means import summarise
+from vaebench.report.papers import split_sweep
+from vaebench.report.results import Study, read_study
+
+__all__ = ["write_figures"]
+
+
+def write_figures(study_dir: str | Path) -> list[Path]:
+    """Draw every figure for which the study has the numbers into ``figures/``, as PNG and PDF."""
+    study = read_study(study_dir)
+    summary = summarise(study)
+    folder = study.path / "figures"
+    folder.mkdir(parents=True, exist_ok=True)
+    for stale in folder.iterdir():
+        if stale.suffix in (".png", ".pdf"):
+            stale.unlink()
+    paths = _against_paper(summary, folder / "against_paper")
+    for dataset in study.datasets:
+        part = summary[summary["dataset"] == dataset]
+        paths += training_curves(_histories(study, dataset), folder / f"curves_{dataset}")
+        paths += _bars(study, part, folder / f"metrics_{dataset}")
+        paths += _crossing(study, part, folder / f"axes_{dataset}")
+        paths += option_sweep(study, part, folder / f"sweep_{dataset}")
+        paths += angle_matrices(study, part, folder / f"angles_{dataset}")
+        paths += _sweep(part, folder / f"variance_{dataset}")
+        paths += _seconds(study, dataset, folder / f"seconds_{dataset}")
+        paths += _contact(study, dataset, folder / f"contact_{dataset}")
+    return paths
+
+
+def _name(metric: str) -> str:
+    return plain(describe(metric).label)
+
+
+def _histories(study: Study, dataset: str) -> dict[str, pd.DataFrame]:
+    found = {}
+    for method in study.methods:
+        runs = [study.history(dataset, method, seed) for seed in study.seeds]
+        runs = [run for run in runs if run is not None and len(run)]
+        if runs:
+            found[plain(study.label(method))] = mean_history(runs)
+    return found
+
+
+def _bars(study: Study, part: pd.DataFrame, stem: Path) -> list[Path]:
+    lost = set(part.loc[(part["sound"] == 0) & (part["diverged"] > 0), "method"])
+    part = part[part["rank"].notna()]
+    metrics = list(dict.fromkeys(part["metric"]))
+    if not metrics:
+        return []
+    methods = [m for m in study.methods if m in lost | set(part["method"])]
+    labels = [plain(study.label(m)) + (" (diverged)" if m in lost else "") for m in methods]
+    panel = 3.6, 0.24 * len(methods) + 0.9
+    with panels(len(metrics), panel, margin=(1, 0), sharey=True) as (figure, axes):
+        for ax, metric in zip(axes, metrics, strict=True):
+            rows = part[part["metric"] == metric].set_index("method").reindex(methods)
+            at = np.arange(len(methods))
+            colours = [colour(study.methods.index(m)) for m in methods]
+            ax.barh(at, rows["mean"], xerr=rows["std"], color=colours, height=0.68, error_kw={"lw": 0.9})
+            ax.scatter(rows["paper"], at, marker="D", s=22, c="white", edgecolors="black", lw=0.9, zorder=3)
+            arrow = {"lower": "↓", "higher": "↑"}[describe(metric).better]
+            ax.set(title=f"{_name(metric)} {arrow}")
+            ax.set_yticks(at, labels)
+            for y in at[rows["mean"].isna()]:
+                ax.annotate(DASH, (0, y), (3, 0), textcoords="offset points", va="center", color="#7d7d7d")
+            ax.grid(axis="y", visible=False)
+        axes[0].invert_yaxis()
+        if part["paper"].notna().any():
+            figure.supxlabel("◇ the paper's value", fontsize=8)
+        return save(figure, stem)
+
+
+def _against_paper(summary: pd.DataFrame, stem: Path) -> list[Path]:
+    both = summary[(summary["n"] > 0) & summary["paper"].notna()]
+    both = both[(both["mean"] > 0) & (both["paper"] > 0)]
+    if both.empty:
+        return []
+    with drawing(4.8, 4.8) as figure:
+        ax = figure.subplots()
+        low = min(both["mean"].min(), both["paper"].min()) / 1.5
+        high = max(both["mean"].max(), both["paper"].max()) * 1.5
+        ax.plot([low, high], [low, high], color="#9aa3ad", lw=1, zorder=1)
+        for index, (metric, rows) in enumerate(both.groupby("metric", sort=False)):
+            label = _name(metric)
+            ax.errorbar(
+                *(rows["paper"], rows["mean"], rows["std"]),
+                fmt="o",
+                ms=4.5,
+                lw=0.8,
+                color=colour(index),
+                label=label,
+            )
+        ax.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high))
+        ax.set(xlabel="paper", ylabel="ours", aspect="equal")
+        log_ticks(ax.xaxis)
+        log_ticks(ax.yaxis)
+        ax.legend()
+        return save(figure, stem)
+
+
+def _crossing(study: Study, part: pd.DataFrame, stem: Path) -> list[Path]:
+    crossing = cross(study)
+    if crossing is None:
+        return []
+    matrices = [(m, v) for m, v in crossing.values(part) if np.isfinite(v).any()]
+    if not matrices:
+        return []
+    likelihoods, regularizers = (
+        [plain(name) for name in names] for names in (crossing.likelihoods, crossing.regularizers)
+    )
+    panel = 0.85 * len(regularizers) + 1.2, 0.5 * len(likelihoods) + 1.3
+    with panels(len(matrices), panel, margin=(1.2, 0), sharex=True, sharey=True) as (figure, axes):
+        for ax, (metric, values) in zip(axes, matrices, strict=True):
+            better = describe(metric).better
+            signed = -values if better == "higher" else values
+            ranks = pd.Series(signed.ravel()).rank(method="min").to_numpy().reshape(values.shape)
+            ax.imshow(ranks, cmap="YlGnBu_r" if better else "Greys_r", aspect="auto")
+            for (i, j), value in np.ndenumerate(values):
+                if math.isfinite(value):
+                    dark = ranks[i, j] <= np.nanmax(ranks) / 2
+                    ink = {"fontsize": 7.5, "color": "white" if dark else "black"}
+                    ax.text(j, i, number(value), ha="center", va="center", **ink)
+            ax.set(title=_name(metric) + {"lower": " ↓", "higher": " ↑", "": ""}[better])
+            ax.set_xticks(range(len(regularizers)), regularizers, rotation=35, ha="right")
+            ax.set_yticks(range(len(likelihoods)), likelihoods)
+            ax.grid(visible=False)
+        return save(figure, stem)
+
+
+def _sweep(part: pd.DataFrame, stem: Path) -> list[Path]:
+    part = part[(part["n"] > 0) & np.array([split_sweep(m) is not None for m in part["method"]], bool)]
+    points = [split_sweep(method) for method in part["method"]]
+    part = part.assign(kind=[kind for kind, _ in points], level=[level for _, level in points])
+    metrics = list(dict.fromkeys(part["metric"]))
+    if not metrics or part["level"].nunique() < 2:
+        return []
+    with panels(len(metrics), panel=(3.3, 2.5), margin=(0, 0.4)) as (figure, axes):
+        for ax, metric in zip(axes, metrics, strict=True):
+            for index, (kind, rows) in enumerate(part[part["metric"] == metric].groupby("kind", sort=False)):
+                rows = rows.sort_values("level")
+                style = {"color": colour(index), "ms": 4, "lw": 1.2}
+                ax.errorbar(
+                    rows["level"],
+                    rows["mean"],
+                    rows["std"].fillna(0),
+                    fmt="o-",
+                    label=f"{kind}, ours",
+                    **style,
+                )
+                if rows["paper"].notna().any():
+                    ax.plot(rows["level"], rows["paper"], "D--", mfc="white", label=f"{kind}, paper", **style)
+            values = part.loc[part["metric"] == metric, ["mean", "paper"]].to_numpy(float)
+            if not (values <= 0).any():
+                ax.set_yscale("log")
+                log_ticks(ax.yaxis)
+            name = "log₁₀ σz²" if (part["kind"] == "sigma_z").all() else "log₁₀ σx²"
+            ax.set(title=_name(metric), xlabel=name)
+        found = [zip(*ax.get_legend_handles_labels(), strict=True) for ax in axes]
+        handles = {label: handle for pairs in found for handle, label in pairs}
+        figure.legend(handles.values(), handles, loc="outside lower center", ncols=4)
+        return save(figure, stem)
+
+
+def _seconds(study: Study, dataset: str, stem: Path) -> list[Path]:
+    times = {}
+    for method in study.methods:
+        records = [study.provenance(dataset, method, seed).get("train", {}) for seed in study.seeds]
+        found = [r["seconds"]["epoch_median"] for r in records if "epoch_median" in r.get("seconds", {})]
+        if found:
+            times[method] = float(np.mean(found))
+    if not times:
+        return []
+    with drawing(5.5, 0.26 * len(times) + 0.9) as figure:
+        ax = figure.subplots()
+        colours = [colour(study.methods.index(method)) for method in times]
+        bars = ax.barh(
+            [plain(study.label(m)) for m in times], list(times.values()), color=colours, height=0.68
+        )
+        ax.bar_label(bars, fmt="%.1f", padding=3, fontsize=8)
+        ax.set(xlabel="seconds per epoch")
+        ax.invert_yaxis()
+        ax.grid(axis="y", visible=False)
+        return save(figure, stem)
+
+
+def _contact(study: Study, dataset: str, stem: Path) -> list[Path]:
+    rows = {}
+    for method in study.methods:
+        for seed in study.seeds:
+            pictures = study.images(dataset, method, seed)
+            if pictures:
+                grids = [path for path in pictures if not path.stem.startswith("latents")]
+                rows[method] = {path.stem: _pixels(path) for path in grids}
+                break
+    kinds = list(dict.fromkeys(kind for pictures in rows.values() for kind in pictures))
+    if not kinds:
+        return []
+    step = max(len(pixels) / max(pixels.shape[:2]) for row in rows.values() for pixels in row.values())
+    height = step * len(rows)
+    labels = [plain(study.label(method)) for method in rows]
+    with drawing(1.7 * len(kinds) + 0.3 + 0.08 * max(map(len, labels)), 1.7 * height + 0.3) as figure:
+        ax = figure.subplots()
+        ax.set(xlim=(0, len(kinds)), ylim=(height, 0), aspect="equal")
+        for i, pictures in enumerate(rows.values()):
+            middle = (i + 0.5) * step
+            for j, kind in enumerate(kinds):
+                if kind not in pictures:
+                    ax.text(j + 0.5, middle, DASH, ha="center", va="center")
+                    continue
+                pixels = pictures[kind]
+                high, wide = (np.array(pixels.shape[:2]) / max(pixels.shape[:2])) * 0.95
+                extent = (j + 0.5 - wide / 2, j + 0.5 + wide / 2, middle + high / 2, middle - high / 2)
+                ax.imshow(pixels, cmap="gray", interpolation="antialiased", extent=extent)
+        ax.set(xlim=(0, len(kinds)), ylim=(height, 0))
+        ax.set_xticks(
+            np.arange(len(kinds)) + 0.5, [plain(kind.replace("_", " ").replace("-", " ")) for kind in kinds]
+        )
+        ax.set_yticks((np.arange(len(rows)) + 0.5) * step, labels)
+        ax.xaxis.tick_top()
+        ax.tick_params(length=0)
+        ax.grid(visible=False)
+        ax.spines[:].set_visible(False)
+        return save(figure, stem, dpi=110)
+
+
+def _pixels(path: Path) -> np.ndarray:
+    from matplotlib.image import imread
+
+    try:
+        return imread(path)
+    except (OSError, SyntaxError) as error:
+        raise UserError(f"{path} is not a readable PNG ({error}); run its evaluate stage again.") from None

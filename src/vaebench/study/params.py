@@ -1,0 +1,286 @@
+"""``params.yaml``: a study, complete in one file, and its schema.
+
+The file's parts are the pipeline's: ``datasets.<d>.source`` is read by *prepare*,
+``datasets.<d>.network``, ``methods.<m>`` and ``training`` by *train*, ``densities.<d>`` by *posthoc*,
+``evaluation`` by *reference* and *evaluate*; ``resources`` is what a stage asks for where several run at a
+time (see :mod:`vaebench.scaleout`). Every ``{name: …}`` in it is a value on an axis and is
+checked against that value's own signature (see :mod:`vaebench.base.registry`).
+
+    >>> params = load_params("studies/quickstart.yaml")
+    >>> params.study.name
+    'quickstart'
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+)
+
+from vaebench.base.errors import UserError
+from vaebench.base.registry import Registry, explain
+from vaebench.study.resources import Resources
+
+__all__ = [
+    "Dataset",
+    "Evaluation",
+    "Method",
+    "Name",
+    "Params",
+    "Plateau",
+    "Study",
+    "Training",
+    "load_params",
+    "parse_params",
+]
+
+Name = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]{0,63}$"),
+]
+"""What a study, data set, method or density may be called: it becomes part of paths and stage names."""
+
+Line = Annotated[str, StringConstraints(pattern=r"^[^\r\n]*$")]
+"""What stands in a table's cell: text of one line."""
+
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+"""What numpy, scikit-learn and torch all take."""
+
+Spec = dict[str, Any]
+"""``{name: …, option: …}``: a value on an axis, checked by that axis's registry."""
+
+
+SPECS = ("datasets", "methods", "densities", "evaluation")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Study(_Strict):
+    """Which cells of the grid run, and which paper's numbers stand beside them."""
+
+    name: Name
+    title: Line = ""
+    paper: Literal["takida2022", "avae2024"] | None = None
+    datasets: Annotated[list[Name], Field(min_length=1)]
+    methods: Annotated[list[Name], Field(min_length=1)]
+    seeds: Annotated[list[Seed], Field(min_length=1)]
+    densities: Annotated[list[Name], Field(min_length=1)]
+
+    @field_validator("datasets", "methods", "seeds", "densities")
+    @classmethod
+    def _no_repetition(cls, values: list) -> list:
+        repeated = sorted({v for v in values if values.count(v) > 1})
+        if repeated:
+            raise ValueError(f"should list each entry once; repeated: {repeated}")
+        return values
+
+
+class Dataset(_Strict):
+    """A source of images and the pair of networks that its protocol trains."""
+
+    source: Spec
+    network: Spec
+
+
+class Plateau(_Strict):
+    """Multiply the learning rate by ``factor`` after ``patience`` epochs without a better validation loss."""
+
+    factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    patience: PositiveInt = 5
+
+
+class Training(_Strict):
+    """The schedule, common to all methods; ``methods.<m>.training`` overrides single keys of it."""
+
+    epochs: PositiveInt
+    batch_size: Annotated[int, Field(ge=2)] = 64
+    learning_rate: PositiveFloat = 1e-3
+    plateau: Plateau | None = None
+    early_stopping: PositiveInt | None = None
+    precision: Literal["bf16", "fp32"] = "fp32"
+    compile: Literal["auto", "always", "never"] = "auto"
+    checkpoint_seconds: PositiveFloat = 60.0
+
+
+class Method(_Strict):
+    """A point on the axes: objective = likelihood + regularizer, with a posterior."""
+
+    label: Line
+    likelihood: Spec
+    regularizer: Spec = {"name": "none"}
+    posterior: Spec = {"name": "gaussian"}
+    training: dict[str, Any] = {}
+
+
+class Evaluation(_Strict):
+    """How trained models are measured."""
+
+    features: Literal["none", "inception", "inception_bf16", "classifier"]
+    samples: Annotated[int, Field(ge=2)] = 10_000
+    batch_size: PositiveInt = 500
+    metrics: Annotated[list[Spec], Field(min_length=1)]
+
+
+class Params(_Strict):
+    """The whole of ``params.yaml``."""
+
+    study: Study
+    datasets: dict[Name, Dataset]
+    methods: dict[Name, Method]
+    densities: dict[Name, Spec]
+    training: Training
+    evaluation: Evaluation
+    resources: Resources = Resources()
+
+    def check_defined(self, **names: str) -> None:
+        """Refuse a ``dataset``, ``method`` or ``density`` that this study does not define."""
+        for kind, name in names.items():
+            part = "densities" if kind == "density" else f"{kind}s"
+            if name not in getattr(self, part):
+                defined = ", ".join(getattr(self, part))
+                raise UserError(f"{part} in params.yaml does not define {name!r}; defined are: {defined}.")
+
+    def training_of(self, method: str) -> Training:
+        """The schedule of ``method``: the common one with its own keys on top."""
+        return Training.model_validate({**self.training.model_dump(), **self.methods[method].training})
+
+
+_AXES = {
+    "likelihood": "vaebench.model.likelihoods:LIKELIHOODS",
+    "regularizer": "vaebench.model.regularizers:REGULARIZERS",
+    "posterior": "vaebench.model.posteriors:POSTERIORS",
+}
+
+
+def load_params(path: str | Path = "params.yaml", specs: tuple[str, ...] = SPECS) -> Params:
+    """Read and check a study.
+
+    Args:
+        path: the file.
+        specs: the parts whose ``{name: …}`` entries are also checked against their signatures; those
+            of ``datasets`` and ``methods`` import torch, which a stage without them need not.
+
+    Raises:
+        UserError: naming the file, the key's path, what is wrong, and what is allowed.
+    """
+    path = Path(path)
+    try:
+        content = _Loader(path.read_text(encoding="utf-8")).get_single_data()
+    except FileNotFoundError:
+        raise UserError(
+            f"{path} is not there; `make study NAME=quickstart` puts a study in its place."
+        ) from None
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be read ({error.strerror}); check what it is and its permissions."
+        ) from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise UserError(
+            f"{path} is not valid YAML: {' '.join(str(error).split())} Repair that place, or let "
+            "`make study NAME=quickstart` put a whole study there."
+        ) from None
+    try:
+        return parse_params(content, specs)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that is written twice, of which YAML's own reading keeps the last."""
+
+    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"{key.value!r} is there twice", problem_mark=key.start_mark
+                )
+            seen.add(str(key.value))
+        return node
+
+
+def parse_params(content: Any, specs: tuple[str, ...] = SPECS) -> Params:
+    """Check the content of a params file; see :func:`load_params`."""
+    if not isinstance(content, dict):
+        raise UserError(f"the file must be a mapping with the keys {', '.join(Params.model_fields)}.")
+    try:
+        params = Params.model_validate(content)
+    except ValidationError as error:
+        raise UserError(explain(error, "", Params)) from None
+    _check_references(params)
+    for part in specs:
+        _CHECKS[part](params)
+    return params
+
+
+def _check_references(params: Params) -> None:
+    for part in ("datasets", "methods", "densities"):
+        defined = getattr(params, part)
+        for name in getattr(params.study, part):
+            if name not in defined:
+                raise UserError(
+                    f"study.{part} lists {name!r}, which {part} does not define; "
+                    f"defined are: {', '.join(defined)}."
+                )
+
+
+def _check_datasets(params: Params) -> None:
+    for name, dataset in params.datasets.items():
+        _registry("vaebench.data:SOURCES").check(dataset.source, f"datasets.{name}.source")
+        _registry("vaebench.model.nets:NETWORKS").check(dataset.network, f"datasets.{name}.network")
+
+
+def _check_methods(params: Params) -> None:
+    for name, method in params.methods.items():
+        for axis, address in _AXES.items():
+            _registry(address).check(getattr(method, axis), f"methods.{name}.{axis}")
+        try:
+            params.training_of(name)
+        except ValidationError as error:
+            raise UserError(explain(error, f"methods.{name}.training", Training)) from None
+
+
+def _check_densities(params: Params) -> None:
+    for name, density in params.densities.items():
+        _registry("vaebench.densities:DENSITIES").check(density, f"densities.{name}")
+
+
+def _check_evaluation(params: Params) -> None:
+    from vaebench.measure.metrics import BY_FEATURES, METRICS
+
+    for index, metric in enumerate(params.evaluation.metrics):
+        where = f"evaluation.metrics.{index}"
+        METRICS.check(metric, where)
+        if params.evaluation.features == "none" and metric["name"] in BY_FEATURES:
+            raise UserError(
+                f"{where}: {metric['name']} compares images by features, and evaluation.features is none; "
+                "set that to inception or classifier, or leave the metric out."
+            )
+
+
+_CHECKS = {
+    "datasets": _check_datasets,
+    "methods": _check_methods,
+    "densities": _check_densities,
+    "evaluation": _check_evaluation,
+}
+
+
+def _registry(address: str) -> Registry:
+    module, _, attribute = address.partition(":")
+    return getattr(importlib.import_module(module), attribute)

@@ -1,0 +1,61 @@
+"""What a stage asks for: ``resources`` of the study, and above it the ``meta`` of its entry in ``dvc.yaml``.
+
+resources: {cpus: 2, gpus: 0.25, memory: 4GiB}     # four such stages share one GPU
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError, field_validator
+
+from vaebench.base.errors import UserError
+from vaebench.base.registry import explain
+
+__all__ = ["Resources", "resources", "study_resources"]
+
+
+class Resources(BaseModel):
+    """Resources of one stage.
+
+    Args:
+        cpus: cores, also a fraction.
+        gpus: a fraction of one GPU, or a whole number of them.
+        memory: bytes, or text such as "4GiB"; 0 asks for nothing.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    cpus: Annotated[float, Field(gt=0)] = 1
+    gpus: Annotated[float, Field(ge=0)] = 0.25
+    memory: ByteSize = ByteSize(0)
+
+    @field_validator("gpus")
+    @classmethod
+    def _a_fraction_or_whole(cls, gpus: float) -> float:
+        if gpus > 1 and gpus % 1:
+            raise ValueError("should be a whole number above 1")
+        return gpus
+
+
+def study_resources(params: Path) -> Resources:
+    """What ``params.yaml`` says for all stages; the defaults where it is not there or says nothing."""
+    content = yaml.safe_load(params.read_text(encoding="utf-8")) if params.is_file() else None
+    said = content.get("resources", {}) if isinstance(content, dict) else {}
+    return _checked(said, f"{params.name}: resources")
+
+
+def resources(stage: str, meta: Any, study: Resources) -> Resources:
+    """What a stage asks for: its ``meta``, whose other keys are not ours, above the study's."""
+    own = meta if isinstance(meta, dict) else {}
+    own = {key: value for key, value in own.items() if key in Resources.model_fields}
+    return _checked({**study.model_dump(), **own}, f"dvc.yaml: {stage}.meta")
+
+
+def _checked(said: Any, where: str) -> Resources:
+    try:
+        return Resources.model_validate(said)
+    except ValidationError as error:
+        raise UserError(explain(error, where, Resources)) from None

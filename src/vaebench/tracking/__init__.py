@@ -1,0 +1,1 @@
+"""MLflow: what a stage logs, the store, the logged model, and the UI."""

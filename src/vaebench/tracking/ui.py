@@ -1,0 +1,36 @@
+"""What ``vaebench ui`` serves: MLflow's app, and the report beside it at ``/report/``.
+
+A run's description leads to its method in the report, and a method's record in the report to its run. MLflow
+finds :func:`create_app` by its entry point: ``mlflow server --app-name vaebench``.
+"""
+
+from __future__ import annotations
+
+from vaebench.tracking.run import workspace_root
+
+__all__ = ["create_app"]
+
+
+def create_app():
+    """MLflow's ASGI app with two more addresses."""
+    from mlflow.server import app as pages
+    from mlflow.server.fastapi_app import app
+
+    pages.add_url_rule("/report/", view_func=_report)
+    pages.add_url_rule("/ajax-api/2.0/mlflow/users/current", view_func=_nobody)
+    return app
+
+
+def _report():
+    """The workspace's ``reports/index.html``, which needs nothing else."""
+    from flask import send_file
+
+    page = workspace_root() / "reports/index.html"
+    if not page.is_file():
+        return f"{page} is not there yet: `vaebench report` makes it.", 404
+    return send_file(page)
+
+
+def _nobody():
+    """MLflow's page asks who has logged in, and without accounts reports a missing address as an error."""
+    return "", 204
