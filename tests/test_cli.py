@@ -121,16 +121,28 @@ def test_studies_outside_a_repository_is_an_error(tmp_path, monkeypatch):
 def test_study_makes_another_one_active(workspace):
     assert run("study", "faces").exit_code == 0
     assert Path("params.yaml").read_text() == Path("studies/faces.yaml").read_text()
-    assert not Path("params.yaml.bak").exists()
+    assert not list(Path().glob("params.yaml.*"))
 
 
-def test_study_keeps_changes_that_are_nowhere_else(workspace):
-    changed = Path("params.yaml").read_text().replace("weight: 2.5", "weight: 3.5")
-    Path("params.yaml").write_text(changed)
-    result = run("study", "faces")
-    assert "params.yaml.bak" in result.output
-    assert Path("params.yaml.bak").read_text() == changed
-    assert Path("params.yaml").read_text() == Path("studies/faces.yaml").read_text()
+def test_study_keeps_every_change_that_is_nowhere_else(workspace):
+    whole = Path("params.yaml").read_text()
+    edits = [whole.replace("weight: 2.5", f"weight: {weight}") for weight in (3.5, 4.5)]
+    for number, edit in enumerate(edits, 1):
+        Path("params.yaml").write_text(edit)
+        assert f"params.yaml.{number}" in run("study", "faces").output
+        assert Path("params.yaml").read_text() == Path("studies/faces.yaml").read_text()
+    assert [Path(f"params.yaml.{number}").read_text() for number in (1, 2)] == edits
+
+
+def test_a_study_that_extends_another_is_written_whole_and_is_no_change(workspace):
+    Path("studies/shorter.yaml").write_text("# One epoch.\nextends: small\ntraining: {epochs: 1}\n")
+    assert run("study", "shorter").exit_code == 0
+    text = Path("params.yaml").read_text()
+    assert text.startswith("# One epoch.\nstudy:\n  name: shorter\n  title: A small study\n")
+    assert "\ntraining: {epochs: 1}\n" in text
+    assert line(run("studies").output, "shorter").startswith("*")
+    run("study", "small")
+    assert not list(Path().glob("params.yaml.*"))
 
 
 @pytest.mark.parametrize("name", ["nope", "../params"])

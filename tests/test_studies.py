@@ -27,6 +27,7 @@ from data_fixtures import (
 
 from stages import evaluate, posthoc, prepare, reference, tabulate, train
 from vaebench.data import cifar10 as cifar10_module
+from vaebench.study.document import compose
 
 ROOT = Path(__file__).parent.parent
 HELD_OUT = 8
@@ -106,7 +107,7 @@ def test_a_study_runs_on_files_in_the_owners_layout(name, inception_weights, tmp
     monkeypatch.setattr(train, "flush_subnormal", lambda: None)  # it would hold for the tests to come
     write_raw, methods = STUDIES[name]
     write_raw(tmp_path / "raw")
-    study = shrink(yaml.safe_load((ROOT / f"studies/{name}.yaml").read_text(encoding="utf-8")), methods)
+    study = shrink(yaml.safe_load(compose(ROOT / f"studies/{name}.yaml")), methods)
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(study, sort_keys=False), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VAEBENCH_DATA", str(tmp_path / "raw"))

@@ -6,6 +6,7 @@ completion answer at once.
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import signal
@@ -18,6 +19,7 @@ import typer
 from typer.core import TyperGroup
 
 from vaebench.base.errors import UserError
+from vaebench.base.files import write_atomically
 
 __all__ = ["app"]
 
@@ -87,7 +89,7 @@ def studies() -> None:
             continue
         sizes = [len(study.methods), len(study.datasets), len(study.seeds)]
         count = f"{' × '.join(map(str, sizes))} = {math.prod(sizes)}"
-        rows.append(("*" if path.read_bytes() == active else "", name, count, study.title))
+        rows.append(("*" if _whole(path) == active else "", name, count, study.title))
     if len(rows) == 1:
         raise UserError(f"there is no study in {STUDIES.resolve()}; run this in the repository's root.")
     _print_columns(rows)
@@ -99,8 +101,10 @@ def study(
 ) -> None:
     """Make a study the active one.
 
-    Copies studies/NAME.yaml to params.yaml; changes that were only there are kept in params.yaml.bak.
+    Writes studies/NAME.yaml, whole, to params.yaml. Changes that were only there are kept in
+    params.yaml.1, .2 and so on.
     """
+    from vaebench.study.document import compose
     from vaebench.study.params import load_params
 
     if name not in _study_names():
@@ -108,14 +112,30 @@ def study(
         raise UserError(f"there is no study {name!r}; there are: {known}.")
     path = STUDIES / f"{name}.yaml"
     params = load_params(path, specs=())
-    content = path.read_bytes()
-    before = ACTIVE.read_bytes() if ACTIVE.is_file() else content
-    if before not in [other.read_bytes() for other in STUDIES.glob("*.yaml")]:
-        kept = ACTIVE.with_suffix(".yaml.bak")
-        kept.write_bytes(before)
+    if kept := _keep_changes():
         typer.echo(f"{ACTIVE} held changes of its own; they are in {kept}.")
-    ACTIVE.write_bytes(content)
+    with write_atomically(ACTIVE) as temporary:
+        temporary.write_text(compose(path), encoding="utf-8")
     typer.echo(f"{ACTIVE} is now {params.study.name}: {params.study.title or name}. `dvc repro` runs it.")
+
+
+def _keep_changes() -> Path | None:
+    """Copy a params.yaml that is no study of ``studies/`` to the first free of params.yaml.1, .2, …"""
+    before = ACTIVE.read_bytes() if ACTIVE.is_file() else b""
+    if not before.strip() or any(_whole(path) == before for path in STUDIES.glob("*.yaml")):
+        return None
+    kept = next(path for i in itertools.count(1) if not (path := Path(f"{ACTIVE}.{i}")).exists())
+    kept.write_bytes(before)
+    return kept
+
+
+def _whole(path: Path) -> bytes | None:
+    from vaebench.study.document import compose
+
+    try:
+        return compose(path).encode()
+    except UserError:
+        return None
 
 
 @app.command()

@@ -17,7 +17,6 @@ import importlib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -31,6 +30,7 @@ from pydantic import (
 
 from vaebench.base.errors import UserError
 from vaebench.base.registry import Registry, explain
+from vaebench.study.document import compose, parse
 from vaebench.study.resources import Resources
 
 __all__ = [
@@ -178,40 +178,11 @@ def load_params(path: str | Path = "params.yaml", specs: tuple[str, ...] = SPECS
         UserError: naming the file, the key's path, what is wrong, and what is allowed.
     """
     path = Path(path)
-    try:
-        content = _Loader(path.read_text(encoding="utf-8")).get_single_data()
-    except FileNotFoundError:
-        raise UserError(
-            f"{path} is not there; `make study NAME=quickstart` puts a study in its place."
-        ) from None
-    except OSError as error:
-        raise UserError(
-            f"{path} cannot be read ({error.strerror}); check what it is and its permissions."
-        ) from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(
-            f"{path} is not valid YAML: {' '.join(str(error).split())} Repair that place, or let "
-            "`make study NAME=quickstart` put a whole study there."
-        ) from None
+    content = parse(compose(path), path)
     try:
         return parse_params(content, specs)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
-
-
-class _Loader(yaml.SafeLoader):
-    """Refuses a key that is written twice, of which YAML's own reading keeps the last."""
-
-    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
-        node = super().compose_mapping_node(anchor)
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"{key.value!r} is there twice", problem_mark=key.start_mark
-                )
-            seen.add(str(key.value))
-        return node
 
 
 def parse_params(content: Any, specs: tuple[str, ...] = SPECS) -> Params:

@@ -8,11 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError, field_validator
 
 from vaebench.base.errors import UserError
 from vaebench.base.registry import explain
+from vaebench.study.document import parse
 
 __all__ = ["Resources", "resources", "study_resources"]
 
@@ -42,7 +42,7 @@ class Resources(BaseModel):
 
 def study_resources(params: Path) -> Resources:
     """What ``params.yaml`` says for all stages; the defaults where it is not there or says nothing."""
-    content = yaml.safe_load(params.read_text(encoding="utf-8")) if params.is_file() else None
+    content = parse(params.read_text(encoding="utf-8"), params) if params.is_file() else None
     said = content.get("resources", {}) if isinstance(content, dict) else {}
     return _checked(said, f"{params.name}: resources")
 

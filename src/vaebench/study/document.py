@@ -1,0 +1,163 @@
+"""The text of a study: YAML as DVC reads it, whole, also where the file says only what differs.
+
+``params.yaml`` is read by DVC, too, with ruamel.yaml and the rules of YAML 1.2 (``1e-5`` is a number,
+``yes`` a word, ``010`` ten). So is every study here.
+
+    >>> parse("eps: 1e-5", "params.yaml")
+    {'eps': 1e-05}
+
+A study in ``studies/`` may begin with ``extends: NAME``, another study beside it. Then it says only what
+differs: mappings merge, lists and values replace, ``null`` removes, a ``{name: …}`` of another name is
+another value and replaces the whole, and what the study's lists do not name is left out.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.constructor import DuplicateKeyError
+from ruamel.yaml.error import YAMLError
+
+from vaebench.base.errors import UserError
+
+__all__ = ["compose", "parse"]
+
+UNREADABLE = (YAMLError, ValueError, RecursionError, OverflowError)
+"""All that reading text as YAML raises."""
+
+WHOLE_LINE = 4096
+"""Columns: longer than any line, so that none is folded."""
+
+
+def parse(text: str, where: str | Path) -> Any:
+    """The content of YAML.
+
+    Raises:
+        UserError: naming ``where``, the line, and what is wrong with it.
+    """
+    return _load(text, where, "safe")
+
+
+def compose(path: Path) -> str:
+    """The whole text of a study: the file's own, or, where it ``extends`` another, that of both.
+
+    Raises:
+        UserError: a file is missing or damaged, or extends itself.
+    """
+    return _compose(path, ())
+
+
+def _compose(path: Path, below: tuple[Path, ...]) -> str:
+    text = _read(path)
+    content = _load(text, path, "rt") if "extends" in text else None
+    if not isinstance(content, Mapping) or "extends" not in content:
+        return text
+    base = _base(path, content["extends"])
+    if base in (path, *below):
+        circle = " → ".join(other.stem for other in (*below, path, base))
+        raise UserError(f"{path}: extends goes round in a circle: {circle}. Take one of these lines out.")
+    whole = _load(_compose(base, (*below, path)), base, "rt")
+    if not isinstance(whole, CommentedMap):
+        raise UserError(f"{base} must be a mapping, since {path} extends it.")
+    changes = {key: value for key, value in content.items() if key != "extends"}
+    _merge(whole, {"study": {}, **changes})
+    if isinstance(whole.get("study"), CommentedMap):
+        whole["study"]["name"] = changes.get("study", {}).get("name", path.stem)
+        _leave_out_unlisted(whole)
+    return _header(text) + _dump(whole)
+
+
+def _base(path: Path, name: object) -> Path:
+    beside = {other.stem: other for other in sorted(path.parent.glob("*.yaml"))}
+    if isinstance(name, str) and name in beside:
+        return beside[name]
+    raise UserError(
+        f"{path}: extends: {name!r} is no study beside it; there are: {', '.join(beside) or 'none'}. "
+        "A params.yaml is whole: `vaebench study NAME` writes it."
+    )
+
+
+def _merge(whole: CommentedMap, changes: Mapping, inside: str = "") -> None:
+    for key, value in changes.items():
+        old = whole.get(key)
+        if value is None and inside:
+            whole.pop(key, None)
+        elif (
+            isinstance(old, CommentedMap) and isinstance(value, Mapping) and not _is_another(old, value, key)
+        ):
+            _merge(old, value, str(key))
+        else:
+            whole[key] = value
+
+
+def _is_another(old: Mapping, new: Mapping, key: object) -> bool:
+    """Whether ``new`` names another value on an axis than ``old``."""
+    return key != "study" and "name" in old and "name" in new and old["name"] != new["name"]
+
+
+def _leave_out_unlisted(whole: CommentedMap) -> None:
+    for part in ("datasets", "methods", "densities"):
+        listed, defined = whole["study"].get(part), whole.get(part)
+        if isinstance(listed, list) and isinstance(defined, CommentedMap):
+            for name in [name for name in defined if name not in listed]:
+                del defined[name]
+
+
+def _header(text: str) -> str:
+    """The comment lines above the first key."""
+    lines = text.splitlines(keepends=True)
+    return "".join(lines[: next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines))])
+
+
+def _dump(whole: CommentedMap) -> str:
+    """The text of a study, without a header; empty lines stand between its parts and nowhere else."""
+    whole.ca.comment = None
+    yaml = _yaml("rt")
+    yaml.width = WHOLE_LINE
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    stream = io.StringIO()
+    yaml.dump(whole, stream)
+    return re.sub(r"\n+(?=\w)", "\n\n", re.sub(r"\n+(?= )", "\n", stream.getvalue()))
+
+
+def _yaml(kind: str) -> YAML:
+    return YAML(typ=kind)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(
+            f"{path} is not there; `make study NAME=quickstart` puts a study in its place."
+        ) from None
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be read ({error.strerror}); check what it is and its permissions."
+        ) from None
+    except ValueError as error:
+        raise _damaged(path, error) from None
+
+
+def _load(text: str, where: str | Path, kind: str) -> Any:
+    try:
+        return _yaml(kind).load(text)
+    except UNREADABLE as error:
+        raise _damaged(where, error) from None
+
+
+def _damaged(where: str | Path, error: Exception) -> UserError:
+    reason = " ".join(str(error).split())
+    if isinstance(error, DuplicateKeyError) and (key := re.search(r'duplicate key "(.*?)"', reason)):
+        mark = error.problem_mark
+        reason = f"{key[1]!r} is there twice, line {mark.line + 1}, column {mark.column + 1}."
+    return UserError(
+        f"{where} is not valid YAML: {reason} Repair that place, or let "
+        "`make study NAME=quickstart` put a whole study there."
+    )
