@@ -13,7 +13,7 @@ import torch
 
 from benchmarks.contestants import CASES, build, images_of
 from vaebench.study.params import Training
-from vaebench.training.loop import encode_means
+from vaebench.training.passes import encode_means
 from vaebench.training.step import Step
 
 CASE, HELD_OUT, STEPS = CASES["avae_mnist"], 10_000, 10

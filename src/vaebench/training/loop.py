@@ -1,7 +1,7 @@
 """The training loop, the same for every method.
 
 The data set lives on the device as uint8; an epoch is a permutation of its rows, a function of the seed
-and the epoch's number alone; losses are read once an epoch. AVAE's KDE set and the adversaries of AAE
+and the epoch's number alone; losses are read once per epoch. AVAE's KDE set and the adversaries of AAE
 and FactorVAE are hooks of the regularizer (see :mod:`vaebench.model.regularizers`).
 """
 
@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import copy
 import math
-import signal
 import time
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,21 +22,23 @@ from vaebench.data import Prepared
 from vaebench.model.vae import VAE
 from vaebench.study.params import Training
 from vaebench.training.checkpoint import Checkpoints
+from vaebench.training.interrupt import Interrupt, stop_signal
+from vaebench.training.passes import encode_means, resident, second_moment, validate
+from vaebench.training.state import State, are_finite_weights, copy_of_weights
 from vaebench.training.step import Step
 
 __all__ = ["Outcome", "train"]
 
-ENCODE_BATCH = 1000
 WORTH_COMPILING = 1e13
 """Arithmetic (FLOP) of a whole run above which compiling saves more time than it takes on two cores."""
 
 
 @dataclass
 class Outcome:
-    """What a training leaves besides the model.
+    """Result of a training besides the model.
 
     Attributes:
-        history: one mapping an epoch, its losses in nats per image.
+        history: one mapping per epoch, its losses in nats per image.
         diverged_at_epoch: the first epoch (from 1) with a loss that is not finite, or None.
         seconds: wall time of each epoch that this process ran.
     """
@@ -76,161 +75,147 @@ def train(
         UserError: fewer training images than a batch needs, or a method that needs a validation set.
         SystemExit: after SIGTERM or Ctrl-C, once the checkpoint is written.
     """
-    regularizer, likelihood = model.regularizer, model.likelihood
-    model.to(device, memory_format=torch.channels_last)
-    images = resident(data.split("train"), device)
-    validation = resident(data.split("validation"), device) if "validation" in data.meta["splits"] else None
-    _check_sizes(images, validation, settings, regularizer)
-
-    batches = (len(images) - regularizer.held_out) // settings.batch_size
-    compiled = _worth_compiling(model, images, settings, batches, say)
-    step = Step(model, images, settings, compiled)
-    plateau = _plateau(step.optimizer, settings)
-    outcome, first_epoch, first_batch = Outcome(), 0, 0
-    best = {"loss": math.inf, "epoch": 0, "weights": None}
-
-    state, line = checkpoints.load()
-    if line:
-        say(line)
-    if state is not None:
-        first_epoch, first_batch = state["epoch"], state["batch"]
-        outcome.history, best = state["history"], state["best"]
-        model.load_state_dict(state["model"])
-        step.load_state_dict(state["step"])
-        if plateau:
-            plateau.load_state_dict(state["plateau"])
-        _set_random_state(state["random"], device)
-    elif regularizer.starts_from_validation:
-        regularizer.end_epoch(_validate(model, validation, settings)[1])
-
-    finite = _copy_of_weights(model) if state is None else state["finite"]
-
-    def save(epoch: int, batch: int) -> None:
-        state = {
-            "epoch": epoch,
-            "batch": batch,
-            "history": outcome.history,
-            "best": best,
-            "finite": finite,
-            "model": model.state_dict(),
-            "step": step.state_dict(),
-            "plateau": plateau.state_dict() if plateau else {},
-            "random": _random_state(device),
-        }
-        if failure := checkpoints.save(state):
-            say(failure)
-
-    with _stop_signal() as stop:
-        for epoch in range(first_epoch, settings.epochs):
+    loop = _Loop(model, data, settings, seed, device, checkpoints, say)
+    loop.resume()
+    state = loop.state
+    outcome = Outcome(state.history)
+    with stop_signal() as stop:
+        while state.epoch < settings.epochs:
             began = time.perf_counter()
-            held_out, rows = _epoch_rows(len(images), regularizer, seed, epoch)
-            rows = rows.to(device)
-            model.train()
-            if first_batch == 0:
-                step.sums.zero_()
-            for batch in range(first_batch, batches):
-                if regularizer.held_out and batch % regularizer.refresh_every == 0:
-                    regularizer.refresh(encode_means(model, images, held_out, settings))
-                step(rows[batch * settings.batch_size : (batch + 1) * settings.batch_size])
-                if (stop.requested or checkpoints.due()) and step.sums.isfinite().all():
-                    save(epoch, batch + 1)
-                if stop.requested:
-                    raise SystemExit(
-                        f"stopped by a signal in epoch {epoch + 1}; run again to go on from there"
-                    )
-            first_batch = 0
-
-            total, reconstruction, regularization, adversary = (step.sums / batches).tolist()
-            row = {
-                "epoch": epoch + 1,
-                "loss": total,
-                "reconstruction": reconstruction,
-                "regularization": regularization,
-                "learning_rate": float(step.optimizer.param_groups[0]["lr"]),
-            }
-            if regularizer.adversary is not None:
-                row["adversary"] = adversary
-            if math.isfinite(total) and validation is not None:
-                row["validation_loss"], errors = _validate(model, validation, settings)
-                row["validation_mse"] = float(errors.mean())
-                regularizer.end_epoch(errors)
-                if plateau:
-                    plateau.step(row["validation_loss"])
-            row |= regularizer.monitor() | likelihood.monitor()
-            weights = _copy_of_weights(model)
-            if not all(math.isfinite(v) for v in row.values()) or not _are_finite(weights):
-                outcome.diverged_at_epoch = epoch + 1
-                say(f"diverged in epoch {epoch + 1}: not all is finite; keeping the weights before it")
-                model.load_state_dict(finite)
+            loop.epoch(stop)
+            row = loop.end_epoch()
+            if row is None:
+                say(f"diverged in epoch {state.epoch + 1}: not all is finite; keeping the weights before it")
+                outcome.diverged_at_epoch = state.epoch + 1
                 return outcome
-            finite = weights
-            outcome.history.append(row)
             outcome.seconds.append(time.perf_counter() - began)
             on_epoch(row)
-            if settings.early_stopping:
-                if row["validation_loss"] < best["loss"]:
-                    best = {"loss": row["validation_loss"], "epoch": epoch + 1, "weights": finite}
-                elif epoch + 1 - best["epoch"] >= settings.early_stopping:
-                    say(f"stopped early: best validation loss was in epoch {best['epoch']}")
-                    break
+            if loop.stops_early(row):
+                break
             if checkpoints.due():
-                save(epoch + 1, 0)
-    if best["weights"] is not None:
-        model.load_state_dict(best["weights"])
-    if likelihood.fits:
-        likelihood.fit(_second_moment(model, images))
+                loop.save()
+    if state.best["weights"] is not None:
+        model.load_state_dict(state.best["weights"])
+    if model.likelihood.fits:
+        model.likelihood.fit(second_moment(model, loop.images))
     return outcome
 
 
-def resident(images: np.ndarray, device: torch.device) -> Tensor:
-    """A data set on ``device`` as it is stored; on the CPU the file's own pages, not a copy."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        return torch.from_numpy(images).to(device)
+class _Loop:
+    """One training between its beginning and its end; the arguments are those of :func:`train`."""
 
+    def __init__(
+        self,
+        model: VAE,
+        data: Prepared,
+        settings: Training,
+        seed: int,
+        device: torch.device,
+        checkpoints: Checkpoints,
+        say: Callable[[str], None],
+    ):
+        self.model, self.settings, self.seed = model, settings, seed
+        self.checkpoints, self.say = checkpoints, say
+        model.to(device, memory_format=torch.channels_last)
+        self.images = resident(data.split("train"), device)
+        has_validation = "validation" in data.meta["splits"]
+        self.validation = resident(data.split("validation"), device) if has_validation else None
+        _check_sizes(self.images, self.validation, settings, model.regularizer)
 
-@torch.no_grad()
-def encode_means(model: VAE, images: Tensor, rows: Tensor | None, settings: Training) -> Tensor:
-    """Posterior means (n, d), float32, of ``images[rows]``, encoded in evaluation mode."""
-    was_training = model.training
-    model.eval()
-    rows = torch.arange(len(images)) if rows is None else rows
-    means = []
-    for part in rows.to(images.device).split(ENCODE_BATCH):
-        x = model.to_model(images[part]).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
-            means.append(model.encode(x).mean.float())
-    model.train(was_training)
-    return torch.cat(means)
+        self.batches = (len(self.images) - model.regularizer.held_out) // settings.batch_size
+        compiled = _worth_compiling(model, self.images, settings, self.batches, say)
+        self.step = Step(model, self.images, settings, compiled)
+        self.plateau = _plateau(self.step.optimizer, settings)
+        self.state = State(model, self.step, self.plateau)
 
+    def resume(self) -> None:
+        """Go on from the checkpoint, where there is one."""
+        saved, line = self.checkpoints.load()
+        if line:
+            self.say(line)
+        if saved is not None:
+            self.state.load_state_dict(saved)
+        elif self.model.regularizer.starts_from_validation:
+            self.model.regularizer.end_epoch(validate(self.model, self.validation, self.settings)[1])
 
-@torch.no_grad()
-def _validate(model: VAE, images: Tensor, settings: Training) -> tuple[float, Tensor]:
-    """The mean objective, and each image's squared error ‖x̂ − x‖² from the posterior mean (N,)."""
-    model.eval()
-    random = _random_state(images.device)
-    losses, errors = [], []
-    for part in images.split(ENCODE_BATCH):
-        x = model.to_model(part).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
-            result = model.loss(x)
-            decoded = model.decode(result.latent.mean)
-        losses.append(result.total.float() * len(x))
-        errors.append((decoded.float() - x).square().sum(dim=(1, 2, 3)))
-    _set_random_state(random, images.device)
-    model.train()
-    return float(torch.stack(losses).sum()) / len(images), torch.cat(errors)
+    def save(self) -> None:
+        if failure := self.checkpoints.save(self.state.state_dict()):
+            self.say(failure)
 
+    def epoch(self, stop: Interrupt) -> None:
+        """The steps of this epoch that are not taken yet."""
+        model, regularizer, state = self.model, self.model.regularizer, self.state
+        size = self.settings.batch_size
+        held_out, rows = _epoch_rows(len(self.images), regularizer, self.seed, state.epoch)
+        rows = rows.to(self.images.device)
+        model.train()
+        if state.batch == 0:
+            self.step.sums.zero_()
+        while state.batch < self.batches:
+            if regularizer.held_out and state.batch % regularizer.refresh_every == 0:
+                regularizer.refresh(encode_means(model, self.images, held_out, self.settings))
+            self.step(rows[state.batch * size : (state.batch + 1) * size])
+            state.batch += 1
+            if (stop.requested or self.checkpoints.due()) and self.step.sums.isfinite().all():
+                self.save()
+            if stop.requested:
+                raise SystemExit(
+                    f"stopped by a signal in epoch {state.epoch + 1}; run again to go on from there"
+                )
 
-@torch.no_grad()
-def _second_moment(model: VAE, images: Tensor) -> Tensor:
-    """The mean of r² over the training set, (C, H, W), z ~ q(z|x), as in Takida et al., (G.4) and (G.11)."""
-    model.eval()
-    total = torch.zeros(images.shape[1:], dtype=torch.float64, device=images.device)
-    for part in images.split(ENCODE_BATCH):
-        x = model.to_model(part)
-        total += (model.decode(model.encode(x).z) - x).double().square().sum(0)
-    return total / len(images)
+    def end_epoch(self) -> dict | None:
+        """The epoch's row of the history; None, and the weights of the epoch before, if it diverged."""
+        model, state = self.model, self.state
+        row = self._losses()
+        if math.isfinite(row["loss"]) and self.validation is not None:
+            row |= self._adapt()
+        row |= model.regularizer.monitor() | model.likelihood.monitor()
+        weights = copy_of_weights(model)
+        if not all(math.isfinite(value) for value in row.values()) or not are_finite_weights(weights):
+            model.load_state_dict(state.finite)
+            return None
+        state.finite = weights
+        state.history.append(row)
+        state.epoch, state.batch = state.epoch + 1, 0
+        return row
+
+    def _losses(self) -> dict:
+        """Mean losses over the epoch's steps."""
+        total, reconstruction, regularization, adversary = (self.step.sums / self.batches).tolist()
+        row = {
+            "epoch": self.state.epoch + 1,
+            "loss": total,
+            "reconstruction": reconstruction,
+            "regularization": regularization,
+            "learning_rate": float(self.step.optimizer.param_groups[0]["lr"]),
+        }
+        if self.model.regularizer.adversary is not None:
+            row["adversary"] = adversary
+        return row
+
+    def _adapt(self) -> dict:
+        """Validate, and let the regularizer and the learning rate follow the result."""
+        loss, errors = validate(self.model, self.validation, self.settings)
+        self.model.regularizer.end_epoch(errors)
+        if self.plateau:
+            self.plateau.step(loss)
+        return {"validation_loss": loss, "validation_mse": float(errors.mean())}
+
+    def stops_early(self, row: dict) -> bool:
+        """Whether the validation loss has not fallen for ``early_stopping`` epochs."""
+        best, patience = self.state.best, self.settings.early_stopping
+        if not patience:
+            return False
+        if row["validation_loss"] < best["loss"]:
+            self.state.best = {
+                "loss": row["validation_loss"],
+                "epoch": row["epoch"],
+                "weights": self.state.finite,
+            }
+        elif row["epoch"] - best["epoch"] >= patience:
+            self.say(f"stopped early: best validation loss was in epoch {best['epoch']}")
+            return True
+        return False
 
 
 def _epoch_rows(size: int, regularizer, seed: int, epoch: int) -> tuple[Tensor, Tensor]:
@@ -240,15 +225,6 @@ def _epoch_rows(size: int, regularizer, seed: int, epoch: int) -> tuple[Tensor, 
     others[held_out] = False
     others = others.nonzero().squeeze(1)
     return held_out, others[_permutation(len(others), seed, 0, epoch)]
-
-
-def _copy_of_weights(model: VAE) -> dict[str, Tensor]:
-    return {k: v.detach().clone() for k, v in model.state_dict().items()}
-
-
-def _are_finite(weights: dict[str, Tensor]) -> bool:
-    """A last step may overflow weights whose loss was finite, and without a validation set nobody sees it."""
-    return bool(torch.stack([v.isfinite().all() for v in weights.values()]).all())
 
 
 def _permutation(size: int, *key: int) -> Tensor:
@@ -301,34 +277,3 @@ def _worth_compiling(model: VAE, images: Tensor, settings: Training, batches: in
         f"threshold {WORTH_COMPILING:.0e})"
     )
     return compiled
-
-
-def _random_state(device: torch.device) -> list[Tensor]:
-    states = [torch.get_rng_state()]
-    return [*states, torch.cuda.get_rng_state(device)] if device.type == "cuda" else states
-
-
-def _set_random_state(states: list[Tensor], device: torch.device) -> None:
-    torch.set_rng_state(states[0])
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(states[1], device)
-
-
-class _Stop:
-    requested = False
-
-
-@contextmanager
-def _stop_signal() -> Iterator[_Stop]:
-    """SIGTERM and Ctrl-C ask the loop to save and stop, instead of ending the process at once."""
-    stop = _Stop()
-
-    def request(signum, frame) -> None:
-        stop.requested = True
-
-    before = {s: signal.signal(s, request) for s in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
