@@ -1,0 +1,178 @@
+"""What a few seeds can say: intervals of means and of differences, and who is not distinguishable from whom.
+
+A result is a mean over ``n`` trainings that differ in their seed alone, with the sample standard deviation
+(n − 1). Seeds are a sample of all seeds, so the mean's 95 % interval is Student's t. Two methods' spreads
+are not taken to be equal: differences, and any other combination of means, have Welch's interval with the
+degrees of freedom of Satterthwaite (1946). With one seed there is no spread and nothing is decided.
+
+    >>> interval = combine([(1.0, Sample(20.3, 0.2, 5)), (-1.0, Sample(4.5, 0.1, 5))])
+    >>> round(interval.low, 2), round(interval.high, 2)
+    (15.55, 16.05)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = [
+    "LEVEL",
+    "Interval",
+    "Sample",
+    "combine",
+    "holm",
+    "leaders",
+    "prediction_interval",
+    "t_interval",
+]
+
+LEVEL = 0.95
+"""The coverage of every interval that the report prints."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A mean over ``n`` seeds and their standard deviation, NaN where ``n`` is 1 or none is printed."""
+
+    mean: float
+    std: float = math.nan
+    n: int = 1
+
+    @property
+    def variance(self) -> float:
+        """The squared standard error of the mean; NaN where one seed, or no deviation, is all there is."""
+        return self.std**2 / self.n if self.n > 1 else math.nan
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate, its 95 % interval, and the one-sided p-values of "it is not above 0" and "not below".
+
+    Without a spread the ends and the p-values are NaN.
+    """
+
+    value: float
+    low: float = math.nan
+    high: float = math.nan
+    p_above: float = math.nan
+    p_below: float = math.nan
+
+    @property
+    def known(self) -> bool:
+        """Whether there is an interval."""
+        return not math.isnan(self.low)
+
+
+def t_interval(mean: float, std: float, n: int, level: float = LEVEL) -> tuple[float, float]:
+    """Student's interval of a mean over ``n`` seeds; NaN, NaN for one seed.
+
+    >>> tuple(round(end, 3) for end in t_interval(10.0, 1.0, 5))
+    (8.758, 11.242)
+    """
+    interval = combine([(1.0, Sample(mean, std, n))], level=level)
+    return interval.low, interval.high
+
+
+def prediction_interval(paper: Sample, n: int, level: float = LEVEL) -> tuple[float, float]:
+    """Where a mean over ``n`` new seeds lies with 95 %, if it comes from the paper's distribution.
+
+    m ± t(N − 1)·s·√(1/N + 1/n) of the paper's mean m and deviation s over N seeds; NaN, NaN without a
+    deviation.
+    """
+    from scipy.stats import t
+
+    if not (paper.n > 1 and paper.std >= 0 and n > 0):
+        return math.nan, math.nan
+    half = t.ppf((1 + level) / 2, paper.n - 1) * paper.std * math.sqrt(1 / paper.n + 1 / n)
+    return paper.mean - half, paper.mean + half
+
+
+def combine(
+    terms: Iterable[tuple[float, Sample]], value: float | None = None, level: float = LEVEL
+) -> Interval:
+    """Welch's interval of Σ cᵢ·mᵢ over independent means.
+
+    Args:
+        terms: coefficients and means. For a function of the means the coefficients are its partial
+            derivatives, and ``value`` its value: the delta method.
+        value: the estimate, Σ cᵢ·mᵢ by default.
+        level: the interval's coverage.
+    """
+    from scipy.stats import t
+
+    terms = [(c, sample) for c, sample in terms if c != 0]
+    value = sum(c * sample.mean for c, sample in terms) if value is None else value
+    parts = np.array([c**2 * sample.variance for c, sample in terms])
+    total = float(parts.sum())
+    if math.isnan(total) or math.isnan(value) or not terms:
+        return Interval(value)
+    if total == 0:
+        return Interval(value, value, value, float(value <= 0), float(value >= 0))
+    freedom = total**2 / float(sum(p**2 / (s.n - 1) for p, (_, s) in zip(parts, terms, strict=True)))
+    error = math.sqrt(total)
+    half = float(t.ppf((1 + level) / 2, freedom)) * error
+    above = float(t.sf(value / error, freedom))
+    return Interval(value, value - half, value + half, above, 1 - above)
+
+
+def holm(p: Iterable[float]) -> np.ndarray:
+    """Holm's adjusted p-values of a family of tests, in the order given; NaN is no test.
+
+    >>> holm([0.01, 0.04, 0.03]).round(2).tolist()
+    [0.03, 0.06, 0.06]
+    """
+    values = np.asarray(list(p), float)
+    tests = np.flatnonzero(~np.isnan(values))
+    order = tests[np.argsort(values[tests], kind="stable")]
+    steps = values[order] * np.arange(len(order), 0, -1)
+    adjusted = np.full(values.shape, np.nan)
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0) if len(order) else []
+    return adjusted
+
+
+def leaders(samples: Mapping[str, Sample], sign: float = 1.0, level: float = LEVEL) -> set[str]:
+    """The methods that are not distinguishable from the one with the best mean, it among them.
+
+    Every pair of methods with two seeds or more is compared by Welch's test, and Holm's correction is over
+    all pairs: the leader is chosen by the same numbers that it is then compared on, so that a correction
+    over its own comparisons alone would call equal methods different too often. A method of one seed is
+    never among them, and where the best mean is of one seed the set is empty.
+
+    Args:
+        samples: the methods' means.
+        sign: 1 where less is better, −1 where more is.
+        level: 1 − the chance that any two of equal methods are called different.
+    """
+    first = min(samples, key=lambda name: sign * samples[name].mean, default=None)
+    if first is None or samples[first].n < 2:
+        return set()
+    names = [name for name, sample in samples.items() if sample.n > 1]
+    p = _pairwise([samples[name] for name in names])
+    rows, columns = np.triu_indices(len(names), 1)
+    adjusted = holm(p[rows, columns])
+    own = names.index(first)
+    different = {
+        names[b if a == own else a]
+        for a, b, value in zip(rows, columns, adjusted, strict=True)
+        if own in (a, b) and value <= 1 - level
+    }
+    return {name for name in names if name not in different}
+
+
+def _pairwise(samples: list[Sample]) -> np.ndarray:
+    """The two-sided p-values of Welch's test of every pair."""
+    from scipy.stats import t
+
+    mean = np.array([s.mean for s in samples])
+    part = np.array([s.variance for s in samples])
+    freedom = np.array([s.n - 1 for s in samples])
+    total = part[:, None] + part
+    with np.errstate(divide="ignore", invalid="ignore"):
+        statistic = np.abs(mean[:, None] - mean) / np.sqrt(total)
+        welch = total**2 / (part[:, None] ** 2 / freedom[:, None] + part**2 / freedom)
+        p = 2 * t.sf(statistic, welch)
+    equal = mean[:, None] == mean
+    return np.where(total == 0, equal.astype(float), p)

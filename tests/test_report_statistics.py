@@ -1,0 +1,98 @@
+"""Intervals over seeds: closed forms, scipy's own tests, and studies whose truth is known."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from vaebench.report.statistics import Sample, combine, holm, leaders, prediction_interval, t_interval
+
+DRAWS = 1000
+
+
+def sample(values):
+    return Sample(
+        float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else math.nan, len(values)
+    )
+
+
+def test_a_difference_is_welchs_test():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(3, 1, 5), rng.normal(2, 4, 7)
+    found = combine([(1, sample(a)), (-1, sample(b))])
+    expected = stats.ttest_ind(a, b, equal_var=False)
+    low, high = expected.confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((low, high))
+    assert 2 * min(found.p_above, found.p_below) == pytest.approx(expected.pvalue)
+
+
+def test_a_ratio_by_the_delta_method_covers_what_it_says():
+    rng = np.random.default_rng(1)
+    inside = 0
+    for _ in range(DRAWS):
+        a, b = sample(rng.normal(8, 0.5, 6)), sample(rng.normal(2, 0.1, 6))
+        ratio = a.mean / b.mean
+        found = combine([(1 / b.mean, a), (-ratio / b.mean, b)], value=ratio)
+        inside += found.low <= 4 <= found.high
+    assert 0.93 <= inside / DRAWS <= 0.985
+
+
+def test_one_seed_has_no_interval():
+    assert all(map(math.isnan, t_interval(4.0, math.nan, 1)))
+    assert not combine([(1, Sample(4.0)), (-1, Sample(5.0, 0.1, 5))]).known
+
+
+def test_equal_numbers_of_every_seed_are_their_own_interval():
+    found = combine([(1, Sample(2.0, 0.0, 3)), (-1, Sample(2.0, 0.0, 3))])
+    assert (found.low, found.high) == (0, 0)
+    assert min(found.p_above, found.p_below) == 1
+
+
+@pytest.mark.parametrize("n", [1, 5])
+def test_a_prediction_interval_holds_95_percent_of_repetitions(n):
+    rng = np.random.default_rng(2)
+    inside = 0
+    for _ in range(DRAWS):
+        low, high = prediction_interval(sample(rng.normal(0, 1, 5)), n)
+        inside += low <= rng.normal(0, 1, n).mean() <= high
+    assert 0.93 <= inside / DRAWS <= 0.97
+
+
+def test_holm_against_a_table_worked_by_hand():
+    assert holm([0.01, 0.02, math.nan, 0.005]).tolist()[:2] == [0.02, 0.02]
+    assert holm([0.01, 0.02, math.nan, 0.005])[3] == pytest.approx(0.015)
+    assert math.isnan(holm([0.01, 0.02, math.nan, 0.005])[2])
+
+
+@pytest.mark.parametrize("methods", [2, 6])
+@pytest.mark.parametrize("seeds", [3, 5, 10])
+def test_equal_methods_are_called_different_in_five_percent_at_most(methods, seeds):
+    rng = np.random.default_rng(3)
+    wrong = 0
+    for _ in range(DRAWS):
+        draws = rng.normal(0, 1, (methods, seeds))
+        wrong += len(leaders({str(i): sample(row) for i, row in enumerate(draws)})) < methods
+    assert wrong / DRAWS <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / DRAWS)
+
+
+def test_one_seed_decides_nothing_however_far_apart():
+    assert leaders({"a": Sample(1.0), "b": Sample(1e6)}) == set()
+    assert leaders({"a": Sample(1.0, 0.1, 5), "b": Sample(1e6)}) == {"a"}
+
+
+def test_four_standard_deviations_are_seen_with_five_seeds_and_one_seldom():
+    rng = np.random.default_rng(4)
+    seen = {1.0: 0, 4.0: 0}
+    for shift in seen:
+        for _ in range(DRAWS):
+            a, b = sample(rng.normal(0, 1, 5)), sample(rng.normal(shift, 1, 5))
+            seen[shift] += leaders({"a": a, "b": b}) == {"a"}
+    assert seen[4.0] / DRAWS > 0.95
+    assert 0.1 < seen[1.0] / DRAWS < 0.5
+
+
+def test_the_leader_is_by_the_better_direction():
+    samples = {"low": Sample(1.0, 0.01, 5), "high": Sample(2.0, 0.01, 5)}
+    assert leaders(samples) == {"low"}
+    assert leaders(samples, -1.0) == {"high"}
