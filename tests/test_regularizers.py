@@ -350,6 +350,16 @@ def test_beta_follows_the_validation_error_by_either_rule():
         assert again.monitor()["beta"] == pytest.approx(beta)
 
 
+def test_what_a_schedule_follows_is_the_kl_without_beta():
+    latent, values = latents(), []
+    for beta in (0.5, 300.0):
+        regularizer = build(name="kde_kl", samples=50, bandwidth=0.5, beta_initial=beta)
+        regularizer.refresh(latents(50, seed=1).mean)
+        values.append(regularizer.comparable(regularizer(latent, None).item()))
+    assert values[0] == pytest.approx(values[1])
+    assert build(name="kl", weight=4.0).comparable(7.0) == 7
+
+
 def test_kde_kl_takes_the_corrected_bandwidth(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     regularizer = build(3, name="kde_kl", samples=200)

@@ -13,10 +13,12 @@ import torch
 
 from vaebench.base.errors import UserError
 from vaebench.data import prepare
+from vaebench.model.regularizers import none
+from vaebench.model.regularizers.base import Regularizer
 from vaebench.model.vae import build_model
 from vaebench.study.params import Training
 from vaebench.training import Checkpoints, are_finite, train
-from vaebench.training.loop import _epoch_rows
+from vaebench.training.loop import _epoch_rows, _plateau
 
 METHODS = {
     "vae": {"likelihood": {"name": "gaussian"}, "regularizer": {"name": "kl"}},
@@ -132,6 +134,55 @@ def test_the_plateau_lowers_the_learning_rate(digits, tmp_path):
     settings = Training(epochs=6, learning_rate=1e-7, plateau={"factor": 0.1, "patience": 1})
     _, outcome = fit(digits, "vae", tmp_path, settings=settings)
     assert outcome.history[-1]["learning_rate"] < 0.5e-7
+
+
+@pytest.mark.parametrize(("patience", "cuts"), [(1, [2, 3, 4]), (3, [4, 7])])
+def test_the_plateau_cuts_after_as_many_bad_epochs_as_its_patience(patience, cuts):
+    """As Keras counts: the first epoch sets the best, the ``patience``-th one that is no better cuts."""
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+    plateau = _plateau(optimizer, Training(epochs=9, plateau={"factor": 0.5, "patience": patience}))
+    rates = []
+    for loss in [-1000.0, *[-1000.00009] * 6]:
+        plateau.step(loss)
+        rates.append(optimizer.param_groups[0]["lr"])
+    steps = [epoch + 1 for epoch in range(1, 7) if rates[epoch] < rates[epoch - 1]]
+    assert steps[: len(cuts)] == cuts
+    plateau.step(-1000.001)
+    assert plateau.num_bad_epochs == 0
+
+
+class Reweighted(Regularizer):
+    """A constant penalty under a weight that is huge in the first epoch, as AVAE's β may be."""
+
+    def __init__(self, context):
+        super().__init__(context)
+        self.register_buffer("weight", torch.tensor(1e4))
+
+    def forward(self, latent, decoder):
+        return -self.weight + 0 * latent.z.sum()
+
+    def end_epoch(self, validation_residual):
+        self.weight.fill_(1.0)
+
+    def comparable(self, value):
+        return value / float(self.weight)
+
+
+@pytest.mark.parametrize("comparable", [True, False])
+def test_a_first_epoch_of_another_weight_does_not_cut_the_rate(digits, tmp_path, monkeypatch, comparable):
+    if not comparable:
+        monkeypatch.setattr(Reweighted, "comparable", Regularizer.comparable)
+    monkeypatch.setattr(none, "NoRegularizer", Reweighted)
+    monkeypatch.setitem(
+        METHODS, "reweighted", {"likelihood": {"name": "l2"}, "regularizer": {"name": "none"}}
+    )
+    settings = Training(epochs=6, learning_rate=1e-3, plateau={"patience": 2}, early_stopping=5)
+    _, outcome = fit(digits, "reweighted", tmp_path, settings=settings)
+    errors = [row["validation_mse"] for row in outcome.history]
+    rates = [row["learning_rate"] for row in outcome.history]
+    assert errors == sorted(errors, reverse=True)
+    assert outcome.history[0]["validation_loss"] < -9000
+    assert (min(rates) == rates[0]) == comparable
 
 
 def test_early_stopping_keeps_the_best_weights(digits, tmp_path):

@@ -97,7 +97,10 @@ class Dataset(_Strict):
 
 
 class Plateau(_Strict):
-    """Multiply the learning rate by ``factor`` after ``patience`` epochs without a better validation loss."""
+    """Multiply the learning rate by ``factor`` after ``patience`` epochs without a better validation loss.
+
+    Better is lower by 1e-4. The loss is the objective without a weight that changes over epochs (AVAE's β).
+    """
 
     factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
     patience: PositiveInt = 5

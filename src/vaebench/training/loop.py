@@ -136,7 +136,7 @@ class _Loop:
         if saved is not None:
             self.state.load_state_dict(saved)
         elif self.model.regularizer.starts_from_validation:
-            self.model.regularizer.end_epoch(validate(self.model, self.validation, self.settings)[1])
+            self.model.regularizer.end_epoch(validate(self.model, self.validation, self.settings)[2])
 
     def save(self) -> None:
         if failure := self.checkpoints.save(self.state.state_dict()):
@@ -195,20 +195,26 @@ class _Loop:
 
     def _adapt(self) -> dict:
         """Validate, and let the regularizer and the learning rate follow the result."""
-        loss, errors = validate(self.model, self.validation, self.settings)
-        self.model.regularizer.end_epoch(errors)
+        regularizer = self.model.regularizer
+        loss, weighted, errors = validate(self.model, self.validation, self.settings)
+        followed = loss + (regularizer.comparable(weighted) - weighted)
+        regularizer.end_epoch(errors)
         if self.plateau:
-            self.plateau.step(loss)
-        return {"validation_loss": loss, "validation_mse": float(errors.mean())}
+            self.plateau.step(followed)
+        return {
+            "validation_loss": loss,
+            "validation_followed": followed,
+            "validation_mse": float(errors.mean()),
+        }
 
     def stops_early(self, row: dict) -> bool:
         """Whether the validation loss has not fallen for ``early_stopping`` epochs."""
         best, patience = self.state.best, self.settings.early_stopping
         if not patience:
             return False
-        if row["validation_loss"] < best["loss"]:
+        if row["validation_followed"] < best["loss"]:
             self.state.best = {
-                "loss": row["validation_loss"],
+                "loss": row["validation_followed"],
                 "epoch": row["epoch"],
                 "weights": self.state.finite,
             }
@@ -232,10 +238,18 @@ def _permutation(size: int, *key: int) -> Tensor:
 
 
 def _plateau(optimizer: torch.optim.Optimizer, settings: Training):
+    """Keras' ReduceLROnPlateau.
+
+    Torch's cuts one epoch later, and its relative threshold has the wrong sign for a negative loss.
+    """
     if settings.plateau is None:
         return None
     return torch.optim.lr_scheduler.ReduceLROnPlateau(
-        optimizer, factor=settings.plateau.factor, patience=settings.plateau.patience
+        optimizer,
+        factor=settings.plateau.factor,
+        patience=settings.plateau.patience - 1,
+        threshold=1e-4,
+        threshold_mode="abs",
     )
 
 

@@ -40,8 +40,8 @@ def encode_means(model: VAE, images: Tensor, rows: Tensor | None, settings: Trai
 
 
 @torch.no_grad()
-def validate(model: VAE, images: Tensor, settings: Training) -> tuple[float, Tensor]:
-    """The mean objective, and each image's squared error ‖x̂ − x‖² from the posterior mean (N,)."""
+def validate(model: VAE, images: Tensor, settings: Training) -> tuple[float, float, Tensor]:
+    """The mean objective, its regularization, and each image's ‖x̂ − x‖² from the posterior mean (N,)."""
     model.eval()
     random = random_state(images.device)
     losses, errors = [], []
@@ -50,11 +50,12 @@ def validate(model: VAE, images: Tensor, settings: Training) -> tuple[float, Ten
         with torch.autocast(x.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
             result = model.loss(x)
             decoded = model.decode(result.latent.mean)
-        losses.append(result.total.float() * len(x))
+        losses.append(torch.stack([result.total, result.regularization]).double() * len(x))
         errors.append((decoded.float() - x).square().sum(dim=(1, 2, 3)))
     set_random_state(random, images.device)
     model.train()
-    return float(torch.stack(losses).sum()) / len(images), torch.cat(errors)
+    loss, regularization = (torch.stack(losses).sum(0) / len(images)).tolist()
+    return loss, regularization, torch.cat(errors)
 
 
 @torch.no_grad()

@@ -90,6 +90,13 @@ class Regularizer(nn.Module):
             validation_residual: (N,), each validation image's Σ (x − x̂)².
         """
 
+    def comparable(self, value: float) -> float:
+        """Value of :meth:`forward` on a scale that stays the same over epochs.
+
+        The learning-rate schedule and early stopping follow the reconstruction plus this.
+        """
+        return value
+
     def monitor(self) -> dict[str, float]:
         """Numbers for the history's row of this epoch; waits for the device."""
         return {}

@@ -95,6 +95,10 @@ class KdeKL(Regularizer):
         square = full(validation_residual)
         self.beta.copy_(square.sqrt().mean() if self.beta_rule == "mean_norm" else square.mean().sqrt())
 
+    def comparable(self, value: float) -> float:
+        """The KL without β, which the authors' schedule follows."""
+        return value / float(self.beta)
+
     def monitor(self) -> dict[str, float]:
         """``beta``."""
         return {"beta": float(self.beta)}
