@@ -24,7 +24,7 @@ _OPTIONS = {
 COLLAPSED = 0.1
 """A KL in nats below which the latents say nothing of the image."""
 
-_METRICS = ("mse", "kl", "nll")
+_METRICS = ("mse", "mse_sampled", "kl", "nll")
 _GENERATED = ("prior", "gmm10")
 
 

@@ -46,6 +46,8 @@ def group_tables(summary: pd.DataFrame) -> list[Table]:
 
 def _lay_out(shape: Shape, summary: pd.DataFrame) -> Table | None:
     chosen = [r for r in summary.itertuples() if shape.metrics(r.metric) and shape.where(r)]
+    if shape.one_mse:
+        chosen = _with_one_mse(chosen)
     if not any(r.n for r in chosen):
         return None
     cells: dict[tuple, tuple[Cell, str]] = {}
@@ -68,6 +70,14 @@ def _lay_out(shape: Shape, summary: pd.DataFrame) -> Table | None:
         marked = [marks.get((row, column), "") for column in kept]
         body.append((row, [Cell(**{**vars(c), "mark": m}) for c, m in zip(found, marked, strict=True)]))
     return Table(shape.name, shape.title, shape.corner, kept, body, shape.note)
+
+
+def _with_one_mse(rows: list) -> list:
+    sampled = {
+        (r.dataset, r.method) for r in rows if r.metric == "mse_sampled" and (r.n or not math.isnan(r.paper))
+    }
+    other = {True: "mse", False: "mse_sampled"}
+    return [r for r in rows if r.metric != other[(r.dataset, r.method) in sampled]]
 
 
 def _says_something(entry: tuple[Cell, str] | None) -> bool:
