@@ -2,12 +2,54 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from pathlib import Path
 
 import pytest
+from dvc.utils.serialize import YAMLFileCorruptedError, parse_yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vaebench.base.errors import UserError
 from vaebench.study.document import compose, parse
+from vaebench.study.params import parse_params
+
+SCALARS = st.sampled_from(
+    [
+        *("1e-5", "1.0e-2", "1E5", "+1e3", "1e400", "-0", ".5", "5.", "1_000", "1_0.5", "_1", "0.1e-05"),
+        *("010", "0o17", "0x1F", "0b11", "08", "+7", "1:30", "190:20:30", "685_230.15"),
+        *(
+            "yes",
+            "No",
+            "on",
+            "OFF",
+            "y",
+            "true",
+            "True",
+            "TRUE",
+            "~",
+            "null",
+            "Null",
+            ".inf",
+            "-.INF",
+            ".NaN",
+        ),
+        *(
+            "2024-01-01",
+            "2024-13",
+            "'1e-5'",
+            '"yes"',
+            "!!str 1e-5",
+            "!!float 1",
+            "!!int '3'",
+            "=",
+            "<<",
+            "''",
+        ),
+    ]
+) | st.from_regex(r"[-+]?[0-9_.]{1,6}([eE][-+]?[0-9]{1,3})?", fullmatch=True)
+"""Scalars on whose meaning YAML 1.1 and 1.2 differ, and others like them."""
 
 STUDIES = Path(__file__).parent.parent / "studies"
 
@@ -147,3 +189,82 @@ def test_every_committed_short_study_says_only_what_differs():
         text = path.read_text(encoding="utf-8")
         assert f"\nextends: {path.stem.removesuffix('_short')}\n" in text
         assert len(text) < len(compose(path))
+
+
+def as_dvc(text: str):
+    """What DVC reads, or the error with which it refuses."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return parse_yaml(text, "params.yaml")
+    except (YAMLFileCorruptedError, ValueError, OverflowError) as error:
+        return type(error)
+
+
+def same(one, other) -> bool:
+    """Equal in type, too; NaN is NaN."""
+    if isinstance(one, float) and math.isnan(one):
+        return isinstance(other, float) and math.isnan(other)
+    return type(one) is type(other) and one == other
+
+
+@given(SCALARS)
+def test_a_scalar_is_what_dvc_reads(scalar):
+    text = f"value: {scalar}\n"
+    expected = as_dvc(text)
+    if isinstance(expected, type):
+        with pytest.raises(UserError):
+            parse(text, "params.yaml")
+    else:
+        assert same(parse(text, "params.yaml")["value"], expected["value"])
+
+
+@given(SCALARS)
+def test_a_scalar_of_a_study_that_extends_another_is_what_its_own_file_says(tmp_path_factory, scalar):
+    own = f"value: {{inner: {scalar}}}\n"
+    expected = as_dvc(own)
+    if isinstance(expected, type):
+        return
+    folder = tmp_path_factory.mktemp("studies")
+    (folder / "base.yaml").write_text("value: {inner: 0, other: 1}\n", encoding="utf-8")
+    (folder / "short.yaml").write_text("extends: base\n" + own, encoding="utf-8")
+    inner = parse(compose(folder / "short.yaml"), "")["value"].get("inner")
+    assert same(inner, expected["value"]["inner"])
+
+
+PARAMS = """
+study: {name: one, datasets: [d], methods: [m], seeds: [%(seed)s], densities: [p]}
+datasets: {d: {source: {name: digits}, network: {name: compact}}}
+methods: {m: {label: %(label)s, likelihood: {name: gaussian, eps: %(eps)s}}}
+densities: {p: {name: gmm, components: %(components)s}}
+training: {epochs: 1, learning_rate: %(rate)s}
+evaluation: {features: none, metrics: [{name: reconstruction}]}
+"""
+
+
+@given(SCALARS, st.sampled_from(["seed", "label", "eps", "components", "rate"]))
+def test_what_a_study_uses_is_what_dvc_reads_or_it_is_refused(scalar, place):
+    values = {"seed": "0", "label": "A", "eps": "0.1", "components": "3", "rate": "0.1", place: scalar}
+    text = PARAMS % values
+    read = as_dvc(text)
+    try:
+        params = parse_params(parse(text, "params.yaml"), ("methods", "densities"))
+    except UserError:
+        return
+    used = {
+        "seed": params.study.seeds[0],
+        "label": params.methods["m"].label,
+        "eps": params.methods["m"].likelihood["eps"],
+        "components": params.densities["p"]["components"],
+        "rate": params.training.learning_rate,
+    }[place]
+    expected = {
+        "seed": lambda: read["study"]["seeds"][0],
+        "label": lambda: read["methods"]["m"]["label"],
+        "eps": lambda: read["methods"]["m"]["likelihood"]["eps"],
+        "components": lambda: read["densities"]["p"]["components"],
+        "rate": lambda: read["training"]["learning_rate"],
+    }[place]()
+    whole = place in ("seed", "components")
+    assert type(expected) in ((int,) if whole else (str,) if place == "label" else (int, float))
+    assert used == expected

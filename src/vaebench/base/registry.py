@@ -14,16 +14,20 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import json
 import typing
 from collections.abc import Mapping
 from difflib import get_close_matches
 from importlib.metadata import entry_points
+from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from vaebench.base.errors import UserError
 
-__all__ = ["Registry", "explain"]
+__all__ = ["Registry", "explain", "validate"]
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class Registry:
@@ -79,10 +83,7 @@ class Registry:
             )
         options = {key: value for key, value in spec.items() if key != "name"}
         schema = _options(self.load(spec["name"], where))
-        try:
-            checked = schema.model_validate(options)
-        except ValidationError as error:
-            raise UserError(explain(error, where, schema)) from None
+        checked = validate(schema, options, where)
         return {"name": spec["name"], **checked.model_dump(exclude_unset=True)}
 
     def build(self, spec: Mapping, *context, **more_context):
@@ -93,6 +94,30 @@ class Registry:
     def options(self, name: str) -> dict[str, inspect.Parameter]:
         """What params.yaml may set for ``name``."""
         return _keyword_only(self.load(name))
+
+
+def validate(schema: type[Model], content: object, where: str = "") -> Model:
+    """``content`` as ``schema`` has it, whose values are then those of ``content``: no text becomes a number.
+
+    It is read as JSON, whose lists may be tuples; a whole number may stand for a float, nothing else for
+    something else.
+
+    Raises:
+        UserError: naming the key's path under ``where``, what is wrong, and what is allowed.
+    """
+    try:
+        text = json.dumps(content, default=_plain)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise UserError(f"{where or 'the file'} holds what no parameter can be: {error}.") from None
+    try:
+        return schema.model_validate_json(text, strict=True)
+    except ValidationError as error:
+        raise UserError(explain(error, where, schema)) from None
+
+
+def _plain(value: object) -> object:
+    """A scalar of numpy or torch as Python's; what YAML alone has (a date, bytes) as what no option takes."""
+    return value.item() if hasattr(value, "item") else {"yaml": repr(value)}
 
 
 def explain(error: ValidationError, where: str, schema: type[BaseModel]) -> str:

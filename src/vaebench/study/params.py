@@ -24,12 +24,11 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     StringConstraints,
-    ValidationError,
     field_validator,
 )
 
 from vaebench.base.errors import UserError
-from vaebench.base.registry import Registry, explain
+from vaebench.base.registry import Registry, validate
 from vaebench.study.document import compose, parse
 from vaebench.study.resources import Resources
 
@@ -48,9 +47,12 @@ __all__ = [
 
 Name = Annotated[
     str,
-    StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]{0,63}$"),
+    StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$"),
 ]
-"""What a study, data set, method or density may be called: it becomes part of paths and stage names."""
+"""What a study, data set, method or density may be called: it becomes part of paths and stage names.
+
+It begins with a letter, since ``010`` or ``1e5`` is a number in YAML.
+"""
 
 Line = Annotated[str, StringConstraints(pattern=r"^[^\r\n]*$")]
 """What stands in a table's cell: text of one line."""
@@ -159,7 +161,8 @@ class Params(_Strict):
 
     def training_of(self, method: str) -> Training:
         """The schedule of ``method``: the common one with its own keys on top."""
-        return Training.model_validate({**self.training.model_dump(), **self.methods[method].training})
+        own = self.methods[method].training
+        return validate(Training, {**self.training.model_dump(), **own}, f"methods.{method}.training")
 
 
 _AXES = {
@@ -192,10 +195,7 @@ def parse_params(content: Any, specs: tuple[str, ...] = SPECS) -> Params:
     """Check the content of a params file; see :func:`load_params`."""
     if not isinstance(content, dict):
         raise UserError(f"the file must be a mapping with the keys {', '.join(Params.model_fields)}.")
-    try:
-        params = Params.model_validate(content)
-    except ValidationError as error:
-        raise UserError(explain(error, "", Params)) from None
+    params = validate(Params, content)
     _check_references(params)
     for part in specs:
         _CHECKS[part](params)
@@ -223,10 +223,7 @@ def _check_methods(params: Params) -> None:
     for name, method in params.methods.items():
         for axis, address in _AXES.items():
             _registry(address).check(getattr(method, axis), f"methods.{name}.{axis}")
-        try:
-            params.training_of(name)
-        except ValidationError as error:
-            raise UserError(explain(error, f"methods.{name}.training", Training)) from None
+        params.training_of(name)
 
 
 def _check_densities(params: Params) -> None:

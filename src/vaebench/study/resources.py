@@ -8,10 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, field_validator
 
-from vaebench.base.errors import UserError
-from vaebench.base.registry import explain
+from vaebench.base.registry import validate
 from vaebench.study.document import parse
 
 __all__ = ["Resources", "resources", "study_resources"]
@@ -44,18 +43,11 @@ def study_resources(params: Path) -> Resources:
     """What ``params.yaml`` says for all stages; the defaults where it is not there or says nothing."""
     content = parse(params.read_text(encoding="utf-8"), params) if params.is_file() else None
     said = content.get("resources", {}) if isinstance(content, dict) else {}
-    return _checked(said, f"{params.name}: resources")
+    return validate(Resources, said, f"{params.name}: resources")
 
 
 def resources(stage: str, meta: Any, study: Resources) -> Resources:
     """What a stage asks for: its ``meta``, whose other keys are not ours, above the study's."""
     own = meta if isinstance(meta, dict) else {}
     own = {key: value for key, value in own.items() if key in Resources.model_fields}
-    return _checked({**study.model_dump(), **own}, f"dvc.yaml: {stage}.meta")
-
-
-def _checked(said: Any, where: str) -> Resources:
-    try:
-        return Resources.model_validate(said)
-    except ValidationError as error:
-        raise UserError(explain(error, where, Resources)) from None
+    return validate(Resources, {**study.model_dump(), **own}, f"dvc.yaml: {stage}.meta")
