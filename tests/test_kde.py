@@ -1,4 +1,5 @@
 import json
+import math
 
 import pytest
 import torch
@@ -68,6 +69,17 @@ def test_bandwidth_maximizes_the_expected_log_density():
 @pytest.mark.parametrize(("dim", "samples"), [(1, 2), (200, 2)])
 def test_bandwidth_of_the_smallest_estimates_exists(dim, samples):
     assert 0.5 < kde.optimal_bandwidth(dim, samples) < 10
+
+
+def test_bandwidth_is_the_mean_of_draws_that_scatter(tmp_path):
+    draws = [kde.optimal_bandwidth(2, 5000, seed) for seed in range(kde.DRAWS)]
+    assert max(draws) - min(draws) > 0.01
+    assert kde.bandwidth(2, 5000, tmp_path) == kde.corrected(sum(draws) / len(draws))
+
+
+def test_kernel_at_a_quantile():
+    # A chi-square with 2 degrees of freedom exceeds −2 ln p with probability p.
+    assert kde.log_kernel_at(0.9, 2, 0.5) == pytest.approx(math.log(0.1 / 0.25))
 
 
 def test_table_is_deterministic_and_lists_every_cell():

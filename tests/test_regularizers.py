@@ -23,6 +23,7 @@ SPECS = [
     {"name": "rae_gp"},
     {"name": "rae_gp", "estimator": "hutchinson", "probes": 2},
     {"name": "kde_kl", "samples": 50, "bandwidth": 0.5},
+    {"name": "kde_kl", "samples": 50, "bandwidth": 0.5, "epsilon_quantile": 0.99},
 ]
 BY_NAME = pytest.mark.parametrize("spec", SPECS, ids=lambda s: "-".join(map(str, s.values())))
 
@@ -394,6 +395,65 @@ def test_an_affine_encoder_converges_to_the_prior_narrowed_by_the_kernel():
     covariance = torch.stack(covariances).mean(0)
     torch.testing.assert_close(covariance, (1 - h**2) * torch.eye(2), rtol=0, atol=0.05 * (1 - h**2))
     torch.testing.assert_close(torch.stack(means).mean(0), torch.zeros(2), rtol=0, atol=0.05)
+
+
+def test_epsilon_is_added_to_the_density_and_leaves_far_latents_to_the_prior():
+    latent, h, quantile = latents(dim=2), 0.5, 0.99
+    regularizer = build(
+        2, name="kde_kl", samples=50, bandwidth=h, beta_initial=2.0, epsilon_quantile=quantile
+    )
+    centres = latents(50, dim=2, seed=1).mean.float()
+    regularizer.refresh(centres)
+    kernels = torch.exp(-(latent.z[:, None] - centres.double()).square().sum(2) / (2 * h**2)) / h**2
+    # A chi-square with 2 degrees of freedom exceeds −2 ln 0.01 with probability 0.01.
+    log_q = (kernels.mean(1) + 0.01 / h**2).log()
+    expected = 2 * (log_q + 0.5 * latent.z.square().sum(1)).mean()
+    torch.testing.assert_close(regularizer(latent, None), expected)
+    far = torch.full((1, 2), 30.0, requires_grad=True)
+    regularizer(Latent(far, None, far), None).backward()
+    torch.testing.assert_close(far.grad, 2 * far.detach())
+
+
+def scales_of_an_affine_encoder(dim: int, samples: int, epsilon_quantile: float | None) -> torch.Tensor:
+    """Its latents' variance over 1 − h² after each of 300 steps on the KL alone, from N(0, (1 − h²)I)."""
+    torch.manual_seed(0)
+    regularizer = build(
+        dim, 10 * samples, name="kde_kl", samples=samples, epsilon_quantile=epsilon_quantile, beta_initial=1.0
+    )
+    optimum = 1 - regularizer.bandwidth**2
+    encoder = nn.Linear(dim, dim)
+    nn.init.eye_(encoder.weight).data.mul_(optimum**0.5)
+    nn.init.zeros_(encoder.bias)
+    optimizer = torch.optim.Adam(encoder.parameters(), 3e-3)
+    scales = []
+    for _ in range(300):
+        with torch.no_grad():
+            regularizer.refresh(encoder(torch.randn(samples, dim)))
+        z = encoder(torch.randn(100, dim))
+        optimizer.zero_grad()
+        regularizer(Latent(z, None, z), None).backward()
+        optimizer.step()
+        scales.append(encoder.weight.square().sum().item() / dim / optimum)
+    return torch.tensor(scales)
+
+
+DYNAMICS = pytest.mark.parametrize(
+    ("dim", "samples", "quantile"),
+    [(64, 1000, 0.99), (16, 10_000, 0.9999)],
+)
+
+
+@DYNAMICS
+def test_an_affine_encoder_stays_at_the_optimum_with_epsilon(dim, samples, quantile):
+    scales = scales_of_an_affine_encoder(dim, samples, quantile)
+    assert scales.min() > 0.75
+    assert scales.max() < 1.25
+
+
+@DYNAMICS
+def test_without_epsilon_it_leaves_the_optimum(dim, samples, quantile):
+    scales = scales_of_an_affine_encoder(dim, samples, None)
+    assert scales[-1] > (2 if dim > 50 else 1.4)
 
 
 @BY_NAME

@@ -77,9 +77,8 @@ def whiten(codes: np.ndarray) -> np.ndarray | None:
 def leave_one_out_entropy(points: np.ndarray, h: float) -> tuple[float, float]:
     """The entropy of ``points`` (N, d) by a kernel density estimate of bandwidth ``h``, and with the cap."""
     import torch
-    from scipy.stats import chi2
 
-    from vaebench.model.kde import squared_distances
+    from vaebench.model.kde import log_kernel_at, squared_distances
 
     count, dim = points.shape
     z = torch.from_numpy(points.astype(np.float32))
@@ -90,5 +89,5 @@ def leave_one_out_entropy(points: np.ndarray, h: float) -> tuple[float, float]:
         exponents[rows, rows + start] = -math.inf
         density.append(torch.logsumexp(exponents, 1))
     log_density = torch.cat(density).double() - math.log(count - 1) - dim * math.log(h)
-    floor = torch.tensor(-chi2.ppf(QUANTILE, dim) / 2 - dim * math.log(h), dtype=torch.float64)
+    floor = torch.tensor(log_kernel_at(QUANTILE, dim, h), dtype=torch.float64)
     return -log_density.mean().item(), -torch.logaddexp(log_density, floor).mean().item()
