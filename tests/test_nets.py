@@ -241,7 +241,7 @@ def test_the_likelihood_sets_the_last_layer_only(name):
     assert differing == {max(learned, key=int)}
 
 
-@pytest.mark.parametrize("name", ["avae_mnist", "avae_cifar10", "locatello"])
+@pytest.mark.parametrize("name", ["avae_mnist", "avae_cifar10"])
 def test_encoders_of_unit_images_see_them_in_minus_one_to_one(name):
     with torch.device("meta"):
         encoder = NETWORKS.build({"name": name}, SHAPES[name]).encoder(4)
@@ -254,10 +254,54 @@ def test_encoders_of_unit_images_see_them_in_minus_one_to_one(name):
     assert seen[0].flatten(1).aminmax(dim=1).max.tolist() == [-1, 1]
 
 
-def test_encoder_of_celeba_takes_its_images_as_they_are():
+@pytest.mark.parametrize("name", ["avae_celeba", "locatello"])
+def test_encoders_of_celeba_and_factor_sets_take_their_images_as_they_are(name):
     with torch.device("meta"):
-        encoder = NETWORKS.build({"name": "avae_celeba"}, (3, 64, 64)).encoder(4)
+        encoder = NETWORKS.build({"name": name}, (3, 64, 64)).encoder(4)
     assert isinstance(encoder[0], nn.Conv2d)
+
+
+def test_locatello_with_a_further_hidden_layer_on_each_side():
+    with torch.device("meta"):
+        network = NETWORKS.build({"name": "locatello", "hidden": 256}, (1, 64, 64))
+        halves = network.encoder(12), network.decoder(1)
+    dense = [[(m.in_features, m.out_features) for m in half if isinstance(m, nn.Linear)] for half in halves]
+    assert dense == [[(1024, 256), (256, 12)], [(6, 256), (256, 1024)]]
+    assert halves[1](torch.zeros(2, 6, device="meta")).shape == (2, 1, 64, 64)
+
+
+@pytest.mark.parametrize("name", ["avae_mnist", "avae_celeba", "avae_cifar10", "locatello"])
+def test_weights_start_as_in_keras(name):
+    torch.manual_seed(0)
+    network = NETWORKS.build({"name": name}, SHAPES[name])
+    halves = network.encoder(64), network.decoder(3)
+    kernels = [
+        m for half in halves for m in half.modules() if isinstance(getattr(m, "weight", None), nn.Parameter)
+    ]
+    kernels = [m for m in kernels if m.weight.ndim > 1]
+    last = [m for m in kernels if isinstance(m, nn.ConvTranspose2d)][-1]
+    for layer in kernels:
+        weight, area = layer.weight.detach(), layer.weight[0, 0].numel()
+        spread = weight.std().item()
+        assert not layer.bias.any()
+        if isinstance(layer, nn.Linear) or layer is last:
+            bound = (6 / (area * (weight.shape[0] + weight.shape[1]))) ** 0.5
+            assert weight.abs().max() <= bound
+            assert spread == pytest.approx(bound / 3**0.5, rel=0.1)
+        else:
+            channels = layer.in_channels if isinstance(layer, nn.Conv2d) else layer.out_channels
+            expected = (2 / (channels * area)) ** 0.5
+            assert spread == pytest.approx(expected, rel=0.1)
+            assert weight.abs().max() < 2.28 * expected  # cut at two standard deviations of the uncut normal
+
+
+def test_weights_start_as_in_pytorch_on_request():
+    torch.manual_seed(0)
+    ours = NETWORKS.build({"name": "locatello", "init": "pytorch"}, (1, 64, 64)).encoder(6)
+    torch.manual_seed(0)
+    first = nn.Conv2d(1, 32, 4)
+    assert torch.equal(ours[0].weight, first.weight)
+    assert torch.equal(ours[0].bias, first.bias)
 
 
 def test_stride_1_same_transposed_convolution_is_the_adjoint_of_the_same_convolution():

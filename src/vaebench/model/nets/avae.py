@@ -5,6 +5,7 @@ transposed convolution of CelebA and CIFAR-10 has stride 1; 'same' then takes on
 result's top and left and two off its bottom and right: padding 1, and a crop of the last row and column.
 
 Encoders of images in [0, 1] map them to 2x − 1 first; CelebA's are in [-1, 1] already and end in tanh.
+Weights start as in the authors' code, see :func:`~vaebench.model.nets.common.initialize`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pydantic import PositiveInt
 from torch import nn
 
 from vaebench.cpu.convolution import Conv2d, ConvTranspose2d
-from vaebench.model.nets.common import Symmetric, require_shape
+from vaebench.model.nets.common import Init, Symmetric, initialize, require_shape
 
 __all__ = ["AvaeCIFAR10", "AvaeCelebA", "AvaeMNIST"]
 
@@ -27,13 +28,19 @@ class AvaeMNIST:
 
     activation = "sigmoid"
 
-    def __init__(self, image_shape: tuple[int, int, int], *, latent_dim: PositiveInt = 16):
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        *,
+        latent_dim: PositiveInt = 16,
+        init: Init = "he_normal",
+    ):
         require_shape("avae_mnist", image_shape, (1, 32, 32))
-        self.latent_dim = latent_dim
+        self.latent_dim, self.init = latent_dim, init
 
     def encoder(self, features: int) -> nn.Module:
         """(B, 1, 32, 32) to (B, ``features``)."""
-        return nn.Sequential(
+        half = nn.Sequential(
             Symmetric(),
             *_down(1, 64),
             *_down(64, 128),
@@ -42,10 +49,11 @@ class AvaeMNIST:
             nn.Flatten(),
             nn.Linear(2 * 2 * 512, features),
         )
+        return initialize(half, self.init)
 
     def decoder(self, channels: int) -> nn.Module:
         """(B, ``latent_dim``) to raw (B, ``channels``, 32, 32)."""
-        return nn.Sequential(
+        half = nn.Sequential(
             nn.Linear(self.latent_dim, 2 * 2 * 512),
             nn.Unflatten(1, (512, 2, 2)),
             *_up(512, 256),
@@ -53,6 +61,7 @@ class AvaeMNIST:
             *_up(128, 64),
             nn.ConvTranspose2d(64, channels, 4, stride=2, padding=1),
         )
+        return initialize(half, self.init)
 
 
 class AvaeCelebA:
@@ -64,13 +73,19 @@ class AvaeCelebA:
 
     activation = "tanh"
 
-    def __init__(self, image_shape: tuple[int, int, int], *, latent_dim: PositiveInt = 64):
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        *,
+        latent_dim: PositiveInt = 64,
+        init: Init = "he_normal",
+    ):
         require_shape("avae_celeba", image_shape, (3, 64, 64))
-        self.latent_dim = latent_dim
+        self.latent_dim, self.init = latent_dim, init
 
     def encoder(self, features: int) -> nn.Module:
         """(B, 3, 64, 64) to (B, ``features``)."""
-        return nn.Sequential(
+        half = nn.Sequential(
             *_down(3, 64),
             *_down(64, 128),
             *_down(128, 256),
@@ -78,10 +93,11 @@ class AvaeCelebA:
             nn.Flatten(),
             nn.Linear(4 * 4 * 512, features),
         )
+        return initialize(half, self.init)
 
     def decoder(self, channels: int) -> nn.Module:
         """(B, ``latent_dim``) to raw (B, ``channels``, 64, 64)."""
-        return nn.Sequential(
+        half = nn.Sequential(
             nn.Linear(self.latent_dim, 8 * 8 * 512),
             nn.Unflatten(1, (512, 8, 8)),
             *_up(512, 256),
@@ -89,6 +105,7 @@ class AvaeCelebA:
             *_up(128, 64),
             *_same(64, channels),
         )
+        return initialize(half, self.init)
 
 
 class AvaeCIFAR10:
@@ -100,13 +117,19 @@ class AvaeCIFAR10:
 
     activation = "sigmoid"
 
-    def __init__(self, image_shape: tuple[int, int, int], *, latent_dim: PositiveInt = 128):
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        *,
+        latent_dim: PositiveInt = 128,
+        init: Init = "he_normal",
+    ):
         require_shape("avae_cifar10", image_shape, (3, 32, 32))
-        self.latent_dim = latent_dim
+        self.latent_dim, self.init = latent_dim, init
 
     def encoder(self, features: int) -> nn.Module:
         """(B, 3, 32, 32) to (B, ``features``)."""
-        return nn.Sequential(
+        half = nn.Sequential(
             Symmetric(),
             *_down(3, 128),
             *_down(128, 256),
@@ -115,16 +138,18 @@ class AvaeCIFAR10:
             nn.Flatten(),
             nn.Linear(2 * 2 * 1024, features),
         )
+        return initialize(half, self.init)
 
     def decoder(self, channels: int) -> nn.Module:
         """(B, ``latent_dim``) to raw (B, ``channels``, 32, 32)."""
-        return nn.Sequential(
+        half = nn.Sequential(
             nn.Linear(self.latent_dim, 8 * 8 * 1024),
             nn.Unflatten(1, (1024, 8, 8)),
             *_up(1024, 512),
             *_up(512, 256),
             *_same(256, channels),
         )
+        return initialize(half, self.init)
 
 
 def _down(inputs: int, outputs: int) -> tuple[nn.Module, ...]:

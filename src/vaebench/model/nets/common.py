@@ -1,12 +1,20 @@
-"""What several protocols share: the check of the image's shape, and the map to [-1, 1]."""
+"""What several protocols share: the check of the image's shape, the map to [-1, 1], the weights' start."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 from torch import Tensor, nn
 
 from vaebench.base.errors import UserError
 
-__all__ = ["Symmetric", "require_shape"]
+__all__ = ["Init", "Symmetric", "initialize", "require_shape"]
+
+Init = Literal["he_normal", "pytorch"]
+"""How weights start: as in the code of Saha et al. (see :func:`initialize`), or from PyTorch's defaults."""
+
+TRUNCATED = 0.87962566
+"""Standard deviation of a standard normal cut to [-2, 2]."""
 
 
 class Symmetric(nn.Module):
@@ -29,3 +37,24 @@ def require_shape(network: str, image_shape: tuple[int, int, int], *allowed: tup
             f"Network {network!r} takes images of {wanted} (channels x height x width), but the data set's "
             f"are {'x'.join(map(str, image_shape))}; choose another network or another size of the data set."
         )
+
+
+def initialize(half: nn.Sequential, init: Init) -> nn.Sequential:
+    """``half`` of a network with its weights started by ``init``.
+
+    ``he_normal`` is what Saha et al. chose in Keras: truncated normals of variance 2/fan-in for convolutions;
+    Keras' default, Glorot's uniform, for fully connected layers and the last transposed convolution; biases
+    of 0. (A transposed convolution's fan-in is that of its output's channels, in Keras and in PyTorch.)
+    """
+    if init == "pytorch":
+        return half
+    layers = [m for m in half.modules() if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear))]
+    transposed = [layer for layer in layers if isinstance(layer, nn.ConvTranspose2d)]
+    for layer in layers:
+        nn.init.zeros_(layer.bias)
+        if isinstance(layer, nn.Linear) or layer in transposed[-1:]:
+            nn.init.xavier_uniform_(layer.weight)
+        else:
+            std = (2 / layer.weight[0].numel()) ** 0.5 / TRUNCATED
+            nn.init.trunc_normal_(layer.weight, std=std, a=-2 * std, b=2 * std)
+    return half
