@@ -4,7 +4,7 @@ import time
 
 from vaebench.base.device import describe_device, select_device
 from vaebench.base.files import read_json, write_folder, write_json
-from vaebench.data import Prepared
+from vaebench.data.store import Prepared
 from vaebench.measure.pictures import write_pictures
 from vaebench.measure.run import Run, evaluate
 from vaebench.study import paths

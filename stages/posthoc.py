@@ -1,8 +1,10 @@
 """Fit one density to the latents of one trained model."""
 
 from vaebench.base.files import write_folder
-from vaebench.densities import DENSITIES, NoDensity, save_absent
+from vaebench.densities import DENSITIES
+from vaebench.densities.base import NoDensity
 from vaebench.densities.saved import load_latents
+from vaebench.densities.store import save_absent
 from vaebench.study.params import load_params
 from vaebench.study.paths import density_dir, model_dir
 from vaebench.study.stage import run_stage

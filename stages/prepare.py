@@ -1,6 +1,6 @@
 """Read a data set's raw files and write them in the one form that every later stage reads."""
 
-from vaebench.data import prepare
+from vaebench.data.prepare import prepare
 from vaebench.study.params import load_params
 from vaebench.study.paths import prepared_dir
 from vaebench.study.stage import run_stage

@@ -2,8 +2,8 @@
 
 from vaebench.base.device import select_device
 from vaebench.base.files import write_folder
-from vaebench.data import Prepared
-from vaebench.measure.features import build_reference
+from vaebench.data.store import Prepared
+from vaebench.measure.features.reference import build_reference
 from vaebench.study.params import load_params
 from vaebench.study.paths import prepared_dir, reference_dir
 from vaebench.study.stage import run_stage

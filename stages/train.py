@@ -8,7 +8,7 @@ import torch
 from vaebench.base.device import describe_device, select_device
 from vaebench.base.files import write_folder, write_json
 from vaebench.cpu.processor import flush_subnormal
-from vaebench.data import Prepared
+from vaebench.data.store import Prepared
 from vaebench.densities.saved import save_latents
 from vaebench.model.vae import build_model, save_model
 from vaebench.study import paths

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vaebench.data import Prepared
-from vaebench.measure.features import Reference
+from vaebench.data.store import Prepared
 from vaebench.measure.features.frechet import moments
+from vaebench.measure.features.reference import Reference
 from vaebench.measure.run import Run
 from vaebench.model.likelihoods.gaussian import Gaussian
-from vaebench.model.posteriors import Latent
+from vaebench.model.posteriors.base import Latent
 
 
 class Linear(nn.Module):

@@ -19,14 +19,14 @@ import vaebench
 from vaebench import build_method, evaluate, load_model
 from vaebench.base.errors import UserError
 from vaebench.base.registry import Registry
-from vaebench.data import prepare
+from vaebench.data.prepare import prepare
 from vaebench.densities import DENSITIES
 from vaebench.densities.saved import save_latents
-from vaebench.measure.features import build_reference
+from vaebench.measure.features.reference import build_reference
 from vaebench.measure.metrics import METRICS
 from vaebench.measure.run import Run
 from vaebench.measure.run import evaluate as evaluate_run
-from vaebench.model.posteriors import Latent
+from vaebench.model.posteriors.base import Latent
 from vaebench.model.regularizers import REGULARIZERS
 from vaebench.model.vae import save_model
 from vaebench.training import encode_data

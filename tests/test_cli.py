@@ -194,7 +194,8 @@ def test_explain_knows_every_value_of_the_axes(workspace):
 
 
 def test_explain_speaks_of_a_method_of_one_s_own(workspace):
-    from vaebench.model.likelihoods import LIKELIHOODS, Likelihood
+    from vaebench.model.likelihoods import LIKELIHOODS
+    from vaebench.model.likelihoods.base import Likelihood
 
     class Cauchy(Likelihood):
         """Heavy tails.
@@ -276,7 +277,7 @@ def test_sample_from_a_fitted_density(workspace):
 
 
 def test_sample_refuses_what_it_cannot_use(workspace):
-    from vaebench.densities import save_absent
+    from vaebench.densities.store import save_absent
 
     assert "no spec.json" in run("sample", "nowhere").output
     folder = trained(workspace / "model")

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from vaebench.base.errors import UserError
-from vaebench.data import partitions, prepare
 from vaebench.data.idx import parse_idx
-from vaebench.data.noise import NOISY
+from vaebench.data.noise import NOISY, partitions
+from vaebench.data.prepare import prepare
 
 TRAIN, TEST = 40, 20
 

@@ -23,11 +23,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vaebench.base.errors import UserError
-from vaebench.data import SOURCES, Prepared, RawFiles, StoreWriter, prepare
+from vaebench.data import SOURCES
 from vaebench.data import cifar10 as cifar10_module
 from vaebench.data.dsprites import DSprites
+from vaebench.data.prepare import prepare
+from vaebench.data.raw import RawFiles
 from vaebench.data.shapes3d import Shapes3D
 from vaebench.data.sprites import FACTORS, INTENSITIES, POSITIONS, SCALES, draw
+from vaebench.data.store import Prepared, StoreWriter
 
 NEED_FILES = ["mnist", "cifar10", "celeba", "celebahq", "dsprites", "shapes3d"]
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vaebench.base.errors import UserError
-from vaebench.data import Prepared, StoreWriter
+from vaebench.data.store import Prepared, StoreWriter
 
 COUNT = 12
 

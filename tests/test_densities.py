@@ -14,7 +14,9 @@ from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
 from vaebench.base.errors import UserError
-from vaebench.densities import DENSITIES, NoDensity, load_density, save_absent
+from vaebench.densities import DENSITIES
+from vaebench.densities.base import NoDensity
+from vaebench.densities.store import load_density, save_absent
 
 SPECS = {
     "prior": {"name": "prior"},

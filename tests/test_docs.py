@@ -132,7 +132,7 @@ def test_what_a_document_names_is_there(document):
 
 
 def test_the_guide_to_extending_shows_code_that_works():
-    from vaebench.model.regularizers import Context
+    from vaebench.model.regularizers.base import Context
 
     namespace: dict = {}
     for block in blocks(ROOT / "docs/extending.md", "python"):

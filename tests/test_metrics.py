@@ -11,7 +11,7 @@ from metric_models import Linear, Normal, linear_data, orthogonal, pixels, prepa
 from PIL import Image
 
 from vaebench.base.errors import UserError
-from vaebench.data import partitions
+from vaebench.data.noise import partitions
 from vaebench.measure.interpolation import interpolate
 from vaebench.measure.metrics import METRICS
 from vaebench.measure.metrics.prd import curve, f_pair

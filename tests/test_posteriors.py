@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from vaebench.base.errors import UserError
-from vaebench.model.posteriors import POSTERIORS, Latent
+from vaebench.model.posteriors import POSTERIORS
+from vaebench.model.posteriors.base import Latent
 
 
 def build(latent_dim=3, **spec):

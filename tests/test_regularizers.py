@@ -6,8 +6,9 @@ from torch import nn
 
 from vaebench.base.errors import UserError
 from vaebench.model import kde
-from vaebench.model.posteriors import Latent
-from vaebench.model.regularizers import REGULARIZERS, Context
+from vaebench.model.posteriors.base import Latent
+from vaebench.model.regularizers import REGULARIZERS
+from vaebench.model.regularizers.base import Context
 from vaebench.model.regularizers.beta_tc import total_correlation
 from vaebench.model.regularizers.factor_tc import permute_dims
 from vaebench.model.regularizers.mmd import mmd

@@ -45,7 +45,7 @@ def really_compiled():
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory):
-    from vaebench.data import prepare
+    from vaebench.data.prepare import prepare
 
     return prepare({"name": "digits", "validation": 200}, tmp_path_factory.mktemp("data") / "digits")
 

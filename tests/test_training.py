@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from vaebench.base.errors import UserError
-from vaebench.data import prepare
+from vaebench.data.prepare import prepare
 from vaebench.model.regularizers import none
 from vaebench.model.regularizers.base import Regularizer
 from vaebench.model.vae import build_model

@@ -19,11 +19,12 @@ from scratch import QUICKSTART, ROOT
 
 from vaebench.base.errors import UserError
 from vaebench.base.files import write_json
-from vaebench.data import Prepared, StoreWriter
-from vaebench.densities import DENSITIES, load_density
+from vaebench.data.store import Prepared, StoreWriter
+from vaebench.densities import DENSITIES
 from vaebench.densities.saved import load_latents, save_latents
-from vaebench.measure.features import load_reference
+from vaebench.densities.store import load_density
 from vaebench.measure.features.classifier import Classifier
+from vaebench.measure.features.reference import load_reference
 from vaebench.model.vae import build_model, load_model, save_model
 from vaebench.scaleout.lockfile import set_damaged_aside
 from vaebench.study.params import load_params, parse_params

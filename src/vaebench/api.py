@@ -5,7 +5,7 @@ Images are (B, C, H, W) in the data set's value range, latents (B, d).
 >>> import tempfile, torch
 >>> from pathlib import Path
 >>> from vaebench import evaluate
->>> from vaebench.data import prepare
+>>> from vaebench.data.prepare import prepare
 >>> data = prepare({"name": "digits"}, Path(tempfile.mkdtemp(), "digits"))
 >>> class Mean:
 ...     '''The model that encodes every image as nothing and decodes it as grey.'''
@@ -30,13 +30,14 @@ from torch import Tensor, nn
 
 from vaebench.base.errors import UserError
 from vaebench.base.registry import explain
-from vaebench.data import Prepared
-from vaebench.densities import DENSITIES, Density, NoDensity
-from vaebench.measure.features import Reference, load_reference
-from vaebench.measure.metrics import BY_FEATURES
+from vaebench.data.store import Prepared
+from vaebench.densities import DENSITIES
+from vaebench.densities.base import Density, NoDensity
+from vaebench.measure.features.reference import Reference, load_reference
+from vaebench.measure.metrics import METRICS
 from vaebench.measure.run import Run
 from vaebench.measure.run import evaluate as measure
-from vaebench.model.posteriors import Latent
+from vaebench.model.posteriors.base import Latent
 from vaebench.model.vae import VAE, build_model, load_model
 from vaebench.study.params import Method
 from vaebench.training.encode import encode_data
@@ -120,7 +121,7 @@ def evaluate(
         densities: what to sample latents from, as ``densities`` in params.yaml, each fitted to the training
             images' encodings; by default the prior alone.
         reference: what ``fid`` and ``prd`` compare with; see
-            :func:`vaebench.measure.features.build_reference`.
+            :func:`vaebench.measure.features.reference.build_reference`.
         prior_scale: standard deviation of the model's prior N(0, s²I), None where it has none. A model of
             vaebench knows its own.
         seed: of every random draw.
@@ -135,7 +136,7 @@ def evaluate(
         UserError: an unknown metric or option, a metric that needs what is not given.
 
     >>> import tempfile
-    >>> from vaebench.data import prepare
+    >>> from vaebench.data.prepare import prepare
     >>> data = prepare({"name": "digits"}, Path(tempfile.mkdtemp(), "digits"))
     >>> model = build_method({"likelihood": {"name": "l2"}, "regularizer": {"name": "kl"}}, data.shape,
     ...                      network={"name": "compact"}, train_size=len(data.split("train")))
@@ -145,12 +146,13 @@ def evaluate(
     data = data if isinstance(data, Prepared) else Prepared.open(Path(data))
     device = torch.device(device)
     specs = [{"name": metric} if isinstance(metric, str) else metric for metric in metrics]
-    wanting = sorted({spec.get("name") for spec in specs} & BY_FEATURES)
+    names = sorted({METRICS.check(spec, "metrics")["name"] for spec in specs})
+    wanting = [name for name in names if getattr(METRICS.load(name), "needs_features", False)]
     if wanting and reference is None:
         raise UserError(
-            f"metrics {' and '.join(wanting)} compare features with real images': give reference=, what "
-            "vaebench.measure.features.build_reference(data, 'classifier', seed=0, folder=…) returns, "
-            "or its folder."
+            f"metrics {' and '.join(wanting)} compare features with those of real images: give reference=, "
+            "the result of vaebench.measure.features.reference.build_reference(data, 'classifier', seed=0, "
+            "folder=…), or its folder."
         )
     if isinstance(reference, str | Path):
         reference = load_reference(reference, device)

@@ -14,7 +14,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from vaebench.base.errors import UserError
-from vaebench.data import SOURCES, RawFiles
+from vaebench.data import SOURCES
+from vaebench.data.raw import RawFiles
 from vaebench.study.params import load_params
 from vaebench.tracking.run import store_uri, workspace_root
 

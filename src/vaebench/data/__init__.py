@@ -1,25 +1,16 @@
-"""Images to train on: the sources, and the prepared store that every later stage reads.
+"""Images to train on: the sources, each of which turns its owner's files into the prepared store.
 
-A source turns its owner's files into one layout of ``.npy`` files; what it can be told in params.yaml
-is its keyword-only arguments.
+What a source can be told in params.yaml is its keyword-only arguments.
 
-    >>> data = prepare({"name": "digits", "validation": 200}, Path("data/prepared/digits"))
-    >>> data.split("train").shape
-    (1237, 1, 8, 8)
+    >>> SOURCES.check({"name": "digits", "validation": 200}, "datasets.digits.source")
+    {'name': 'digits', 'validation': 200}
+
+Adding one: a class with ``write(raw, store)`` in its own module, and a line here.
 """
 
-from __future__ import annotations
-
-from collections.abc import Mapping
-from pathlib import Path
-
-from vaebench.base.errors import UserError
 from vaebench.base.registry import Registry
-from vaebench.data.noise import partitions
-from vaebench.data.raw import RawFiles
-from vaebench.data.store import Prepared, StoreWriter
 
-__all__ = ["SOURCES", "Prepared", "RawFiles", "StoreWriter", "partitions", "prepare"]
+__all__ = ["SOURCES"]
 
 SOURCES = Registry(
     "source",
@@ -34,27 +25,3 @@ SOURCES = Registry(
         "sprites": "vaebench.data.sprites:Sprites",
     },
 )
-
-
-def prepare(source: Mapping, out: Path, seed: int = 0) -> Prepared:
-    """Write the store of ``source`` into ``out``, whole or not at all, in place of an older one.
-
-    Args:
-        source: ``{name: …, option: …}``, a value of :data:`SOURCES`.
-        out: the store's folder.
-        seed: of what a source draws (the noise of ``mnist``).
-
-    Raises:
-        UserError: an unknown option; a missing, damaged or unreadable raw file; ``out`` not writable.
-    """
-    built = SOURCES.build(source)
-    raw = RawFiles.default()
-    out = Path(out)
-    try:
-        with StoreWriter(out, source["name"], raw=raw, seed=seed) as store:
-            built.write(raw, store)
-    except OSError as error:
-        raise UserError(
-            f"{out} could not be written: {error}. Check the folder's permissions and the room on its disk."
-        ) from None
-    return Prepared.open(out)

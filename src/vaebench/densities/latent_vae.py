@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from vaebench.densities.store import NoDensity
+from vaebench.densities.base import NoDensity
 
 __all__ = ["LatentVAE", "train"]
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from vaebench.densities.base import NoDensity
 from vaebench.densities.latents import posterior_means
-from vaebench.densities.store import NoDensity, write_record
+from vaebench.densities.store import write_record
 
 __all__ = ["Prior"]
 

@@ -8,23 +8,18 @@ import numpy as np
 
 from vaebench.base.errors import UserError
 from vaebench.base.files import UNREADABLE_ARRAYS, read_json, write_atomically, write_json
+from vaebench.densities import DENSITIES
+from vaebench.densities.base import Density
 
 __all__ = [
-    "NoDensity",
     "damaged",
+    "load_density",
     "read_arrays",
     "read_record",
     "save_absent",
     "write_arrays",
     "write_record",
 ]
-
-
-class NoDensity(UserError):  # noqa: N818
-    """These latents have no such density: no prior, or a fit that diverged.
-
-    The message is the reason to record (:func:`save_absent`).
-    """
 
 
 def write_record(directory: Path, name: str, options: dict, fitted: dict) -> None:
@@ -91,3 +86,26 @@ def read_arrays(directory: Path, **dimensions: int) -> dict[str, np.ndarray]:
 def damaged(path: Path, why: object) -> UserError:
     """The error for a file that is there and cannot be used."""
     return UserError(f"{path} is damaged: {why}. Delete its folder and run the posthoc stage again.")
+
+
+def load_density(directory: str | Path) -> Density | None:
+    """The density that was saved in ``directory``; None where it records that the method has none.
+
+    Raises:
+        UserError: a missing, damaged or inconsistent file, named.
+    """
+    directory = Path(directory)
+    record = read_record(directory)
+    if "absent" in record:
+        return None
+    where = str(directory / "density.json")
+    try:
+        checked = DENSITIES.check({**record["options"], "name": record["name"]}, where)
+    except UserError as error:
+        raise damaged(directory / "density.json", error) from None
+    options = {key: value for key, value in checked.items() if key != "name"}
+    try:
+        return DENSITIES.load(record["name"]).load(directory, options, record["fitted"])
+    except (KeyError, TypeError, ValueError) as error:
+        why = f"'fitted' lacks {error}" if isinstance(error, KeyError) else error
+        raise damaged(directory / "density.json", why) from None

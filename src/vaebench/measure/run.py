@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from vaebench.data import Prepared
-    from vaebench.densities import Density
-    from vaebench.measure.features import Reference
+    from vaebench.data.store import Prepared
+    from vaebench.densities.base import Density
+    from vaebench.measure.features.reference import Reference
     from vaebench.model.vae import VAE
 
 __all__ = ["Run", "evaluate"]
@@ -93,10 +93,10 @@ class Run:
         import torch
 
         from vaebench.base.files import read_json
-        from vaebench.data import Prepared
-        from vaebench.densities import load_density
+        from vaebench.data.store import Prepared
         from vaebench.densities.saved import load_latents
-        from vaebench.measure.features import load_reference
+        from vaebench.densities.store import load_density
+        from vaebench.measure.features.reference import load_reference
         from vaebench.model.vae import load_model
 
         device = torch.device(device)

@@ -25,8 +25,10 @@ from vaebench.base.errors import UserError
 from vaebench.base.files import read_json, write_atomically, write_json
 from vaebench.model.likelihoods import LIKELIHOODS
 from vaebench.model.nets import NETWORKS
-from vaebench.model.posteriors import POSTERIORS, Latent
-from vaebench.model.regularizers import REGULARIZERS, Context
+from vaebench.model.posteriors import POSTERIORS
+from vaebench.model.posteriors.base import Latent
+from vaebench.model.regularizers import REGULARIZERS
+from vaebench.model.regularizers.base import Context
 
 __all__ = ["VAE", "Losses", "build_model", "load_model", "save_model"]
 

@@ -232,12 +232,12 @@ def _check_densities(params: Params) -> None:
 
 
 def _check_evaluation(params: Params) -> None:
-    from vaebench.measure.metrics import BY_FEATURES, METRICS
-
+    metrics = _registry("vaebench.measure.metrics:METRICS")
     for index, metric in enumerate(params.evaluation.metrics):
         where = f"evaluation.metrics.{index}"
-        METRICS.check(metric, where)
-        if params.evaluation.features == "none" and metric["name"] in BY_FEATURES:
+        metrics.check(metric, where)
+        needs_features = getattr(metrics.load(metric["name"]), "needs_features", False)
+        if params.evaluation.features == "none" and needs_features:
             raise UserError(
                 f"{where}: {metric['name']} compares images by features, and evaluation.features is none; "
                 "set that to inception or classifier, or leave the metric out."

@@ -18,8 +18,9 @@ from torch import Tensor, nn
 
 from vaebench.base.errors import UserError
 from vaebench.base.files import read_json
-from vaebench.densities import Density, load_density
-from vaebench.model.posteriors import Latent
+from vaebench.densities.base import Density
+from vaebench.densities.store import load_density
+from vaebench.model.posteriors.base import Latent
 from vaebench.model.vae import VAE, load_model
 
 __all__ = ["Sampler", "save_sampler"]

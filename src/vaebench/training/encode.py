@@ -7,7 +7,7 @@ import math
 import numpy as np
 import torch
 
-from vaebench.data import Prepared
+from vaebench.data.store import Prepared
 from vaebench.model.vae import VAE
 
 __all__ = ["are_finite", "encode_data"]

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from vaebench.base.errors import UserError
-from vaebench.data import Prepared
+from vaebench.data.store import Prepared
 from vaebench.model.vae import VAE
 from vaebench.study.params import Training
 from vaebench.training.checkpoint import Checkpoints

@@ -20,7 +20,7 @@ from torch.nn.modules.conv import _ConvNd
 
 from vaebench.cpu.adam import CopyingAdam
 from vaebench.cpu.processor import keep_freed_memory, keep_triton_out
-from vaebench.model.posteriors import Latent
+from vaebench.model.posteriors.base import Latent
 from vaebench.model.vae import VAE, Losses
 from vaebench.study.params import Training
 

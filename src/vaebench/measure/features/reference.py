@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from vaebench.base.errors import UserError
 from vaebench.base.files import read_json, write_atomically, write_json
-from vaebench.data import Prepared
+from vaebench.data.store import Prepared
 from vaebench.measure.features.exact import exact
 from vaebench.measure.features.frechet import frechet_distance, moments, symmetric_root
 

@@ -1,7 +1,8 @@
 """What a trained model is measured by, and the registry that names it.
 
 A metric is a function ``f(run, *, options) -> dict``; its mapping is merged into the metrics file. What
-cannot be computed for a model is absent from it.
+cannot be computed for a model is absent from it. One with the attribute ``needs_features = True`` compares
+sets of images by a network's features.
 
     >>> METRICS.check({"name": "nll", "k": 500}, "evaluation.metrics.0")
     {'name': 'nll', 'k': 500}
@@ -9,7 +10,7 @@ cannot be computed for a model is absent from it.
 
 from vaebench.base.registry import Registry
 
-__all__ = ["BY_FEATURES", "METRICS"]
+__all__ = ["METRICS"]
 
 METRICS = Registry(
     "metric",
@@ -24,6 +25,3 @@ METRICS = Registry(
         "disentanglement": "vaebench.measure.metrics.disentanglement:disentanglement",
     },
 )
-
-BY_FEATURES = {"fid", "prd"}
-"""Those that compare sets of images by a network's features."""

@@ -17,3 +17,6 @@ def fid(run: Run) -> dict:
     kinds = ["recon", "interp_mid", "interp_random"]
     kinds += [name for name, density in run.densities.items() if density is not None]
     return {run.reference.name: {kind: run.reference.distance(run.features(kind)) for kind in kinds}}
+
+
+fid.needs_features = True

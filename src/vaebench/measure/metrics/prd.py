@@ -43,6 +43,9 @@ def prd(run: Run) -> dict:
     return {"prd": {"precision": precision, "recall": recall}}
 
 
+prd.needs_features = True
+
+
 def curve(fake: np.ndarray, real: np.ndarray, angles: int = ANGLES) -> np.ndarray:
     """Precision and recall, (2, angles), of a histogram against another: Σ min(λ·real, fake) and that over λ.
 

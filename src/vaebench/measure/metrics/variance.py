@@ -18,7 +18,7 @@ def variance(run: Run) -> dict:
     """
     import torch
 
-    from vaebench.data import partitions
+    from vaebench.data.noise import partitions
     from vaebench.measure.features.exact import exact
 
     model, generator = run.model, run.torch_generator("variance")

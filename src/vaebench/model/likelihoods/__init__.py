@@ -9,9 +9,8 @@ and a line here.
 """
 
 from vaebench.base.registry import Registry
-from vaebench.model.likelihoods.base import Likelihood
 
-__all__ = ["LIKELIHOODS", "Likelihood"]
+__all__ = ["LIKELIHOODS"]
 
 LIKELIHOODS = Registry(
     "likelihood",

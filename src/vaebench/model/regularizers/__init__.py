@@ -1,5 +1,6 @@
 """What holds q(z) or the decoder in shape: the second term of the objective.
 
+    >>> from vaebench.model.regularizers.base import Context
     >>> context = Context(latent_dim=16, train_size=60_000, image_shape=(1, 28, 28))
     >>> regularizer = REGULARIZERS.build({"name": "kl"}, context)
 
@@ -8,9 +9,8 @@ and a line here.
 """
 
 from vaebench.base.registry import Registry
-from vaebench.model.regularizers.base import Context, Regularizer
 
-__all__ = ["REGULARIZERS", "Context", "Regularizer"]
+__all__ = ["REGULARIZERS"]
 
 REGULARIZERS = Registry(
     "regularizer",

@@ -9,7 +9,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from vaebench.model.posteriors import Latent
+from vaebench.model.posteriors.base import Latent
 from vaebench.model.regularizers.base import Context, Decoder, Regularizer
 from vaebench.model.regularizers.discriminator import Discriminator, frozen
 

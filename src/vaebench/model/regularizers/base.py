@@ -9,7 +9,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from vaebench.base.errors import UserError
-from vaebench.model.posteriors import Latent
+from vaebench.model.posteriors.base import Latent
 
 __all__ = ["Context", "Decoder", "Regularizer", "network_of"]
 

@@ -14,7 +14,7 @@ import torch
 from pydantic import NonNegativeFloat
 from torch import Tensor
 
-from vaebench.model.posteriors import Latent
+from vaebench.model.posteriors.base import Latent
 from vaebench.model.regularizers.base import Context, Decoder, Regularizer
 from vaebench.model.regularizers.kl import kl_to_standard_normal
 

@@ -13,7 +13,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from vaebench.model.posteriors import Latent
+from vaebench.model.posteriors.base import Latent
 from vaebench.model.regularizers.base import Context, Decoder, Regularizer
 from vaebench.model.regularizers.discriminator import Discriminator, frozen
 from vaebench.model.regularizers.kl import kl_to_standard_normal

@@ -25,7 +25,7 @@ from torch import Tensor
 from vaebench.base.errors import UserError
 from vaebench.base.precision import full
 from vaebench.model import kde
-from vaebench.model.posteriors import Latent
+from vaebench.model.posteriors.base import Latent
 from vaebench.model.regularizers.base import Context, Decoder, Regularizer
 
 __all__ = ["KdeKL"]

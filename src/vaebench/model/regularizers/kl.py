@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import NonNegativeFloat
 from torch import Tensor
 
-from vaebench.model.posteriors import Latent
+from vaebench.model.posteriors.base import Latent
 from vaebench.model.regularizers.base import Context, Decoder, Regularizer
 
 __all__ = ["KL", "kl_to_standard_normal"]

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from vaebench.base.precision import full
 from vaebench.model.kde import squared_distances
-from vaebench.model.posteriors import Latent
+from vaebench.model.posteriors.base import Latent
 from vaebench.model.regularizers.base import Context, Decoder, Regularizer
 
 __all__ = ["MMD", "mmd"]

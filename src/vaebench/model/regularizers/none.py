@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from vaebench.model.posteriors import Latent
+from vaebench.model.posteriors.base import Latent
 from vaebench.model.regularizers.base import Decoder, Regularizer
 
 __all__ = ["NoRegularizer"]

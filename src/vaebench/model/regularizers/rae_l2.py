@@ -14,7 +14,7 @@ from pydantic import NonNegativeFloat
 from torch import Tensor
 
 from vaebench.base.precision import full
-from vaebench.model.posteriors import Latent
+from vaebench.model.posteriors.base import Latent
 from vaebench.model.regularizers.base import Context, Decoder, Regularizer, network_of
 
 __all__ = ["RaeL2"]
