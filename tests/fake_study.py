@@ -51,7 +51,7 @@ def write_study(
             for m, (label, likelihood, regularizer) in methods.items()
         },
         "densities": {"prior": {"name": "prior"}, "gmm10": {"name": "gmm", "components": 10}},
-        "training": {"epochs": epochs, "batch_size": 64},
+        "training": {"epochs": max(epochs, 1), "batch_size": 64},
         "evaluation": {"features": "inception", "metrics": [{"name": "mse"}]},
     }  # fmt: skip
     folder.mkdir(parents=True)

@@ -88,7 +88,7 @@ from stages import evaluate, posthoc, prepare, reference, tabulate, train
 from vaebench import densities, report
 from vaebench.measure import features, pictures
 from vaebench.study import params
-import vaebench.report.figures.comparison, vaebench.report.page
+import jinja2, vaebench.report.figures.comparison, vaebench.report.page
 from vaebench.study.stage import run_stage
 params.load_params(sys.argv[1])
 print("ready", flush=True)

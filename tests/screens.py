@@ -52,5 +52,5 @@ def mlflow_screens(browser, workspace: Path, methods: tuple[str, str], folder: P
 if __name__ == "__main__":
     here = Path.cwd()
     with chromium() as opened:
-        report_screens(opened, here / "reports/index.html", "mle_iso_i", here / "reports/screens")
+        report_screens(opened, here / "reports/quickstart/index.html", "mle_iso_i", here / "reports/screens")
         mlflow_screens(opened, here, ("mle_iso_i", "avae_diag_d"), here / "reports/screens")

@@ -12,7 +12,7 @@ from fake_study import write_study
 from screens import mlflow_screens, report_screens
 from tiny_study import ROOT
 
-from vaebench.report.page import build_page
+from vaebench.report import build_report
 
 WANTING = [
     *([] if find_chromium() else ["chromium on the path (Debian: apt-get install chromium)"]),
@@ -75,7 +75,8 @@ def large(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("large")
     size = {"datasets": ("mnist", "celeba"), "seeds": tuple(range(5)), "epochs": 100, "image_side": 270}
     write_study(folder, "large", methods=methods, metrics=metrics, diverged=(), **size)
-    return build_page(folder)
+    build_report(folder)
+    return folder / "large/index.html"
 
 
 def shown(page, table: str):
@@ -135,7 +136,7 @@ def test_a_method_opens_by_the_keyboard_and_by_its_address(visit, large):
     assert page.locator("dialog[open]").count() == 0
     button.press("Enter")
     assert page.locator("tr.detail:visible").count() == 0
-    page = visit(f"{large.as_uri()}#large/celeba/method_03")
+    page = visit(f"{large.as_uri()}#celeba/method_03")
     assert "Method 6 on celeba" in page.locator("tr.detail:visible").inner_text()
 
 
@@ -207,7 +208,7 @@ def test_a_run_leads_to_the_report_and_back(browser, tiny_repository):
 
 def test_the_pipelines_own_report_and_runs_look_like_this(browser, tiny_repository):
     SCREENS.mkdir(parents=True, exist_ok=True)
-    report_screens(browser, tiny_repository / "reports/index.html", "mle_iso_i", SCREENS)
+    report_screens(browser, tiny_repository / "reports/tiny/index.html", "mle_iso_i", SCREENS)
     mlflow_screens(browser, tiny_repository, ("ae", "mle_iso_i"), SCREENS)
     names = {"report-light", "report-dark", "report-phone", "method", "mlflow-runs", "mlflow-compare"}
     assert {path.stem for path in SCREENS.glob("*.png")} >= names

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from fake_study import write_study
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -293,19 +294,13 @@ def test_sample_refuses_what_it_cannot_use(workspace):
     assert run("sample", folder, "-n", 0).exit_code == 2
 
 
-def test_report_and_best_ask_the_report_s_own_functions(workspace, monkeypatch):
-    import vaebench.report.page
-    import vaebench.report.terminal
-
-    monkeypatch.setattr(vaebench.report.page, "build_page", lambda folder, first: f"{folder}: {first}")
-    monkeypatch.setattr(vaebench.report.terminal, "best_rows", lambda folder: f"the best of {folder}")
-    assert run("report").output == "wrote reports: small\n"
+def test_report_and_best_read_the_studys_results(workspace):
     assert "`dvc repro`" in run("best").output
-    Path("reports/small").mkdir(parents=True)
-    assert run("best").output == "the best of reports/small\n"
-    page = Path("reports/index.html")
-    page.touch()
-    assert f"{page.resolve().as_uri()}#small" in run("best").output
+    write_study(Path("reports"), "small", images=False)
+    assert run("report").output == "wrote reports/index.html\n"
+    output = run("best").output
+    assert "MLE Iso-I" in output
+    assert Path("reports/small/index.html").resolve().as_uri() in output
 
 
 def test_bandwidths_prints_both_tables(monkeypatch):

@@ -57,7 +57,7 @@ def test_what_is_compared_is_short_and_about_what_changed(readme):
 def test_a_pulled_clone_has_nothing_to_run_and_a_report(readme):
     assert "Data and pipelines are up to date." in readme.output
     copy = readme.folder.parent / "copy"
-    assert "WAE-MMD" in (copy / "reports/index.html").read_text(encoding="utf-8")
+    assert "WAE-MMD" in (copy / "reports/tiny/index.html").read_text(encoding="utf-8")
     model = "data/models/tiny/digits/wae_mmd/0/model.safetensors"
     assert (copy / model).read_bytes() == (readme.folder / model).read_bytes()
     assert run(copy, "git", "status", "--porcelain") == ""

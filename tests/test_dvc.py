@@ -13,6 +13,7 @@ from documents import blocks
 from fake_study import write_study
 from tiny_study import ROOT, copy_repository, environment, run
 
+from vaebench.report.results import read_results
 from vaebench.report.summary import summary
 
 
@@ -46,7 +47,7 @@ def test_the_summary_holds_means_over_the_seeds_that_did_not_diverge(tmp_path):
         metrics=lambda dataset, method, seed: {"fid": {"prior": values[seed]}},
         images=False,
     )
-    means = summary(study)["mnist"]
+    means = summary(read_results(study))["mnist"]
     assert means["mle_iso_i"] == {"fid.prior": 3.0}
     assert means["wae_mmd"] == {"fid.prior": 3.5, "diverged": 1}
 
@@ -80,7 +81,7 @@ def test_a_run_in_mlflow_is_named_tagged_and_whole(client, tiny_repository, monk
     for stage in ("train", "evaluate"):
         record = json.loads((provenance / f"{stage}.json").read_text(encoding="utf-8"))
         assert record["mlflow_run_id"] == tracked.info.run_id
-    assert tracked.info.run_id in (tiny_repository / "reports/index.html").read_text(encoding="utf-8")
+    assert tracked.info.run_id in (tiny_repository / "reports/tiny/index.html").read_text(encoding="utf-8")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", client.tracking_uri)
     sampler = mlflow.pytorch.load_model(f"runs:/{tracked.info.run_id}/model")
     images = sampler.sample(3, "gmm10")

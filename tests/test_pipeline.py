@@ -36,7 +36,7 @@ def test_every_cell_is_measured_and_what_does_not_exist_is_absent(clone):
     assert "kl" not in metrics(clone, "ae")
     table = (clone / "reports/tiny/tables/metrics.csv").read_text(encoding="utf-8")
     assert repr(metrics(clone, "ae")["mse"])[:6] in table
-    page = (clone / "reports/index.html").read_text(encoding="utf-8")
+    page = (clone / "reports/tiny/index.html").read_text(encoding="utf-8")
     assert "MLE Iso-I" in page
 
 

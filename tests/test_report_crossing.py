@@ -5,8 +5,7 @@ import pytest
 from fake_study import write_study
 
 from vaebench.report.crossing import crossing_tables, shares
-from vaebench.report.means import summarise
-from vaebench.report.results import read_study
+from vaebench.report.results import read_results
 from vaebench.report.sweeps import sweep_tables
 from vaebench.report.tables import write_tables
 
@@ -37,15 +36,15 @@ def numbers(dataset, method, seed):
 
 def test_the_axis_that_moves_a_metric_is_named(tmp_path):
     folder = write_study(tmp_path, paper=None, methods=PAIRS, diverged=(), images=False, metrics=numbers)
-    study = read_study(folder)
-    (table,) = crossing_tables(study, summarise(study))
+    study = read_results(folder)
+    (table,) = crossing_tables(study)
     shown = {label: [round(cell.mean, 2) for cell in cells] for label, cells in table.rows}
     assert shown["MSE"] == [0.99, 0.01, 0.0]
     assert shown["FD prior (logarithm)"] == [0.0, 1.0, 0.0]
     assert "moves most: MSE (99%)" in table.note
     assert "The regularizer, and the posterior that goes with it, moves most: FD prior (100%)" in table.note
     assert "Not measured on every pair: NLL." in table.note
-    write_tables(folder)
+    write_tables(read_results(folder))
     text = (folder / "tables" / "crossing_mnist.md").read_text(encoding="utf-8")
     assert "Shares of a metric's variance" in text
     assert "in brackets the paper's" not in text
@@ -53,18 +52,18 @@ def test_the_axis_that_moves_a_metric_is_named(tmp_path):
 
 def test_an_incomplete_crossing_is_not_split(tmp_path):
     some = {name: spec for name, spec in PAIRS.items() if name != "l2_none"}
-    study = read_study(
+    study = read_results(
         write_study(tmp_path, paper=None, methods=some, diverged=(), images=False, metrics=numbers)
     )
-    assert crossing_tables(study, summarise(study)) == []
+    assert crossing_tables(study) == []
 
 
 def test_a_run_that_diverged_leaves_nothing_to_split(tmp_path):
     lost = tuple(("mnist", "l2_none", seed) for seed in (0, 1))
-    study = read_study(
+    study = read_results(
         write_study(tmp_path, paper=None, methods=PAIRS, diverged=lost, images=False, metrics=numbers)
     )
-    assert crossing_tables(study, summarise(study)) == []
+    assert crossing_tables(study) == []
 
 
 def epsilon(name, value, warm=0):
@@ -88,8 +87,8 @@ def test_the_table_of_a_sweep_says_what_diverged_collapsed_and_agrees(tmp_path):
     folder = write_study(
         tmp_path, methods=methods, diverged=lost, images=False, metrics=lambda d, m, s: ours.get(m)
     )
-    study = read_study(folder)
-    (table,) = sweep_tables(study, summarise(study))
+    study = read_results(folder)
+    (table,) = sweep_tables(study)
     assert [label for label, _ in table.rows] == ["1e-06", "0.001", "0.01"]
     assert table.columns[:2] == [
         ("MSE, z sampled", "no warm start"),

@@ -10,6 +10,7 @@ from PIL import Image
 from vaebench.base.errors import UserError
 from vaebench.report.figures.comparison import write_figures
 from vaebench.report.figures.curves import mean_history, training_curves
+from vaebench.report.results import read_results
 
 CROSSED = {
     f"{likelihood}_{regularizer}": (
@@ -26,13 +27,17 @@ def stems(paths):
     return {path.stem for path in paths if path.suffix == ".png"}
 
 
+def draw(folder):
+    return write_figures(read_results(folder))
+
+
 def study(tmp_path, methods, metrics, **options):
     options = {"diverged": (), "images": False, "epochs": 0, "seeds": (0,), **options}
     return write_study(tmp_path, methods=methods, metrics=metrics, **options)
 
 
 def test_each_figure_is_a_png_and_a_pdf(tmp_path):
-    paths = write_figures(study(tmp_path, CROSSED, lambda *_: {"mse": 1.0}, epochs=2))
+    paths = draw(study(tmp_path, CROSSED, lambda *_: {"mse": 1.0}, epochs=2))
     assert stems(paths) == {"curves_mnist", "metrics_mnist", "axes_mnist", "seconds_mnist"}
     assert {p.suffix for p in paths} == {".png", ".pdf"}
     assert len(paths) == 8
@@ -46,7 +51,7 @@ def test_each_figure_is_a_png_and_a_pdf(tmp_path):
 
 def test_axes_are_drawn_only_where_they_are_crossed(tmp_path):
     chain = dict(list(CROSSED.items())[:3])
-    assert "axes_mnist" not in stems(write_figures(study(tmp_path, chain, lambda *_: {"mse": 1.0})))
+    assert "axes_mnist" not in stems(draw(study(tmp_path, chain, lambda *_: {"mse": 1.0})))
 
 
 def test_a_sweep_of_the_variance_is_drawn_beside_the_papers(tmp_path):
@@ -54,33 +59,33 @@ def test_a_sweep_of_the_variance_is_drawn_beside_the_papers(tmp_path):
         f"stochastic_{level}": (level, {"name": "gaussian"}, {"name": "kl"})
         for level in ("0_0", "m0_1", "m1_0")
     }
-    paths = write_figures(study(tmp_path, methods, lambda *_: {"smoothness": {"els": 6.0}}))
+    paths = draw(study(tmp_path, methods, lambda *_: {"smoothness": {"els": 6.0}}))
     assert {"variance_mnist", "against_paper"} <= stems(paths)
 
 
 def test_a_dollar_sign_in_a_label_is_drawn(tmp_path):
     methods = {"cheap": ("only $5 & \\frac{", {"name": "gaussian"}, {"name": "kl"})}
-    assert "metrics_mnist" in stems(write_figures(study(tmp_path, methods, lambda *_: {"mse": 1.0})))
+    assert "metrics_mnist" in stems(draw(study(tmp_path, methods, lambda *_: {"mse": 1.0})))
 
 
 def test_nothing_evaluated_draws_nothing(tmp_path):
-    assert write_figures(study(tmp_path, CROSSED, lambda *_: None)) == []
+    assert draw(study(tmp_path, CROSSED, lambda *_: None)) == []
 
 
 def test_the_contact_sheet_leaves_out_plots_of_the_latents(tmp_path):
     folder = study(tmp_path, CROSSED, lambda *_: {"mse": 1.0}, images=True, image_side=8)
-    write_figures(folder)
+    draw(folder)
     sheet = folder / "figures" / "contact_mnist.png"
     before = sheet.read_bytes()
     for grid in folder.glob("images/mnist/*/*/reconstructions.png"):
         shutil.copy(grid, grid.with_name("latents-tsne.png"))
-    write_figures(folder)
+    draw(folder)
     assert sheet.read_bytes() == before
 
 
 def test_a_figure_keeps_its_colours_and_one_without_any_has_one_channel(tmp_path):
     folder = study(tmp_path, CROSSED, lambda *_: {"mse": 1.0}, images=True, image_side=8)
-    write_figures(folder)
+    draw(folder)
     modes = {}
     for name in ("contact_mnist", "metrics_mnist"):
         with Image.open(folder / "figures" / f"{name}.png") as picture:
@@ -92,7 +97,7 @@ def test_a_damaged_picture_is_named(tmp_path):
     folder = study(tmp_path, CROSSED, lambda *_: {"mse": 1.0}, images=True, image_side=8)
     write(folder / "images" / "mnist" / "gaussian_kl" / "0" / "interpolations.png", "not a picture")
     with pytest.raises(UserError, match=r"interpolations\.png"):
-        write_figures(folder)
+        draw(folder)
 
 
 def test_the_mean_history_averages_the_runs_that_reached_an_epoch():
@@ -117,17 +122,17 @@ def test_a_sweep_of_an_option_is_drawn_with_gaps_where_training_failed(tmp_path)
     }
     lost = (("mnist", "rank_4_0", 0),)
     folder = study(tmp_path, methods, lambda *_: {"mse": 5.0, "nll": -10.0}, diverged=lost)
-    assert "sweep_mnist" in stems(write_figures(folder))
+    assert "sweep_mnist" in stems(draw(folder))
     two = {name: spec for name, spec in methods.items() if not name.startswith("rank_16")}
-    assert "sweep_mnist" not in stems(write_figures(study(tmp_path / "two", two, lambda *_: {"mse": 5.0})))
+    assert "sweep_mnist" not in stems(draw(study(tmp_path / "two", two, lambda *_: {"mse": 5.0})))
 
 
 def test_angles_are_drawn_where_they_were_measured(tmp_path):
     angles = {"shape-scale": 90.0, "shape-hue": 30.0, "scale-hue": 60.0}
     numbers = {"disentanglement": {"pca_mig": 0.4, "angles": angles}}
-    assert "angles_mnist" in stems(write_figures(study(tmp_path, CROSSED, lambda *_: numbers)))
+    assert "angles_mnist" in stems(draw(study(tmp_path, CROSSED, lambda *_: numbers)))
 
 
 def test_two_methods_on_one_pair_are_no_crossing(tmp_path):
     twice = {**CROSSED, "again": ("again", {"name": "gaussian"}, {"name": "kl"})}
-    assert "axes_mnist" not in stems(write_figures(study(tmp_path, twice, lambda *_: {"mse": 1.0})))
+    assert "axes_mnist" not in stems(draw(study(tmp_path, twice, lambda *_: {"mse": 1.0})))

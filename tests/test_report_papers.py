@@ -7,7 +7,6 @@ from fake_study import METHODS, write_study
 from vaebench.base.errors import UserError
 from vaebench.report.bandwidths import bandwidth_text
 from vaebench.report.claims import CLAIMS, judge
-from vaebench.report.means import summarise
 from vaebench.report.papers import (
     PAPERS,
     bandwidths,
@@ -19,7 +18,7 @@ from vaebench.report.papers import (
     split_sweep,
     unspell,
 )
-from vaebench.report.results import read_study
+from vaebench.report.results import read_results
 
 
 def value(paper, dataset, method, metric):
@@ -148,8 +147,8 @@ def verdicts(tmp_path, paper, metrics, datasets, methods):
         metrics=lambda d, m, s: metrics[d, m],
         images=False,
     )
-    study = read_study(folder)
-    return {v.claim.check: v for v in judge(study, summarise(study))}
+    study = read_results(folder)
+    return {v.claim.check: v for v in judge(study)}
 
 
 def as_printed(paper, keep=lambda row: True):
@@ -197,8 +196,8 @@ def test_claims_on_fid_are_not_judged_on_a_classifier(tmp_path):
         images=False,
         metrics=lambda d, m, s: {"fd_classifier": {"prior": 1.0 + len(m), "gmm10": 2.0}},
     )
-    study = read_study(folder)
-    assert {v.status for v in judge(study, summarise(study))} == {"not measured"}
+    study = read_results(folder)
+    assert {v.status for v in judge(study)} == {"not measured"}
 
 
 def test_variance_claims_need_the_noise_to_be_found(tmp_path):

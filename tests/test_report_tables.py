@@ -8,10 +8,10 @@ import pytest
 from fake_study import METHODS, write, write_study
 
 from vaebench.base.errors import UserError
-from vaebench.report.cells import number
+from vaebench.report.claims import judge
 from vaebench.report.describe import describe, sort_key
-from vaebench.report.means import summarise
-from vaebench.report.results import collect, flatten, read_study, spec_text
+from vaebench.report.entries import number
+from vaebench.report.results import flatten, read_results, spec_text
 from vaebench.report.tables import shaped_tables, write_tables
 from vaebench.report.terminal import best_rows
 
@@ -22,12 +22,12 @@ def study_dir(tmp_path):
 
 
 def row(study_dir, method, metric, dataset="mnist"):
-    frame = summarise(read_study(study_dir)).set_index(["dataset", "method", "metric"])
+    frame = read_results(study_dir).summary.set_index(["dataset", "method", "metric"])
     return frame.loc[(dataset, method, metric)]
 
 
-def test_collect_is_tidy_and_marks_the_diverged_run(study_dir):
-    runs = collect(study_dir)
+def test_runs_are_tidy_and_mark_the_diverged_one(study_dir):
+    runs = read_results(study_dir).runs
     assert list(runs) == ["dataset", "method", "label", "seed", "metric", "value", "diverged"]
     lost = runs[runs["diverged"]]
     assert lost[["method", "seed", "metric", "value"]].to_numpy().tolist() == [
@@ -73,7 +73,7 @@ def test_ties_share_the_smaller_rank(tmp_path):
 
 
 def test_missing_is_a_dash_and_never_a_zero(study_dir):
-    write_tables(study_dir)
+    write_tables(read_results(study_dir))
     lines = (study_dir / "tables" / "likelihood.md").read_text("utf-8").splitlines()
     wae = next(line for line in lines if line.startswith("| WAE-MMD"))
     cells = [cell.strip() for cell in wae.strip("|").split("|")]
@@ -87,16 +87,16 @@ def test_missing_is_a_dash_and_never_a_zero(study_dir):
 def test_a_method_that_always_diverged_says_so(tmp_path):
     lost = tuple(("mnist", "mle_iso_i", seed) for seed in (0, 1))
     folder = write_study(tmp_path, diverged=lost, images=False)
-    write_tables(folder)
+    write_tables(read_results(folder))
     for suffix in ("md", "tex", "csv"):
         text = (folder / "tables" / f"takida2022_table4.{suffix}").read_text("utf-8")
         line = next(line for line in text.splitlines() if "MLE Iso-I" in line)
         assert line.count("diverged") == 4
-    assert "diverged" in best_rows(folder)
+    assert "diverged" in best_rows(read_results(folder))
 
 
 def test_takida_table_4_as_latex(study_dir):
-    write_tables(study_dir)
+    write_tables(read_results(study_dir))
     text = (study_dir / "tables" / "takida2022_table4.tex").read_text("utf-8")
     for command in (
         r"\toprule",
@@ -116,7 +116,7 @@ def test_latex_and_markdown_escape(tmp_path):
     folder = write_study(
         tmp_path, methods=methods, diverged=(), images=False, metrics=lambda *_: {"mse": 1.0}
     )
-    write_tables(folder)
+    write_tables(read_results(folder))
     tex = (folder / "tables" / "likelihood.tex").read_text("utf-8")
     assert r"a\_b \& 50\% \#1 \$x\$ \{\textbackslash{}x\} | \textless{}b\textgreater{} & \textbf{1.00" in tex
     markdown = (folder / "tables" / "likelihood.md").read_text("utf-8").splitlines()
@@ -134,8 +134,8 @@ def test_table_1_has_a_row_a_variance_and_a_group_an_encoding(tmp_path):
         return {"mse": 18.0, **sampled, "smoothness": {"els": 6.7, "mi_bound": 9.6}}
 
     folder = write_study(tmp_path, methods=methods, diverged=(), images=False, metrics=numbers)
-    study = read_study(folder)
-    table = next(t for t in shaped_tables(study, summarise(study)) if t.name == "takida2022_table1")
+    study = read_results(folder)
+    table = next(t for t in shaped_tables(study) if t.name == "takida2022_table1")
     assert [label for label, _ in table.rows] == ["0.0", "-0.1"]
     assert [group for group, _ in table.spans] == ["stochastic encoding", "deterministic encoding"]
     els = table.columns.index(("stochastic encoding", "ELS"))
@@ -151,8 +151,7 @@ def test_table_1_has_a_row_a_variance_and_a_group_an_encoding(tmp_path):
 
 
 def test_table_4_has_the_error_of_a_draw_where_the_encoding_is_random(study_dir):
-    summary = summarise(read_study(study_dir))
-    table = next(t for t in shaped_tables(read_study(study_dir), summary) if t.name == "takida2022_table4")
+    table = next(t for t in shaped_tables(read_results(study_dir)) if t.name == "takida2022_table4")
     assert [label for _, label in table.columns].count("MSE") == 1
     column = table.columns.index(("mnist", "MSE"))
     shown = {label: (cells[column].mean, cells[column].paper) for label, cells in table.rows}
@@ -167,8 +166,8 @@ def test_table_3_puts_the_papers_value_beside_each_partition(tmp_path):
     folder = write_study(
         tmp_path, datasets=(dataset,), methods=methods, diverged=(), images=False, metrics=lambda *_: numbers
     )
-    study = read_study(folder)
-    table = next(t for t in shaped_tables(study, summarise(study)) if t.name == "takida2022_table3")
+    study = read_results(folder)
+    table = next(t for t in shaped_tables(study) if t.name == "takida2022_table3")
     papers = {c: cell.paper for c, cell in zip(table.columns, table.rows[0][1], strict=True)}
     assert papers["mle_iso_i", "σ̂² BL"] == 0.029
     assert papers["mle_diag_d", "σ̂² SU"] == 0.11
@@ -184,8 +183,8 @@ def test_saha_table_3_compares_rae_by_its_gaussian(tmp_path):
     folder = write_study(
         tmp_path, paper="avae2024", methods=methods, diverged=(), images=False, metrics=metrics
     )
-    study = read_study(folder)
-    table = next(t for t in shaped_tables(study, summarise(study)) if t.name == "avae2024_table3")
+    study = read_results(folder)
+    table = next(t for t in shaped_tables(study) if t.name == "avae2024_table3")
     column = table.columns.index(("mnist", "N"))
     shown = {
         label: (cells[column].mean, cells[column].paper, cells[column].mark) for label, cells in table.rows
@@ -208,40 +207,57 @@ def test_a_classifiers_distance_has_no_paper_value(tmp_path):
 
 def test_without_a_paper_there_is_nothing_to_compare(tmp_path):
     folder = write_study(tmp_path, paper=None, images=False)
-    summary = summarise(read_study(folder))
+    summary = read_results(folder).summary
     assert summary["paper"].isna().all()
-    assert not [p for p in write_tables(folder) if "takida" in p.name]
+    assert not [p for p in write_tables(read_results(folder)) if "takida" in p.name]
 
 
 def test_tables_of_an_earlier_run_do_not_stay(study_dir):
     write(study_dir / "tables" / "prd.md", "old")
-    paths = write_tables(study_dir)
+    paths = write_tables(read_results(study_dir))
     assert {p.name for p in paths} == {p.name for p in (study_dir / "tables").iterdir()}
 
 
 def test_only_the_studys_own_cells_count(study_dir):
     write(study_dir / "metrics" / "mnist" / "removed_method" / "0.json", json.dumps({"mse": 0.0}))
-    assert set(collect(study_dir)["method"]) == set(METHODS)
+    assert set(read_results(study_dir).runs["method"]) == set(METHODS)
 
 
 @pytest.mark.parametrize("text", ["{", "[1, 2]", ""])
 def test_a_damaged_metrics_file_is_named(study_dir, text):
     write(study_dir / "metrics" / "mnist" / "mle_iso_i" / "0.json", text)
     with pytest.raises(UserError, match=r"mle_iso_i/0\.json"):
-        collect(study_dir)
+        read_results(study_dir).check()
 
 
 @pytest.mark.parametrize("text", ["study: [", "3", "study: {name: x}", "study: {name: x, datasets: 3}"])
 def test_a_damaged_study_file_is_named(study_dir, text):
     write(study_dir / "study.yaml", text)
     with pytest.raises(UserError, match=r"study\.yaml"):
-        read_study(study_dir)
+        read_results(study_dir)
 
 
 def test_a_damaged_history_is_named(study_dir):
     write(study_dir / "history" / "mnist" / "mle_iso_i" / "0.csv", "step,loss\n1,2\n")
     with pytest.raises(UserError, match="epoch"):
-        read_study(study_dir).history("mnist", "mle_iso_i", 0)
+        read_results(study_dir).check()
+
+
+def test_a_study_file_of_an_older_schema_is_read(study_dir):
+    source = study_dir / "study.yaml"
+    write(source, source.read_text("utf-8") + "dropped: {key: 1}\n")
+    assert read_results(study_dir).study.methods == list(METHODS)
+
+
+def test_each_file_is_read_once(study_dir, monkeypatch):
+    from vaebench.report import results as module
+
+    read = []
+    monkeypatch.setattr(module, "read_json", lambda path: read.append(path) or json.loads(path.read_text()))
+    results = read_results(study_dir).check()
+    write_tables(results)
+    judge(results)
+    assert len(read) == len(set(read)) == 6 + 12
 
 
 def test_flatten_passes_over_what_is_no_number():
@@ -284,7 +300,7 @@ def test_spec_text():
 
 
 def test_best_rows_orders_by_mean_rank_and_keeps_n(study_dir):
-    lines = best_rows(study_dir, n=2).splitlines()
+    lines = best_rows(read_results(study_dir), n=2).splitlines()
     body = lines[4:]
     assert len(body) == 2
     assert not any("VAE, σx²" in line for line in body)
@@ -293,7 +309,7 @@ def test_best_rows_orders_by_mean_rank_and_keeps_n(study_dir):
 
 def test_best_rows_before_any_evaluation(tmp_path):
     folder = write_study(tmp_path, diverged=(), images=False, metrics=lambda *_: None)
-    assert "nothing evaluated yet" in best_rows(folder)
+    assert "nothing evaluated yet" in best_rows(read_results(folder))
 
 
 def test_table_7_has_scores_and_no_angles(tmp_path):
@@ -309,8 +325,8 @@ def test_table_7_has_scores_and_no_angles(tmp_path):
         images=False,
         metrics=lambda *_: numbers,
     )
-    study = read_study(folder)
-    table = next(t for t in shaped_tables(study, summarise(study)) if t.name == "avae2024_table7")
+    study = read_results(folder)
+    table = next(t for t in shaped_tables(study) if t.name == "avae2024_table7")
     assert [label for _, label in table.columns] == ["MSE", "MIG"]
     assert {label: cells[1].mean for label, cells in table.rows} == {
         "vae": 0.2,

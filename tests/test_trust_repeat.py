@@ -127,4 +127,4 @@ def test_divergence_is_a_row_and_the_rest_of_the_study_goes_on(stages, tiny):
         rows = [line for table in tables for line in table.splitlines() if f"| {label} |" in line]
         assert rows
         assert all("diverged" in row for row in rows), rows
-    assert "diverged" in (folder / "reports/index.html").read_text(encoding="utf-8")
+    assert "diverged" in (folder / "reports/tiny/index.html").read_text(encoding="utf-8")

@@ -22,9 +22,12 @@ def test_the_workspaces_report_is_served_and_nothing_else_of_it(client, tmp_path
     assert "`vaebench report` makes it" in client.get("/report/").text
     (tmp_path / "reports").mkdir()
     (tmp_path / "reports/index.html").write_text("<p>the report</p>")
-    (tmp_path / "reports/study.yaml").write_text("private: true")
+    (tmp_path / "reports/small/tables").mkdir(parents=True)
+    (tmp_path / "reports/small/tables/metrics.csv").write_text("dataset,method")
+    (tmp_path / "params.yaml").write_text("private: true")
     answer = client.get("/report/")
     assert (answer.status_code, answer.text) == (200, "<p>the report</p>")
+    assert client.get("/report/small/tables/metrics.csv").text == "dataset,method"
     for other in ("/report/study.yaml", "/report/../params.yaml", "/report/%2e%2e/params.yaml"):
         assert client.get(other).status_code == 404
 

@@ -234,20 +234,16 @@ def _check_sampling(model: Path, out: Path, density: Path | None) -> None:
 
 @app.command()
 def report() -> None:
-    """Build reports/index.html from what is on disk.
+    """Build the page of every study on disk, and the index of them all."""
+    from vaebench.report import build_report
 
-    It opens with the active study.
-    """
-    from vaebench.report.page import build_page
-    from vaebench.study.params import load_params
-
-    active = load_params(ACTIVE, specs=()).study.name
-    typer.echo(f"wrote {build_page(Path('reports'), active)}")
+    typer.echo(f"wrote {build_report('reports')}")
 
 
 @app.command()
 def best() -> None:
     """Print the best methods and the report's address."""
+    from vaebench.report.results import read_results
     from vaebench.report.terminal import best_rows
     from vaebench.study.params import load_params
     from vaebench.study.paths import report_dir
@@ -255,10 +251,10 @@ def best() -> None:
     folder = report_dir(load_params(ACTIVE, specs=()).study.name)
     if not folder.is_dir():
         raise UserError(f"{folder} is not there: the study has no results yet; `dvc repro` makes them.")
-    typer.echo(best_rows(folder))
-    page = folder.parent / "index.html"
+    typer.echo(best_rows(read_results(folder)))
+    page = folder / "index.html"
     if page.is_file():
-        typer.echo(f"\nThe report: {page.resolve().as_uri()}#{folder.name}")
+        typer.echo(f"\nThe report: {page.resolve().as_uri()}")
 
 
 @app.command()

@@ -1,7 +1,7 @@
 """The report: what a study's files say, beside the papers' numbers.
 
     from vaebench.report import tabulate
-    tabulate(load_params(), Path("."))    # study.yaml, tables, figures, reports/index.html
+    tabulate(load_params(), Path("."))    # study.yaml, tables, figures, the study's page and the index
 
 Everything is read from ``reports/<study>/``: ``study.yaml``, ``metrics/``, ``history/``, ``images/``
 and ``provenance/``. Nothing here needs torch.
@@ -11,27 +11,26 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from vaebench.base.files import write_atomically
+from vaebench.base.errors import UserError
+from vaebench.base.files import write_atomically, write_json
 from vaebench.study.params import Params
-from vaebench.study.paths import provenance_dir, report_dir
+from vaebench.study.paths import provenance_dir, report_dir, summary_json
 
-if TYPE_CHECKING:
-    from vaebench.report.results import Study
-
-__all__ = ["tabulate"]
+__all__ = ["build_report", "tabulate"]
 
 
 def tabulate(params: Params, root: str | Path = ".") -> list[Path]:
-    """Write a study's tables and figures, and the page over every study under ``root``.
+    """Write a study's tables, figures and page, and put it on the index of all studies under ``root``.
+
+    The other studies' files are taken as they are.
 
     Args:
         params: the study.
         root: the repository's root, which holds ``reports/``.
 
     Returns:
-        The files written: ``study.yaml``, tables, figures, and last ``reports/index.html``.
+        The files written: ``study.yaml``, ``summary.json``, tables, figures, and last the pages.
 
     Raises:
         UserError: a metrics, history or provenance file is damaged; the message names it.
@@ -39,31 +38,47 @@ def tabulate(params: Params, root: str | Path = ".") -> list[Path]:
     import yaml
 
     from vaebench.report.figures.comparison import write_figures
-    from vaebench.report.page import build_page
-    from vaebench.report.results import read_study
+    from vaebench.report.index import write_index
+    from vaebench.report.page import write_page
+    from vaebench.report.results import read_results
+    from vaebench.report.summary import summary
     from vaebench.report.tables import write_tables
 
     study_dir = Path(root) / report_dir(params.study.name)
     study_dir.mkdir(parents=True, exist_ok=True)
-    made = Path(root) / provenance_dir(params.study.name)
-    if made.is_dir():
-        shutil.copytree(made, study_dir / "provenance", dirs_exist_ok=True)
+    records = Path(root) / provenance_dir(params.study.name)
+    if records.is_dir():
+        shutil.copytree(records, study_dir / "provenance", dirs_exist_ok=True)
     study_yaml = study_dir / "study.yaml"
     content = yaml.safe_dump(params.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     with write_atomically(study_yaml) as temporary:
         temporary.write_text(content, encoding="utf-8")
-    _check_readable(read_study(study_dir))
+    results = read_results(study_dir).check()
+    means = Path(root) / summary_json(params.study.name)
+    write_json(means, summary(results))
     return [
         study_yaml,
-        *write_tables(study_dir),
-        *write_figures(study_dir),
-        build_page(study_dir.parent, params.study.name),
+        means,
+        *write_tables(results),
+        *write_figures(results),
+        *write_page(results),
+        write_index(study_dir.parent),
     ]
 
 
-def _check_readable(study: Study) -> None:
-    """Before the old tables and figures go."""
-    for cell in study.cells():
-        study.metrics(*cell)
-        study.history(*cell)
-        study.provenance(*cell)
+def build_report(reports_dir: str | Path) -> Path:
+    """Make the page of every study under ``reports_dir`` and the index, whose path is returned.
+
+    A study that cannot be read is a notice on the index, so that it does not hide the others.
+    """
+    from vaebench.report.index import write_index
+    from vaebench.report.page import write_page
+    from vaebench.report.results import read_results
+
+    broken = {}
+    for source in sorted(Path(reports_dir).glob("*/study.yaml")):
+        try:
+            write_page(read_results(source.parent))
+        except UserError as error:
+            broken[source.parent.name] = str(error)
+    return write_index(Path(reports_dir), broken)

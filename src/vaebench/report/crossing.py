@@ -17,9 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from vaebench.report.cells import Cell, Table
 from vaebench.report.describe import describe
-from vaebench.report.results import Study, spec_text
+from vaebench.report.entries import Entry, Table
+from vaebench.report.results import Results, spec_text
 
 __all__ = ["Crossing", "cross", "crossing_tables", "shares"]
 
@@ -51,10 +51,10 @@ class Crossing:
             yield metric, grid
 
 
-def cross(study: Study) -> Crossing | None:
+def cross(results: Results) -> Crossing | None:
     """The study's crossing; None where two methods are one pair, or pairs are fewer than rows and columns."""
     axes = ("likelihood", "regularizer")
-    specs = {m: [spec_text(study.method(m).get(axis)) for axis in axes] for m in study.methods}
+    specs = {m: [spec_text(getattr(results.method(m), axis)) for axis in axes] for m in results.study.methods}
     likelihoods, regularizers = (list(dict.fromkeys(s[i] for s in specs.values())) for i in (0, 1))
     place = {m: (likelihoods.index(s[0]), regularizers.index(s[1])) for m, s in specs.items()}
     pairs = len(set(place.values()))
@@ -74,15 +74,15 @@ def shares(values: np.ndarray) -> tuple[float, float, float] | None:
     return float(rows), float(columns), float(max(0.0, 1 - rows - columns))
 
 
-def crossing_tables(study: Study, summary: pd.DataFrame) -> list[Table]:
+def crossing_tables(results: Results) -> list[Table]:
     """For each data set, the shares of every metric that all pairs have, and what they say in words."""
-    crossing = cross(study)
+    crossing = cross(results)
     if crossing is None or not crossing.complete:
         return []
     tables = []
-    for dataset in study.datasets:
+    for dataset in results.study.datasets:
         split, missing, logarithmic = {}, [], []
-        for metric, values in crossing.values(summary[summary["dataset"] == dataset]):
+        for metric, values in crossing.values(results.summary[results.summary["dataset"] == dataset]):
             if np.isnan(values).any():
                 missing.append(metric)
                 continue
@@ -102,7 +102,7 @@ def _table(dataset: str, split: dict[str, tuple], missing: list[str], logarithmi
     for metric, found in split.items():
         label = describe(metric).label + (" (logarithm)" if metric in logarithmic else "")
         marks = ["best" if share == max(found) else "" for share in found]
-        cells = [Cell(mean=share, n=1, sound=1, mark=mark) for share, mark in zip(found, marks, strict=True)]
+        cells = [Entry(mean=share, n=1, sound=1, mark=mark) for share, mark in zip(found, marks, strict=True)]
         rows.append((label, cells))
     return Table(
         f"crossing_{dataset}",

@@ -14,7 +14,8 @@ import pandas as pd
 
 from vaebench.report.describe import describe, sort_key
 from vaebench.report.papers import paper_dataset, paper_method, paper_metric, paper_values
-from vaebench.report.results import DIVERGED, Study, collect
+from vaebench.report.results import DIVERGED, Results
+from vaebench.study.params import Study
 
 __all__ = ["SIGN", "summarise"]
 
@@ -29,14 +30,14 @@ SIGN = {"lower": 1.0, "higher": -1.0, "": math.nan}
 """What a value is multiplied by so that less is better, by the metric's better direction."""
 
 
-def summarise(study: Study, runs: pd.DataFrame | None = None) -> pd.DataFrame:
+def summarise(results: Results) -> pd.DataFrame:
     """Mean, spread, the paper's value and rank for every (data set, method, metric) of the study.
 
     A row exists for every method of the study and every metric that either we or the paper have for the
     data set, so that what is missing shows. ``n`` counts the seeds in the mean, ``sound`` and ``diverged``
     the method's runs that did and did not survive training, ``mark`` is ``best``, ``second`` or empty.
     """
-    runs = collect(study.path) if runs is None else runs
+    study, runs = results.study, results.runs
     sound = runs[~runs["diverged"] & (runs["metric"] != DIVERGED)]
     sound = sound.assign(metric=sound["metric"].map(paper_metric))
     keys = ["dataset", "method", "metric"]
@@ -59,7 +60,7 @@ def summarise(study: Study, runs: pd.DataFrame | None = None) -> pd.DataFrame:
     for column, chosen in (("sound", ~runs["diverged"]), ("diverged", runs["diverged"])):
         seeds = runs[chosen].groupby(["dataset", "method"])["seed"].nunique()
         frame[column] = seeds.reindex(cells).fillna(0).astype(int).to_numpy()
-    frame["label"] = frame["method"].map(study.label)
+    frame["label"] = frame["method"].map(results.label)
     frame["difference"] = frame["mean"] - frame["paper"]
     frame["relative"] = frame["difference"] / frame["paper"].abs().replace(0, np.nan)
     frame["rank"] = _ranks(frame, "mean")

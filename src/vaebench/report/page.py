@@ -1,86 +1,42 @@
-"""``reports/index.html``: every study on disk in one page that needs no network.
+"""``reports/<study>/index.html``: one study in one page that needs no network.
 
-Jinja2 with autoescape makes the page, plotly.js is inlined once, pictures are data URIs of the first seed
-that has any, made smaller until all of them fit :data:`PICTURES`. The page's own content policy forbids
-every request.
+Jinja2 with autoescape makes the page; pictures, tables and figures are files beside it, and the page's own
+content policy forbids every other request.
 """
 
 from __future__ import annotations
 
-import base64
-import io
 import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pandas as pd
 
-from vaebench.base.errors import UserError
 from vaebench.base.files import write_atomically
 from vaebench.base.style import colour
-from vaebench.report.cells import DASH, Cell, number
 from vaebench.report.claims import judge
-from vaebench.report.describe import GROUPS, describe, sort_key
-from vaebench.report.means import summarise
+from vaebench.report.describe import describe, sort_key
+from vaebench.report.entries import DASH, Entry, number
+from vaebench.report.index import write_card
 from vaebench.report.papers import PAPERS
-from vaebench.report.results import Study, read_study, spec_text
+from vaebench.report.results import DIVERGED, Cell, Results, spec_text
 from vaebench.report.tables import all_tables
+from vaebench.report.templates import asset, template
 
-__all__ = ["PICTURES", "build_page"]
-
-PICTURES = 7_500_000
-"""The most bytes that all pictures of a page may weigh, in base64; plotly.js weighs 4.8 million."""
-
-_LOSSLESS = 24_000
-"""Up to this weight in bytes a picture stays a PNG; a heavier one may become WebP."""
-
-_SAMPLE = 40
-"""So many pictures are tried at each side before all are: making 500 of them takes ten seconds."""
-
-_SIDES = (640, 480, 360, 270, 200, 150, 110, 80, 60)
+__all__ = ["write_page"]
 
 
-def build_page(reports_dir: str | Path, first: str = "") -> Path:
-    """Write ``index.html`` over every folder of ``reports_dir`` that holds a ``study.yaml``.
-
-    A study that cannot be read is a notice on the page, so that it does not hide the others.
-
-    Args:
-        reports_dir: where the studies' results are.
-        first: the study that the page opens with; the others follow by name.
-    """
-    import jinja2
+def write_page(results: Results) -> list[Path]:
+    """Write a study's ``index.html``, and its card for the index of all studies."""
     from plotly.offline import get_plotlyjs
 
-    reports = Path(reports_dir)
-    studies, broken = [], []
-    for source in sorted(reports.glob("*/study.yaml"), key=lambda path: (path.parent.name != first, path)):
-        try:
-            studies.append(_view(read_study(source.parent)))
-        except UserError as error:
-            broken.append({"name": source.parent.name, "problem": str(error)})
-    pictures = _embed(path for study in studies for path in study["pictures"])
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("vaebench.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    page = template("page.html").render(
+        study=_view(results), plotly=get_plotlyjs(), script=asset("page.js"), caption=_caption
     )
-    environment.globals.update(dash=DASH, groups=GROUPS)
-    environment.filters["caption"] = _caption
-    page = environment.get_template("page.html").render(
-        studies=studies,
-        broken=broken,
-        pictures=pictures,
-        plotly=get_plotlyjs(),
-        style=_template("page.css"),
-        script=_template("page.js"),
-    )
-    target = reports / "index.html"
+    target = results.path / "index.html"
     with write_atomically(target) as temporary:
         temporary.write_text(page, encoding="utf-8")
-    return target
+    return [write_card(results), target]
 
 
 def _caption(stem: str) -> str:
@@ -96,33 +52,28 @@ def _caption(stem: str) -> str:
     return f"{kind}, {what}" if what else kind
 
 
-def _template(name: str) -> str:
-    return (Path(__file__).parent / "templates" / name).read_text(encoding="utf-8")
-
-
-def _view(study: Study) -> dict:
+def _view(results: Results) -> dict:
     """All that the template says of a study."""
-    summary = summarise(study)
-    measured = summary[summary["n"] > 0]
+    study, summary, measured = results.study, results.summary, results.measured
     metrics = [describe(path) for path in sorted(set(measured["metric"]), key=sort_key)]
     wide = [metric for metric in metrics if metric.group != "angles"]
-    runs = {(d, m): _runs(study, d, m) for d in study.datasets for m in study.methods}
-    verdicts = judge(study, summary)
+    runs = {(d, m): _runs(results, d, m) for d in study.datasets for m in study.methods}
+    verdicts = judge(results)
     return {
-        "name": study.name,
-        "title": study.title,
+        "name": results.name,
+        "title": results.title,
         "paper": PAPERS.get(study.paper, ""),
-        "notes": study.notes,
-        "features": study.content.get("evaluation", {}).get("features", ""),
+        "notes": [" ".join(part.split()) for part in results.notes.split("\n\n") if part.strip()],
+        "features": results.params.evaluation.features,
         "datasets": study.datasets,
-        "methods": [_method(study, index, name) for index, name in enumerate(study.methods)],
+        "methods": [_method(results, index, name) for index, name in enumerate(study.methods)],
         "seeds": study.seeds,
-        "facts": _facts(study, runs),
+        "facts": _facts(results, runs),
         "metrics": metrics,
         "columns": wide,
-        "overview": _overview(study, summary, wide),
+        "overview": _overview(results, wide),
         "comparison": _comparison(summary),
-        "tables": all_tables(study, summary),
+        "tables": all_tables(results),
         "verdicts": verdicts,
         "counts": {
             status: sum(v.status == status for v in verdicts)
@@ -130,46 +81,48 @@ def _view(study: Study) -> dict:
         },
         "runs": runs,
         "pictures": [path for run in runs.values() for path in run["pictures"]],
-        "data": _data(study, measured, metrics, runs),
-        "figures": sorted(p.name for p in (study.path / "figures").glob("*.png")),
+        "data": _data(results, metrics),
+        "figures": sorted(p.name for p in (results.path / "figures").glob("*.png")),
     }
 
 
-def _method(study: Study, index: int, name: str) -> dict:
-    entry = study.method(name)
-    axes = {axis: spec_text(entry.get(axis)) for axis in ("likelihood", "regularizer", "posterior")}
+def _method(results: Results, index: int, name: str) -> dict:
+    method = results.method(name)
+    axes = {axis: spec_text(getattr(method, axis)) for axis in ("likelihood", "regularizer", "posterior")}
     return {
         "name": name,
-        "label": study.label(name),
+        "label": results.label(name),
         "colour": colour(index),
         "axes": axes,
-        "training": {**study.content.get("training", {}), **entry.get("training", {})},
+        "training": results.params.training_of(name).model_dump(),
     }
 
 
-def _runs(study: Study, dataset: str, method: str) -> dict:
+def _runs(results: Results, dataset: str, method: str) -> dict:
     """The runs of one method on one data set, with the first seed's pictures and every seed's record."""
-    pictures, shown, records = [], None, []
-    for seed in study.seeds:
-        metrics = study.metrics(dataset, method, seed)
-        record = study.provenance(dataset, method, seed)
-        state = "not run"
-        if metrics is not None:
-            at = metrics.get("diverged_at_epoch")
-            state = "evaluated" if at is None else f"diverged at epoch {at}"
-        elif record or study.history(dataset, method, seed) is not None:
-            state = "trained"
-        if not pictures:
-            pictures, shown = study.images(dataset, method, seed), seed
-        records.append(
+    cells = [Cell(dataset, method, seed) for seed in results.study.seeds]
+    shown = next((cell for cell in cells if results.images[cell]), cells[0])
+    return {
+        "pictures": [path.relative_to(results.path) for path in results.images[shown]],
+        "picture_seed": shown.seed,
+        "records": [
             {
-                "seed": seed,
-                "state": state,
-                "command": f"dvc repro -f evaluate@{study.name}-{dataset}-{method}-{seed}",
-                "stages": [(stage, list(_flat_text(content))) for stage, content in record.items()],
+                "seed": cell.seed,
+                "state": _state(results, cell),
+                "command": f"dvc repro -f evaluate@{results.name}-{dataset}-{method}-{cell.seed}",
+                "stages": [
+                    (name, list(_flat_text(record))) for name, record in results.provenance[cell].items()
+                ],
             }
-        )
-    return {"pictures": pictures, "picture_seed": shown, "records": records}
+            for cell in cells
+        ],
+    }
+
+
+def _state(results: Results, cell: Cell) -> str:
+    if (metrics := results.metrics.get(cell)) is not None:
+        return f"diverged at epoch {metrics[DIVERGED]}" if DIVERGED in metrics else "evaluated"
+    return "trained" if results.provenance[cell] or cell in results.histories else "not run"
 
 
 def _flat_text(record: dict, prefix: str = "") -> Iterable[tuple[str, str]]:
@@ -188,7 +141,8 @@ def _flat_text(record: dict, prefix: str = "") -> Iterable[tuple[str, str]]:
             yield f"{prefix}{key}", str(value)
 
 
-def _facts(study: Study, runs: dict) -> list[tuple[str, str]]:
+def _facts(results: Results, runs: dict) -> list[tuple[str, str]]:
+    study = results.study
     states = [record["state"] for run in runs.values() for record in run["records"]]
     diverged = sum(state.startswith("diverged") for state in states)
     done = states.count("evaluated") + diverged
@@ -199,9 +153,7 @@ def _facts(study: Study, runs: dict) -> list[tuple[str, str]]:
     ]
     if diverged:
         facts.append(("diverged", str(diverged)))
-    epochs = study.content.get("training", {}).get("epochs")
-    if epochs is not None:
-        facts.append(("epochs", str(epochs)))
+    facts.append(("epochs", str(results.params.training.epochs)))
     made = [dict(entries) for run in runs.values() for r in run["records"] for _, entries in r["stages"]]
     for name, key, length in (("device", "device", None), ("commit", "git_commit", 10)):
         found = list(dict.fromkeys(m[key][:length] for m in made if key in m))
@@ -210,12 +162,12 @@ def _facts(study: Study, runs: dict) -> list[tuple[str, str]]:
     return facts
 
 
-def _overview(study: Study, summary: pd.DataFrame, metrics: list) -> list[dict]:
+def _overview(results: Results, metrics: list) -> list[dict]:
     """One row a (data set, method) with a cell for every metric that the study measured."""
-    cells = {(r.dataset, r.method, r.metric): r for r in summary.itertuples()}
+    cells = {(r.dataset, r.method, r.metric): r for r in results.summary.itertuples()}
     rows = []
-    for dataset in study.datasets:
-        for method in study.methods:
+    for dataset in results.study.datasets:
+        for method in results.study.methods:
             found = [cells.get((dataset, method, metric.path)) for metric in metrics]
             first = next((r for r in found if r is not None), None)
             rows.append(
@@ -240,7 +192,7 @@ def _comparison(summary: pd.DataFrame) -> list[dict]:
 
 
 def _shown(r) -> dict:
-    cell = Cell.of(r)
+    cell = Entry.of(r)
     return {
         "ours": cell.ours,
         "value": None if math.isnan(r.mean) else r.mean,
@@ -267,35 +219,34 @@ def _signed(value: float, form: Callable[[float], str]) -> str:
     return text if text.startswith("−") else f"+{text}"
 
 
-def _data(study: Study, measured: pd.DataFrame, metrics: list, runs: dict) -> dict:
+def _data(results: Results, metrics: list) -> dict:
     """What the page's script draws from."""
     values: dict = {}
-    for r in measured.itertuples():
+    for r in results.measured.itertuples():
         numbers = [None if math.isnan(v) else float(f"{v:.6g}") for v in (r.mean, r.std)]
         values.setdefault(r.dataset, {}).setdefault(r.method, {})[r.metric] = numbers
     curves: dict = {}
-    for dataset in study.datasets:
-        for method in study.methods:
-            for seed in study.seeds:
-                history = study.history(dataset, method, seed)
-                if history is not None and len(history):
-                    columns = history.select_dtypes("number")
-                    curves.setdefault(dataset, {}).setdefault(method, {})[str(seed)] = {
-                        column: [None if not math.isfinite(v) else float(f"{v:.5g}") for v in columns[column]]
-                        for column in columns
-                    }
+    for cell, history in results.histories.items():
+        if len(history):
+            columns = history.select_dtypes("number")
+            curves.setdefault(cell.dataset, {}).setdefault(cell.method, {})[str(cell.seed)] = {
+                column: [None if not math.isfinite(v) else float(f"{v:.5g}") for v in columns[column]]
+                for column in columns
+            }
     methods = [
         {
             "name": name,
-            "label": study.label(name),
+            "label": results.label(name),
             "colour": colour(index),
-            **{axis: spec_text(study.method(name).get(axis)) for axis in ("likelihood", "regularizer")},
+            **{
+                axis: spec_text(getattr(results.method(name), axis)) for axis in ("likelihood", "regularizer")
+            },
         }
-        for index, name in enumerate(study.methods)
+        for index, name in enumerate(results.study.methods)
     ]
     return {
-        "name": study.name,
-        "datasets": study.datasets,
+        "name": results.name,
+        "datasets": results.study.datasets,
         "methods": methods,
         "metrics": [
             {"path": m.path, "label": m.label, "group": m.group, "better": m.better} for m in metrics
@@ -303,56 +254,3 @@ def _data(study: Study, measured: pd.DataFrame, metrics: list, runs: dict) -> di
         "values": values,
         "curves": curves,
     }
-
-
-def _embed(paths: Iterable[Path]) -> dict[Path, dict]:
-    """Data URIs of pictures, at the largest of :data:`_SIDES` at which a sample, and then all, fit."""
-    paths = list(dict.fromkeys(paths))
-    sample = paths[:: -(-len(paths) // _SAMPLE) or 1]
-    share = PICTURES * len(sample) / max(len(paths), 1)
-    for side in _SIDES[:-1]:
-        pictures = _fits(sample, side, share)
-        if pictures is not None and len(sample) < len(paths):
-            pictures = _fits(paths, side, PICTURES)
-        if pictures is not None:
-            return pictures
-    return _fits(paths, _SIDES[-1], math.inf)
-
-
-def _fits(paths: list[Path], side: int, allowed: float) -> dict[Path, dict] | None:
-    """The pictures no longer than ``side``; None where they weigh more than ``allowed``."""
-    pictures = {}
-    for path in paths:
-        if picture := _picture(path, side):
-            pictures[path] = picture
-            allowed -= len(picture["uri"])
-        if allowed < 0:
-            return None
-    return pictures
-
-
-def _picture(path: Path, side: int) -> dict | None:
-    """One picture, no longer than ``side``; None where the file is damaged, which the page then says."""
-    from PIL import Image
-
-    try:
-        with Image.open(path) as opened:
-            opened.load()
-            picture = opened.convert("L" if opened.mode in ("L", "1", "I", "I;16") else "RGB")
-    except (OSError, SyntaxError):
-        return None
-    if max(picture.size) > side:
-        picture.thumbnail((side, side), Image.Resampling.LANCZOS)
-    kind, content = "png", _encode(picture, "png", optimize=True)
-    if len(content) > _LOSSLESS:
-        kind, content = min(
-            ((kind, content), ("webp", _encode(picture, "webp", quality=82))), key=lambda e: len(e[1])
-        )
-    uri = f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
-    return {"uri": uri, "width": picture.width, "height": picture.height}
-
-
-def _encode(picture, kind: str, **options) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, kind, **options)
-    return buffer.getvalue()

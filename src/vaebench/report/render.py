@@ -7,7 +7,7 @@ import re
 
 import pandas as pd
 
-from vaebench.report.cells import Cell, Table
+from vaebench.report.entries import Entry, Table
 
 __all__ = ["csv", "latex", "markdown"]
 
@@ -29,7 +29,7 @@ def csv(table: Table) -> str:
 def markdown(table: Table) -> str:
     """The paper's values in brackets, the best bold, the second underlined, and a legend that says so."""
 
-    def shown(cell: Cell) -> str:
+    def shown(cell: Entry) -> str:
         ours = {"best": "**{}**", "second": "<ins>{}</ins>"}.get(cell.mark, "{}").format(cell.ours)
         return ours if math.isnan(cell.paper) else f"{ours} ({cell.printed})"
 
@@ -66,7 +66,7 @@ def _md_row(cells) -> str:
 def latex(table: Table) -> str:
     """A ``table`` environment with the same content as the Markdown."""
 
-    def shown(cell: Cell) -> str:
+    def shown(cell: Entry) -> str:
         ours = _tex(cell.ours)
         ours = {"best": f"\\textbf{{{ours}}}", "second": f"\\underline{{{ours}}}"}.get(cell.mark, ours)
         return ours if math.isnan(cell.paper) else f"{ours} ({_tex(cell.printed)})"

@@ -1,8 +1,8 @@
-"""A study's folder under ``reports/``, read and checked.
+"""A study's folder under ``reports/``, read once and checked.
 
 reports/<study>/study.yaml                                   the study as it was run
 reports/<study>/metrics/<dataset>/<method>/<seed>.json       numbers, or {"diverged_at_epoch": n}
-reports/<study>/history/<dataset>/<method>/<seed>.csv        one row an epoch
+reports/<study>/history/<dataset>/<method>/<seed>.csv        one row per epoch
 reports/<study>/images/<dataset>/<method>/<seed>/*.png       grids
 reports/<study>/provenance/<dataset>/<method>/<seed>/*.json  how each was made
 reports/<study>/notes.md                                     what somebody makes of it, if it was written
@@ -15,168 +15,175 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 import yaml
+from pydantic import ValidationError
 
 from vaebench.base.errors import UserError
 from vaebench.base.files import read_json
+from vaebench.base.registry import explain
+from vaebench.study.params import Method, Params, Study
 
-__all__ = ["Study", "collect", "flatten", "read_study", "spec_text"]
+__all__ = ["DIVERGED", "Cell", "Results", "flatten", "read_results", "spec_text"]
 
 DIVERGED = "diverged_at_epoch"
 
 
-@dataclass(frozen=True)
-class Study:
-    """``reports/<study>/`` and the parts of its ``study.yaml`` that a report speaks of."""
+class Cell(NamedTuple):
+    """One run of the study's grid."""
+
+    dataset: str
+    method: str
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """``reports/<study>/``: the study as it was run and everything that was measured.
+
+    Each file is read when it is first asked for, and once; a damaged one is a :class:`UserError` that
+    names it.
+
+        >>> results = read_results("reports/takida_mnist_short")
+        >>> results.metrics["mnist", "mle_iso_i", 0]["mse"] < 10
+        True
+    """
 
     path: Path
-    content: dict
+    params: Params
 
-    @cached_property
-    def _head(self) -> dict:
-        return self.content["study"]
+    @property
+    def study(self) -> Study:
+        """The study's head: its name, paper, data sets, methods, seeds and densities in their order."""
+        return self.params.study
 
     @property
     def name(self) -> str:
         """The study's name, its folder's too."""
-        return self._head["name"]
+        return self.study.name
 
     @property
     def title(self) -> str:
-        """What the study is about; its name where nothing is said."""
-        return self._head.get("title") or self.name
+        """The study's title, or its name without one."""
+        return self.study.title or self.name
 
-    @property
-    def paper(self) -> str | None:
-        """The paper whose numbers stand beside ours."""
-        return self._head.get("paper")
-
-    @property
-    def datasets(self) -> list[str]:
-        """In the study's order."""
-        return self._head["datasets"]
-
-    @property
-    def methods(self) -> list[str]:
-        """In the study's order."""
-        return self._head["methods"]
-
-    @property
-    def seeds(self) -> list[int]:
-        """In the study's order."""
-        return self._head["seeds"]
-
-    @property
-    def densities(self) -> list[str]:
-        """In the study's order."""
-        return self._head["densities"]
-
-    @property
-    def notes(self) -> list[str]:
-        """The paragraphs of ``notes.md``; none where nobody wrote it."""
+    @cached_property
+    def notes(self) -> str:
+        """``notes.md``; empty where nobody wrote it."""
         path = self.path / "notes.md"
         try:
-            text = path.read_text(encoding="utf-8") if path.exists() else ""
+            return path.read_text(encoding="utf-8") if path.exists() else ""
         except UnicodeDecodeError as error:
             raise UserError(f"{path} is not text in UTF-8: {error}") from None
-        return [" ".join(part.split()) for part in text.split("\n\n") if part.strip()]
 
-    def method(self, name: str) -> dict:
+    def method(self, name: str) -> Method:
         """A method's entry in ``methods``."""
-        return self.content.get("methods", {}).get(name, {})
+        return self.params.methods[name]
 
     def label(self, method: str) -> str:
-        """What tables call a method."""
-        return self.method(method).get("label") or method
+        """The method's name in tables."""
+        return self.method(method).label or method
 
-    def cells(self) -> Iterator[tuple[str, str, int]]:
-        """Every (data set, method, seed) of the grid."""
-        for dataset in self.datasets:
-            for method in self.methods:
-                for seed in self.seeds:
-                    yield dataset, method, seed
+    @cached_property
+    def cells(self) -> list[Cell]:
+        """Every (data set, method, seed) of the grid, run or not."""
+        study = self.study
+        return [Cell(d, m, s) for d in study.datasets for m in study.methods for s in study.seeds]
 
-    def metrics(self, dataset: str, method: str, seed: int) -> dict | None:
-        """A run's metrics, nested; None where it has not been evaluated."""
-        return _json(self.path / "metrics" / dataset / method / f"{seed}.json")
+    @cached_property
+    def metrics(self) -> dict[Cell, dict]:
+        """Nested metrics of every cell that was evaluated."""
+        paths = {c: self.path / "metrics" / c.dataset / c.method / f"{c.seed}.json" for c in self.cells}
+        return {cell: _json(path) for cell, path in paths.items() if path.exists()}
 
-    def history(self, dataset: str, method: str, seed: int) -> pd.DataFrame | None:
-        """A run's training curves, one row an epoch; None where it has not been trained."""
-        path = self.path / "history" / dataset / method / f"{seed}.csv"
-        if not path.exists():
-            return None
-        try:
-            frame = pd.read_csv(path)
-        except (ValueError, UnicodeDecodeError) as error:
-            raise UserError(f"{path} is not a CSV file of training curves: {error}") from None
-        if "epoch" not in frame:
-            raise UserError(f"{path} has no column 'epoch'; run its train stage again.")
-        return frame
+    @cached_property
+    def histories(self) -> dict[Cell, pd.DataFrame]:
+        """Training curves, one row per epoch, of every cell that was trained."""
+        paths = {c: self.path / "history" / c.dataset / c.method / f"{c.seed}.csv" for c in self.cells}
+        return {cell: _history(path) for cell, path in paths.items() if path.exists()}
 
-    def images(self, dataset: str, method: str, seed: int) -> list[Path]:
-        """A run's pictures: reconstructions, samples in the densities' order, interpolations, the others."""
+    @cached_property
+    def provenance(self) -> dict[Cell, dict[str, dict]]:
+        """How each cell was made: the record of each stage by the stage's name, empty where there is none."""
+        order = {"train": 0, "posthoc": 1, "evaluate": 2}
+        records = {}
+        for cell in self.cells:
+            folder = self.path / "provenance" / cell.dataset / cell.method / str(cell.seed)
+            paths = sorted(folder.glob("*.json"), key=lambda p: (order.get(p.stem, 9), p.stem))
+            records[cell] = {path.stem: _json(path) for path in paths}
+        return records
+
+    @cached_property
+    def images(self) -> dict[Cell, list[Path]]:
+        """Pictures: reconstructions, samples in the densities' order, interpolations, the others."""
         kinds = ("recon", "sample", "interp", "travers", "latent")
+        densities = self.study.densities
 
         def place(path: Path) -> tuple:
             kind = next((i for i, kind in enumerate(kinds) if path.stem.startswith(kind)), len(kinds))
             density = path.stem.partition("-")[2]
-            return kind, self.densities.index(density) if density in self.densities else -1, path.stem
+            return kind, densities.index(density) if density in densities else -1, path.stem
 
-        return sorted((self.path / "images" / dataset / method / str(seed)).glob("*.png"), key=place)
+        folder = self.path / "images"
+        return {
+            c: sorted((folder / c.dataset / c.method / str(c.seed)).glob("*.png"), key=place)
+            for c in self.cells
+        }
 
-    def provenance(self, dataset: str, method: str, seed: int) -> dict[str, dict]:
-        """How a run was made: the record of each stage, by the stage's name."""
-        folder = self.path / "provenance" / dataset / method / str(seed)
-        order = {"train": 0, "posthoc": 1, "evaluate": 2}
-        paths = sorted(folder.glob("*.json"), key=lambda p: (order.get(p.stem, 9), p.stem))
-        return {path.stem: _json(path) for path in paths}
+    @cached_property
+    def runs(self) -> pd.DataFrame:
+        """All numbers, one per row: ``dataset, method, label, seed, metric, value, diverged``.
+
+        In the study's order. A run that diverged has the row ``diverged_at_epoch``; a run that has not been
+        evaluated has none.
+        """
+        rows = [
+            (*cell[:2], self.label(cell.method), cell.seed, path, value, DIVERGED in metrics)
+            for cell, metrics in self.metrics.items()
+            for path, value in flatten(metrics)
+        ]
+        columns = ["dataset", "method", "label", "seed", "metric", "value", "diverged"]
+        return pd.DataFrame(rows, columns=columns).astype({"value": float, "diverged": bool})
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """Means over seeds beside the paper's numbers; see :func:`vaebench.report.means.summarise`."""
+        from vaebench.report.means import summarise
+
+        return summarise(self)
+
+    @cached_property
+    def measured(self) -> pd.DataFrame:
+        """The rows of :attr:`summary` that have a number of ours."""
+        return self.summary[self.summary["n"] > 0]
+
+    def check(self) -> Results:
+        """Read every file now, so that a damaged one stops the work before anything is overwritten."""
+        _ = self.metrics, self.histories, self.provenance, self.notes
+        return self
 
 
-def read_study(study_dir: str | Path) -> Study:
-    """Open ``reports/<study>/``.
+def read_results(study_dir: str | Path) -> Results:
+    """Open ``reports/<study>/``; keys of ``study.yaml`` that the schema no longer has are passed over.
 
     Raises:
         UserError: ``study.yaml`` is missing or damaged.
     """
     path = Path(study_dir)
     source = path / "study.yaml"
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        content = yaml.safe_load(source.read_text(encoding="utf-8"))
-        head = content["study"]
-        complete = all(isinstance(head[key], list) for key in ("datasets", "methods", "seeds", "densities"))
-        complete = complete and isinstance(head["name"], str)
+        content = yaml.load(source.read_text(encoding="utf-8"), loader)
+        return Results(path, Params.model_validate(content, extra="ignore"))
     except FileNotFoundError:
         raise UserError(f"{source} is not there; the tabulate stage writes it.") from None
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise UserError(f"{source} is damaged ({error!r}); run the tabulate stage again.") from None
-    if not complete:
-        raise UserError(f"{source} is damaged (not a study's parameters); run the tabulate stage again.")
-    return Study(path, content)
-
-
-def collect(study_dir: str | Path) -> pd.DataFrame:
-    """All numbers of a study, one a row.
-
-    Returns:
-        ``dataset, method, label, seed, metric, value, diverged``, in the study's order. A run that
-        diverged has the row ``diverged_at_epoch``; a run that has not been evaluated has none.
-
-    Raises:
-        UserError: a metrics file is damaged; the message names it.
-    """
-    study = read_study(study_dir)
-    rows = []
-    for dataset, method, seed in study.cells():
-        metrics = study.metrics(dataset, method, seed)
-        if metrics is None:
-            continue
-        diverged = DIVERGED in metrics
-        for path, value in flatten(metrics):
-            rows.append((dataset, method, study.label(method), seed, path, value, diverged))
-    columns = ["dataset", "method", "label", "seed", "metric", "value", "diverged"]
-    return pd.DataFrame(rows, columns=columns).astype({"value": float, "diverged": bool})
+    except ValidationError as error:
+        reason = explain(error, "", Params)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+    raise UserError(f"{source} is damaged ({reason}); run the tabulate stage again.")
 
 
 def flatten(metrics: dict, prefix: str = "") -> Iterator[tuple[str, float]]:
@@ -204,11 +211,19 @@ def spec_text(spec: dict | None) -> str:
     return " · ".join([str(spec.get("name", "none")), *options])
 
 
-def _json(path: Path) -> dict | None:
+def _history(path: Path) -> pd.DataFrame:
+    try:
+        frame = pd.read_csv(path)
+    except (ValueError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not a CSV file of training curves: {error}") from None
+    if "epoch" not in frame:
+        raise UserError(f"{path} has no column 'epoch'; run its train stage again.")
+    return frame
+
+
+def _json(path: Path) -> dict:
     try:
         content = read_json(path)
-    except FileNotFoundError:
-        return None
     except (ValueError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not valid JSON ({error}); run its stage again.") from None
     if not isinstance(content, dict):

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from vaebench.report.results import DIVERGED, collect
+from vaebench.report.results import DIVERGED, Results
 
 __all__ = ["summary"]
 
 
-def summary(study_dir: str | Path) -> dict:
+def summary(results: Results) -> dict:
     """``{dataset: {method: {metric: mean over seeds}}}``; a metric's nesting is dots, ``fid.prior``.
 
     Runs that diverged are in no mean; ``diverged`` counts them.
     """
-    runs = collect(study_dir)
     means: dict = {}
-    for (dataset, method), cell in runs.groupby(["dataset", "method"], sort=False):
-        sound = cell[~cell["diverged"]]
+    for (dataset, method), rows in results.runs.groupby(["dataset", "method"], sort=False):
+        sound = rows[~rows["diverged"]]
         values = sound.groupby("metric", sort=False)["value"].mean().to_dict()
-        if diverged := int((cell["metric"] == DIVERGED).sum()):
+        if diverged := int((rows["metric"] == DIVERGED).sum()):
             values["diverged"] = diverged
         means.setdefault(dataset, {})[method] = values
     return means

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from vaebench.report.cells import Cell, Table, number
 from vaebench.report.describe import describe
-from vaebench.report.results import Study
+from vaebench.report.entries import Entry, Table, number
+from vaebench.report.results import Results
 
 __all__ = ["Sweep", "find_sweep", "metrics_of", "sweep_tables"]
 
@@ -43,12 +43,12 @@ class Sweep:
     columns: dict[float, str]
 
 
-def find_sweep(study: Study) -> Sweep | None:
+def find_sweep(results: Results) -> Sweep | None:
     """The sweep whose first option has three values or more in the study; None where there is none."""
     for (first, second), (option, words) in _OPTIONS.items():
         place = {}
-        for method in study.methods:
-            likelihood = study.method(method).get("likelihood", {})
+        for method in results.study.methods:
+            likelihood = results.method(method).likelihood
             if first in likelihood:
                 place[method] = likelihood[first], likelihood.get(second, 0)
         if len({value for value, _ in place.values()}) < 3 or len(set(place.values())) < len(place):
@@ -65,27 +65,23 @@ def metrics_of(part: pd.DataFrame) -> list[str]:
     return [name for name in names if name in measured]
 
 
-def sweep_tables(study: Study, summary: pd.DataFrame) -> list[Table]:
+def sweep_tables(results: Results) -> list[Table]:
     """One table for each data set on which the study's sweep was measured."""
-    sweep = find_sweep(study)
+    sweep = find_sweep(results)
     if sweep is None:
         return []
     tables = []
-    for dataset in study.datasets:
+    for dataset in results.study.datasets:
+        summary = results.summary
         part = summary[(summary["dataset"] == dataset) & summary["method"].isin(sweep.place)]
         metrics = metrics_of(part)
         if not metrics:
             continue
-        cells = {
-            (*sweep.place[r.method], r.metric): Cell(
-                r.mean, r.std, r.n, r.sound, r.diverged, r.paper, r.paper_std
-            )
-            for r in part.itertuples()
-        }
+        entries = {(*sweep.place[r.method], r.metric): Entry.of(r) for r in part.itertuples()}
         columns = [(describe(metric).label, words) for metric in metrics for words in sweep.columns.values()]
         keys = [(column, metric) for metric in metrics for column in sweep.columns]
         values = sorted({value for value, _ in sweep.place.values()})
-        rows = [(f"{v:g}", [cells.get((v, *key), Cell()) for key in keys]) for v in values]
+        rows = [(f"{v:g}", [entries.get((v, *key), Entry()) for key in keys]) for v in values]
         tables.append(
             Table(
                 f"sweep_{dataset}",
@@ -93,20 +89,20 @@ def sweep_tables(study: Study, summary: pd.DataFrame) -> list[Table]:
                 sweep.option,
                 columns,
                 rows,
-                note=_words(study, sweep, part, metrics),
+                note=_words(results, sweep, part, metrics),
             )
         )
     return tables
 
 
-def _words(study: Study, sweep: Sweep, part: pd.DataFrame, metrics: list[str]) -> str:
+def _words(results: Results, sweep: Sweep, part: pd.DataFrame, metrics: list[str]) -> str:
     lost = part.loc[(part["diverged"] > 0), "method"].unique()
     parts = [
-        f"Diverged, in one seed or more: {', '.join(study.label(m) for m in lost)}." if len(lost) else ""
+        f"Diverged, in one seed or more: {', '.join(results.label(m) for m in lost)}." if len(lost) else ""
     ]
     collapsed = part[(part["metric"] == "kl") & (part["mean"] < COLLAPSED)]["method"]
     if len(collapsed):
-        names = ", ".join(study.label(m) for m in collapsed)
+        names = ", ".join(results.label(m) for m in collapsed)
         parts.append(f"Posterior collapsed (KL below {COLLAPSED:g}): {names}.")
     for metric in metrics:
         sound = (part["n"] > 0) & part["paper"].notna() & ~part["method"].isin(collapsed)
@@ -116,6 +112,6 @@ def _words(study: Study, sweep: Sweep, part: pd.DataFrame, metrics: list[str]) -
         nearest = rows.loc[rows["difference"].abs().idxmin()]
         parts.append(
             f"Closest to the paper's {describe(metric).label} of {number(nearest['paper'])}, collapsed ones "
-            f"aside, is {study.label(nearest['method'])} with {number(nearest['mean'])}."
+            f"aside, is {results.label(nearest['method'])} with {number(nearest['mean'])}."
         )
     return " ".join(filter(None, parts))

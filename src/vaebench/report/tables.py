@@ -7,38 +7,38 @@ from pathlib import Path
 
 import pandas as pd
 
-from vaebench.report.cells import Cell, Table
 from vaebench.report.crossing import crossing_tables
 from vaebench.report.describe import GROUPS, describe
-from vaebench.report.means import SIGN, summarise
+from vaebench.report.entries import Entry, Table
+from vaebench.report.means import SIGN
 from vaebench.report.render import csv, latex, markdown
-from vaebench.report.results import Study, collect, read_study
+from vaebench.report.results import Results
 from vaebench.report.shapes import SHAPES, Shape, by_method, dataset_and_metric
 from vaebench.report.sweeps import sweep_tables
 
 __all__ = ["all_tables", "shaped_tables", "write_tables"]
 
 
-def shaped_tables(study: Study, summary: pd.DataFrame) -> list[Table]:
+def shaped_tables(results: Results) -> list[Table]:
     """The tables of the study's paper in the paper's own shape."""
-    shapes = [shape for shape in SHAPES if shape.paper == study.paper]
-    return [table for table in (_lay_out(shape, summary) for shape in shapes) if table]
+    shapes = [shape for shape in SHAPES if shape.paper == results.study.paper]
+    return [table for table in (_lay_out(shape, results.summary) for shape in shapes) if table]
 
 
-def all_tables(study: Study, summary: pd.DataFrame) -> list[Table]:
+def all_tables(results: Results) -> list[Table]:
     """Every table of a study: the paper's, those of its sweep or its crossing, then one a metric group."""
-    generated = [*sweep_tables(study, summary), *crossing_tables(study, summary)]
-    return [*shaped_tables(study, summary), *generated, *group_tables(summary)]
+    generated = [*sweep_tables(results), *crossing_tables(results)]
+    return [*shaped_tables(results), *generated, *group_tables(results)]
 
 
-def group_tables(summary: pd.DataFrame) -> list[Table]:
+def group_tables(results: Results) -> list[Table]:
     """One table for each group of metrics that the study measured."""
-    measured = set(summary.loc[summary["n"] > 0, "metric"])
+    measured = set(results.measured["metric"])
     tables = []
     for group, title in GROUPS.items():
         metrics = {metric for metric in measured if describe(metric).group == group}
         shape = Shape(group, title, None, metrics.__contains__, by_method, dataset_and_metric)
-        table = _lay_out(shape, summary)
+        table = _lay_out(shape, results.summary)
         if table:
             tables.append(table)
     return tables
@@ -50,14 +50,14 @@ def _lay_out(shape: Shape, summary: pd.DataFrame) -> Table | None:
         chosen = _with_one_mse(chosen)
     if not any(r.n for r in chosen):
         return None
-    cells: dict[tuple, tuple[Cell, str]] = {}
+    cells: dict[tuple, tuple[Entry, str]] = {}
     rows: dict[str, None] = {}
     columns: dict[tuple[str, str], None] = {}
     for r in chosen:
         row, column = shape.row(r), shape.column(r)
         rows.setdefault(row)
         columns.setdefault(column)
-        cell = Cell.of(r)
+        cell = Entry.of(r)
         cells[row, column] = (cell, describe(r.metric).better)
     kept = [c for c in columns if any(_says_something(cells.get((r, c))) for r in rows)]
     lines = {"column": [[(r, c) for r in rows] for c in kept], "row": [[(r, c) for c in kept] for r in rows]}
@@ -66,9 +66,9 @@ def _lay_out(shape: Shape, summary: pd.DataFrame) -> Table | None:
         marks.update(_marks({key: cells[key] for key in line if key in cells}))
     body = []
     for row in rows:
-        found = [cells.get((row, column), (Cell(), ""))[0] for column in kept]
+        found = [cells.get((row, column), (Entry(), ""))[0] for column in kept]
         marked = [marks.get((row, column), "") for column in kept]
-        body.append((row, [Cell(**{**vars(c), "mark": m}) for c, m in zip(found, marked, strict=True)]))
+        body.append((row, [Entry(**{**vars(c), "mark": m}) for c, m in zip(found, marked, strict=True)]))
     return Table(shape.name, shape.title, shape.corner, kept, body, shape.note)
 
 
@@ -80,34 +80,31 @@ def _with_one_mse(rows: list) -> list:
     return [r for r in rows if r.metric != other[(r.dataset, r.method) in sampled]]
 
 
-def _says_something(entry: tuple[Cell, str] | None) -> bool:
+def _says_something(entry: tuple[Entry, str] | None) -> bool:
     return entry is not None and bool(entry[0].n or not math.isnan(entry[0].paper))
 
 
-def _marks(line: dict[tuple, tuple[Cell, str]]) -> dict[tuple, str]:
+def _marks(line: dict[tuple, tuple[Entry, str]]) -> dict[tuple, str]:
     values = {key: cell.mean * SIGN[better] for key, (cell, better) in line.items() if cell.n}
     ranks = pd.Series(list(values.values()), dtype=float).rank(method="min")
     return {key: {1.0: "best", 2.0: "second"}.get(rank, "") for key, rank in zip(values, ranks, strict=True)}
 
 
-def write_tables(study_dir: str | Path) -> list[Path]:
+def write_tables(results: Results) -> list[Path]:
     """Write a study's ``tables/``.
 
     ``metrics.csv`` holds one number of one run a row, ``summary.csv`` the means beside the paper's; each
     table comes as ``.csv``, ``.md`` and ``.tex`` (booktabs).
     """
-    study = read_study(study_dir)
-    runs = collect(study_dir)
-    summary = summarise(study, runs)
-    folder = study.path / "tables"
+    folder = results.path / "tables"
     folder.mkdir(parents=True, exist_ok=True)
     for stale in folder.iterdir():
         if stale.suffix in (".csv", ".md", ".tex"):
             stale.unlink()
     paths = [folder / "metrics.csv", folder / "summary.csv"]
-    runs.to_csv(paths[0], index=False)
-    summary.to_csv(paths[1], index=False)
-    for table in all_tables(study, summary):
+    results.runs.to_csv(paths[0], index=False)
+    results.summary.to_csv(paths[1], index=False)
+    for table in all_tables(results):
         for suffix, render in (("csv", csv), ("md", markdown), ("tex", latex)):
             path = folder / f"{table.name}.{suffix}"
             path.write_text(render(table), encoding="utf-8")

@@ -17,18 +17,19 @@ def create_app():
     from mlflow.server.fastapi_app import app
 
     pages.add_url_rule("/report/", view_func=_report)
+    pages.add_url_rule("/report/<path:name>", view_func=_report)
     pages.add_url_rule("/ajax-api/2.0/mlflow/users/current", view_func=_nobody)
     return app
 
 
-def _report():
-    """The workspace's ``reports/index.html``, which needs nothing else."""
-    from flask import send_file
+def _report(name: str = "index.html"):
+    """A file of the workspace's ``reports/``: the index, a study's page, what they show and link to."""
+    from flask import send_from_directory
 
-    page = workspace_root() / "reports/index.html"
-    if not page.is_file():
-        return f"{page} is not there yet: `vaebench report` makes it.", 404
-    return send_file(page)
+    folder = workspace_root() / "reports"
+    if not (folder / "index.html").is_file():
+        return f"{folder / 'index.html'} is not there yet: `vaebench report` makes it.", 404
+    return send_from_directory(folder, name)
 
 
 def _nobody():

@@ -11,11 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import pandas as pd
-
 from vaebench.report.claims import avae, takida
 from vaebench.report.claims.claim import Claim, NotMeasured, Numbers
-from vaebench.report.results import Study
+from vaebench.report.results import Results
 
 __all__ = ["CLAIMS", "Claim", "Verdict", "judge"]
 
@@ -32,19 +30,20 @@ class Verdict:
     evidence: str
 
 
-def judge(study: Study, summary: pd.DataFrame) -> list[Verdict]:
+def judge(results: Results) -> list[Verdict]:
     """The verdict on every claim of the study's paper.
 
     A study without a paper is judged on both papers' claims, and only those that it measured are given.
     """
     verdicts = []
-    for paper in [study.paper] if study.paper else CLAIMS:
-        means = Numbers(summary, paper)
+    own = results.study.paper
+    for paper in [own] if own else CLAIMS:
+        means = Numbers(results.summary, paper)
         for claim in CLAIMS[paper]:
             try:
                 holds, evidence = claim.check(means)
                 verdicts.append(Verdict(claim, "holds" if holds else "does not hold", evidence))
             except NotMeasured as missing:
-                if study.paper:
+                if own:
                     verdicts.append(Verdict(claim, "not measured", f"needs {missing}"))
     return verdicts

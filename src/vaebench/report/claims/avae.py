@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import math
 
-from vaebench.report.cells import number
 from vaebench.report.claims.claim import Claim, NotMeasured, Numbers, is_best, on_each, place
+from vaebench.report.entries import number
 
 __all__ = ["CLAIMS"]
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from vaebench.report.cells import number
 from vaebench.report.describe import describe
+from vaebench.report.entries import number
 from vaebench.report.papers import paper_dataset, paper_method
 
 __all__ = ["Check", "Claim", "NotMeasured", "Numbers", "is_best", "on_each", "place"]

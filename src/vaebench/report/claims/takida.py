@@ -6,9 +6,9 @@ import re
 
 import numpy as np
 
-from vaebench.report.cells import number
 from vaebench.report.claims.claim import Check, Claim, NotMeasured, Numbers, is_best, on_each
 from vaebench.report.describe import describe
+from vaebench.report.entries import number
 from vaebench.report.papers import split_sweep, unspell
 
 __all__ = ["CLAIMS"]

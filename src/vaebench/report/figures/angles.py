@@ -9,19 +9,19 @@ import numpy as np
 import pandas as pd
 
 from vaebench.base.style import panels, plain, save
-from vaebench.report.cells import number
-from vaebench.report.results import Study
+from vaebench.report.entries import number
+from vaebench.report.results import Results
 
 __all__ = ["angle_matrices"]
 
 _PREFIX = "disentanglement.angles."
 
 
-def angle_matrices(study: Study, part: pd.DataFrame, stem: Path) -> list[Path]:
+def angle_matrices(results: Results, part: pd.DataFrame, stem: Path) -> list[Path]:
     """Draw the mean angles in degrees, 90 where two directions are independent (Saha et al., Figure 4).
 
     Args:
-        study: names the methods.
+        results: names the methods.
         part: one data set's summary.
         stem: where to write, without a suffix.
 
@@ -34,7 +34,7 @@ def angle_matrices(study: Study, part: pd.DataFrame, stem: Path) -> list[Path]:
         return []
     pairs = [metric.removeprefix(_PREFIX).split("-") for metric in angles["metric"]]
     names = list(dict.fromkeys(name for pair in pairs for name in pair))
-    methods = [m for m in study.methods if m in set(angles["method"])]
+    methods = [m for m in results.study.methods if m in set(angles["method"])]
     side = 0.42 * len(names) + 0.6
     size = {"panel": (side, side + 0.3), "margin": (1.4, 1.0), "most": 4}
     with panels(len(methods), **size, sharex=True, sharey=True) as (figure, axes):
@@ -48,7 +48,7 @@ def angle_matrices(study: Study, part: pd.DataFrame, stem: Path) -> list[Path]:
             for (i, j), angle in np.ndenumerate(matrix):
                 ink = "black" if angle > 55 else "white"
                 ax.text(j, i, f"{angle:.0f}", ha="center", va="center", fontsize=7, color=ink)
-            ax.set(title=plain(study.label(method)) + _score(measured, method))
+            ax.set(title=plain(results.label(method)) + _score(measured, method))
             labels = [plain(name.replace("_", " ")) for name in names]
             ax.set_xticks(range(len(names)), labels, rotation=45, ha="right")
             ax.set_yticks(range(len(names)), labels)

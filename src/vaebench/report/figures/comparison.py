@@ -23,39 +23,37 @@ import pandas as pd
 
 from vaebench.base.errors import UserError
 from vaebench.base.style import colour, drawing, log_ticks, panels, plain, save
-from vaebench.report.cells import DASH, number
 from vaebench.report.crossing import cross
 from vaebench.report.describe import describe
+from vaebench.report.entries import DASH, number
 from vaebench.report.figures.angles import angle_matrices
 from vaebench.report.figures.curves import mean_history, training_curves
 from vaebench.report.figures.sweep import option_sweep
-from vaebench.report.means import summarise
 from vaebench.report.papers import split_sweep
-from vaebench.report.results import Study, read_study
+from vaebench.report.results import Results
 
 __all__ = ["write_figures"]
 
 
-def write_figures(study_dir: str | Path) -> list[Path]:
+def write_figures(results: Results) -> list[Path]:
     """Draw every figure for which the study has the numbers into ``figures/``, as PNG and PDF."""
-    study = read_study(study_dir)
-    summary = summarise(study)
-    folder = study.path / "figures"
+    summary = results.summary
+    folder = results.path / "figures"
     folder.mkdir(parents=True, exist_ok=True)
     for stale in folder.iterdir():
         if stale.suffix in (".png", ".pdf"):
             stale.unlink()
     paths = _against_paper(summary, folder / "against_paper")
-    for dataset in study.datasets:
+    for dataset in results.study.datasets:
         part = summary[summary["dataset"] == dataset]
-        paths += training_curves(_histories(study, dataset), folder / f"curves_{dataset}")
-        paths += _bars(study, part, folder / f"metrics_{dataset}")
-        paths += _crossing(study, part, folder / f"axes_{dataset}")
-        paths += option_sweep(study, part, folder / f"sweep_{dataset}")
-        paths += angle_matrices(study, part, folder / f"angles_{dataset}")
+        paths += training_curves(_histories(results, dataset), folder / f"curves_{dataset}")
+        paths += _bars(results, part, folder / f"metrics_{dataset}")
+        paths += _crossing(results, part, folder / f"axes_{dataset}")
+        paths += option_sweep(results, part, folder / f"sweep_{dataset}")
+        paths += angle_matrices(results, part, folder / f"angles_{dataset}")
         paths += _sweep(part, folder / f"variance_{dataset}")
-        paths += _seconds(study, dataset, folder / f"seconds_{dataset}")
-        paths += _contact(study, dataset, folder / f"contact_{dataset}")
+        paths += _seconds(results, dataset, folder / f"seconds_{dataset}")
+        paths += _contact(results, dataset, folder / f"contact_{dataset}")
     return paths
 
 
@@ -63,30 +61,30 @@ def _name(metric: str) -> str:
     return plain(describe(metric).label)
 
 
-def _histories(study: Study, dataset: str) -> dict[str, pd.DataFrame]:
+def _histories(results: Results, dataset: str) -> dict[str, pd.DataFrame]:
     found = {}
-    for method in study.methods:
-        runs = [study.history(dataset, method, seed) for seed in study.seeds]
-        runs = [run for run in runs if run is not None and len(run)]
+    for method in results.study.methods:
+        cells = [(dataset, method, seed) for seed in results.study.seeds]
+        runs = [h for cell in cells if (h := results.histories.get(cell)) is not None and len(h)]
         if runs:
-            found[plain(study.label(method))] = mean_history(runs)
+            found[plain(results.label(method))] = mean_history(runs)
     return found
 
 
-def _bars(study: Study, part: pd.DataFrame, stem: Path) -> list[Path]:
+def _bars(results: Results, part: pd.DataFrame, stem: Path) -> list[Path]:
     lost = set(part.loc[(part["sound"] == 0) & (part["diverged"] > 0), "method"])
     part = part[part["rank"].notna()]
     metrics = list(dict.fromkeys(part["metric"]))
     if not metrics:
         return []
-    methods = [m for m in study.methods if m in lost | set(part["method"])]
-    labels = [plain(study.label(m)) + (" (diverged)" if m in lost else "") for m in methods]
+    methods = [m for m in results.study.methods if m in lost | set(part["method"])]
+    labels = [plain(results.label(m)) + (" (diverged)" if m in lost else "") for m in methods]
     panel = 3.6, 0.24 * len(methods) + 0.9
     with panels(len(metrics), panel, margin=(1, 0), sharey=True) as (figure, axes):
         for ax, metric in zip(axes, metrics, strict=True):
             rows = part[part["metric"] == metric].set_index("method").reindex(methods)
             at = np.arange(len(methods))
-            colours = [colour(study.methods.index(m)) for m in methods]
+            colours = [colour(results.study.methods.index(m)) for m in methods]
             ax.barh(at, rows["mean"], xerr=rows["std"], color=colours, height=0.68, error_kw={"lw": 0.9})
             ax.scatter(rows["paper"], at, marker="D", s=22, c="white", edgecolors="black", lw=0.9, zorder=3)
             arrow = {"lower": "↓", "higher": "↑"}[describe(metric).better]
@@ -129,8 +127,8 @@ def _against_paper(summary: pd.DataFrame, stem: Path) -> list[Path]:
         return save(figure, stem)
 
 
-def _crossing(study: Study, part: pd.DataFrame, stem: Path) -> list[Path]:
-    crossing = cross(study)
+def _crossing(results: Results, part: pd.DataFrame, stem: Path) -> list[Path]:
+    crossing = cross(results)
     if crossing is None:
         return []
     matrices = [(m, v) for m, v in crossing.values(part) if np.isfinite(v).any()]
@@ -192,10 +190,10 @@ def _sweep(part: pd.DataFrame, stem: Path) -> list[Path]:
         return save(figure, stem)
 
 
-def _seconds(study: Study, dataset: str, stem: Path) -> list[Path]:
+def _seconds(results: Results, dataset: str, stem: Path) -> list[Path]:
     times = {}
-    for method in study.methods:
-        records = [study.provenance(dataset, method, seed).get("train", {}) for seed in study.seeds]
+    for method in results.study.methods:
+        records = [results.provenance[dataset, method, seed].get("train", {}) for seed in results.study.seeds]
         found = [r["seconds"]["epoch_median"] for r in records if "epoch_median" in r.get("seconds", {})]
         if found:
             times[method] = float(np.mean(found))
@@ -203,9 +201,9 @@ def _seconds(study: Study, dataset: str, stem: Path) -> list[Path]:
         return []
     with drawing(5.5, 0.26 * len(times) + 0.9) as figure:
         ax = figure.subplots()
-        colours = [colour(study.methods.index(method)) for method in times]
+        colours = [colour(results.study.methods.index(method)) for method in times]
         bars = ax.barh(
-            [plain(study.label(m)) for m in times], list(times.values()), color=colours, height=0.68
+            [plain(results.label(m)) for m in times], list(times.values()), color=colours, height=0.68
         )
         ax.bar_label(bars, fmt="%.1f", padding=3, fontsize=8)
         ax.set(xlabel="seconds per epoch")
@@ -214,11 +212,11 @@ def _seconds(study: Study, dataset: str, stem: Path) -> list[Path]:
         return save(figure, stem)
 
 
-def _contact(study: Study, dataset: str, stem: Path) -> list[Path]:
+def _contact(results: Results, dataset: str, stem: Path) -> list[Path]:
     rows = {}
-    for method in study.methods:
-        for seed in study.seeds:
-            pictures = study.images(dataset, method, seed)
+    for method in results.study.methods:
+        for seed in results.study.seeds:
+            pictures = results.images[dataset, method, seed]
             if pictures:
                 grids = [path for path in pictures if not path.stem.startswith("latents")]
                 rows[method] = {path.stem: _pixels(path) for path in grids}
@@ -228,7 +226,7 @@ def _contact(study: Study, dataset: str, stem: Path) -> list[Path]:
         return []
     step = max(len(pixels) / max(pixels.shape[:2]) for row in rows.values() for pixels in row.values())
     height = step * len(rows)
-    labels = [plain(study.label(method)) for method in rows]
+    labels = [plain(results.label(method)) for method in rows]
     with drawing(1.7 * len(kinds) + 0.3 + 0.08 * max(map(len, labels)), 1.7 * height + 0.3) as figure:
         ax = figure.subplots()
         ax.set(xlim=(0, len(kinds)), ylim=(height, 0), aspect="equal")

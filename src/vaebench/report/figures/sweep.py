@@ -8,24 +8,24 @@ import pandas as pd
 
 from vaebench.base.style import colour, panels, plain, save
 from vaebench.report.describe import describe
-from vaebench.report.results import Study
+from vaebench.report.results import Results
 from vaebench.report.sweeps import find_sweep, metrics_of
 
 __all__ = ["option_sweep"]
 
 
-def option_sweep(study: Study, part: pd.DataFrame, stem: Path) -> list[Path]:
+def option_sweep(results: Results, part: pd.DataFrame, stem: Path) -> list[Path]:
     """Draw one panel a metric; a run that diverged is a gap in its line.
 
     Args:
-        study: the sweep's methods.
+        results: the sweep's methods.
         part: one data set's summary.
         stem: where to write, without a suffix.
 
     Returns:
         The PNG and the PDF; nothing where the study is no sweep or has not been measured.
     """
-    sweep = find_sweep(study)
+    sweep = find_sweep(results)
     metrics = metrics_of(part)
     if sweep is None or not metrics:
         return []

@@ -398,7 +398,7 @@
   zoom.addEventListener("click", () => zoom.close());
 
   // `vaebench ui` serves MLflow beside the report
-  if (location.pathname === "/report/") {
+  if (location.pathname.startsWith("/report/")) {
     all(document, "[data-mlflow-run]").forEach((cell) => {
       const link = document.createElement("a");
       link.href = `/#/runs/${cell.dataset.mlflowRun}`;
@@ -407,27 +407,12 @@
     });
   }
 
-  // which study is shown: #name, or #name/dataset/method to open a run
-  const studies = all(document, "article.study");
-  const menu = document.getElementById("study");
-  menu?.addEventListener("change", () => { location.hash = encodeURIComponent(menu.value); });
+  // #dataset/method opens a method
+  const study = document.querySelector("article.study");
   const show = () => {
-    const [name, dataset, method] = decodeURIComponent(location.hash.slice(1)).split("/");
-    const target = document.getElementById(name)?.closest("article.study");
-    const chosen = target ?? studies.find((study) => study.dataset.study === name) ?? studies.find((s) => !s.hidden) ?? studies[0];
-    studies.forEach((study) => { study.hidden = study !== chosen; });
-    all(document, "[data-study-link]").forEach((link) => {
-      if (link.dataset.studyLink === chosen?.dataset.study) {
-        link.setAttribute("aria-current", "page");
-        link.parentElement.scrollLeft = link.offsetLeft - link.parentElement.offsetLeft - 16;
-      } else link.removeAttribute("aria-current");
-    });
-    if (menu) menu.value = chosen.dataset.study;
-    if (method !== undefined) chosen.openRun(dataset, method);
-    else if (target) document.getElementById(name).scrollIntoView();
-    else if (chosen?.dataset.study === name) scrollTo({ top: 0, behavior: "instant" });
+    const [dataset, method] = decodeURIComponent(location.hash.slice(1)).split("/");
+    if (method !== undefined) study.openRun(dataset, method);
   };
-  studies.slice(1).forEach((study) => { study.hidden = true; });
   addEventListener("hashchange", show);
   show();
 })();

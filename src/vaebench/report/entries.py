@@ -1,17 +1,17 @@
-"""What a table is made of: numbers as text, cells, columns and rows. What was not computed is a dash."""
+"""What a table is made of: numbers as text, entries, columns and rows. What was not computed is a dash."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-__all__ = ["DASH", "Cell", "Table", "number"]
+__all__ = ["DASH", "Entry", "Table", "number"]
 
 DASH = "–"
 
 
 @dataclass(frozen=True)
-class Cell:
+class Entry:
     """Our mean of ``n`` seeds, of ``sound`` runs that did not diverge, beside the paper's value."""
 
     mean: float = math.nan
@@ -24,8 +24,8 @@ class Cell:
     mark: str = ""
 
     @classmethod
-    def of(cls, r) -> Cell:
-        """The unmarked cell of a row of :func:`vaebench.report.means.summarise`, from ``itertuples``."""
+    def of(cls, r) -> Entry:
+        """The unmarked entry of a row of :func:`vaebench.report.means.summarise`, from ``itertuples``."""
         return cls(r.mean, r.std, r.n, r.sound, r.diverged, r.paper, r.paper_std)
 
     @property
@@ -43,16 +43,16 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """A table ready to be written: ``columns`` are (group, label), each row a label and its cells.
+    """A table ready to be written: ``columns`` are (group, label), each row a label and its entries.
 
-    ``legend`` says what cells are where they are not ours beside the paper's.
+    ``legend`` says what entries are where they are not ours beside the paper's.
     """
 
     name: str
     title: str
     corner: str
     columns: list[tuple[str, str]]
-    rows: list[tuple[str, list[Cell]]]
+    rows: list[tuple[str, list[Entry]]]
     note: str = ""
     legend: str = ""
 
