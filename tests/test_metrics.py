@@ -120,7 +120,7 @@ def test_each_set_of_images_is_extracted_once_and_never_held_whole(images):
         return network(x)
 
     run.reference = replace(run.reference, network=recording)
-    evaluate(run, [{"name": "fid"}, {"name": "prd"}, {"name": "fid"}])
+    evaluate(run, [{"name": "fid"}, {"name": "prd"}])
     assert sum(seen) == 200 * len(["recon", "interp_mid", "interp_random", "prior"])
     assert max(seen) <= 30
 
@@ -260,3 +260,34 @@ def test_grids_of_a_model(tmp_path, images):
     assert read[0] == read[1]
     run.diverged_at_epoch = 1
     assert write_grids(run, tmp_path / "diverged") == []
+
+
+@pytest.mark.parametrize(
+    ("result", "message"),
+    [
+        (None, "returned None"),
+        (3.0, "returned 3.0"),
+        ({"score": "high"}, "'high' as score"),
+        ({"a": {"b": None}}, "None as a.b"),
+        ({"score": np.ones(2)}, "as score"),
+        ({"mse": 1.0}, "mse, which another metric"),
+        ({"latent": 1.0}, "latent, which another metric"),
+        ({"latent": {"kl": 1.0}}, "latent.kl, which another metric"),
+    ],
+)
+def test_a_metric_that_returns_no_numbers_of_its_own_is_named(images, monkeypatch, result, message):
+    for name, function in {
+        "first": lambda run: {"mse": 0.5, "latent": {"kl": 2}},
+        "mine": lambda run: result,
+    }.items():
+        monkeypatch.setitem(METRICS._entries, name, function)
+    with pytest.raises(UserError, match=rf"metric 'mine' .*{message}"):
+        evaluate(run_of(autoencoder(), prepared(images)), [{"name": "first"}, {"name": "mine"}])
+
+
+def test_numbers_of_every_library_are_numbers(images, monkeypatch):
+    values = {"a": np.float32(0.5), "b": torch.tensor(2), "c": np.int64(3), "d": True, "e": float("nan")}
+    monkeypatch.setitem(METRICS._entries, "mine", lambda run: values)
+    found = evaluate(run_of(autoencoder(), prepared(images)), [{"name": "mine"}])
+    assert found == {"a": 0.5, "b": 2, "c": 3, "d": 1}
+    assert [type(value) for value in found.values()] == [float, int, int, int]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import datetime
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,40 @@ def test_a_method_overrides_single_keys_of_the_schedule():
     assert params.training_of("ae").epochs == params.training.epochs
 
 
+def test_labels_that_are_not_unique_carry_the_method_s_key():
+    content = copy.deepcopy(QUICKSTART)
+    labels = {
+        "vae_gaussian": "VAE",
+        "vae_bernoulli": " VAE",
+        "ae": "VAE (vae_gaussian)",
+        "rae": "",
+        "aae": "AAE",
+    }
+    for key, label in labels.items():
+        content["methods"][key]["label"] = label
+    params = parse_params(content, specs=())
+    shown = {key: params.methods[key].label for key in labels}
+    assert shown == {
+        "vae_gaussian": "VAE (vae_gaussian) (vae_gaussian)",
+        "vae_bernoulli": "VAE (vae_bernoulli)",
+        "ae": "VAE (vae_gaussian) (ae)",
+        "rae": "(rae)",
+        "aae": "AAE",
+    }
+    assert parse_params(params.model_dump(mode="json"), specs=()).methods == params.methods
+
+
+def test_a_study_is_named_by_its_file(tmp_path):
+    text = (STUDIES[0].parent / "quickstart.yaml").read_text(encoding="utf-8")
+    (tmp_path / "studies").mkdir()
+    for name in ("studies/mine.yaml", "params.yaml", "studies/quickstart.yaml"):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    assert load_params(tmp_path / "params.yaml").study.name == "quickstart"
+    assert load_params(tmp_path / "studies/quickstart.yaml").study.name == "quickstart"
+    with pytest.raises(UserError, match=r"mine\.yaml: study\.name is 'quickstart'.*write mine"):
+        load_params(tmp_path / "studies/mine.yaml")
+
+
 def change(path: str, value):
     """A mutation of the quickstart: set ``path``, or delete it where the value is ``...``."""
 
@@ -63,6 +98,21 @@ MISTAKES = {
     "negative epochs": (change("training.epochs", -1), ["training.epochs", "greater than"]),
     "batch of one": (change("training.batch_size", 1), ["training.batch_size", "1"]),
     "epochs in words": (change("training.epochs", "many"), ["training.epochs", "'many'"]),
+    "epochs as text": (change("training.epochs", "3"), ["training.epochs", "'3'"]),
+    "epochs as a fraction": (change("training.epochs", 3.0), ["training.epochs", "3.0"]),
+    "epochs as a truth": (change("training.epochs", True), ["training.epochs", "True"]),
+    "seed as text": (change("study.seeds", ["10"]), ["study.seeds.0", "'10'"]),
+    "seed as a fraction": (change("study.seeds", [1.0]), ["study.seeds.0", "1.0"]),
+    "learning rate as text": (change("training.learning_rate", "1e-3"), ["training.learning_rate", "'1e-3'"]),
+    "option as text": (
+        change("methods.wae_mmd.regularizer.weight", "10"),
+        ["methods.wae_mmd.regularizer.weight", "'10'"],
+    ),
+    "label as a number": (change("methods.ae.label", 1), ["methods.ae.label", "string", "1"]),
+    "label as a date": (change("methods.ae.label", datetime.date(2024, 1, 1)), ["methods.ae.label", "2024"]),
+    "name as a number": (change("study.methods.0", 10), ["study.methods.0", "10"]),
+    "name that YAML reads as a number": (change("study.methods.0", "1e5"), ["study.methods.0", "'1e5'"]),
+    "resource as text": (change("resources", {"cpus": "2"}), ["resources.cpus", "'2'"]),
     "learning rate zero": (change("training.learning_rate", 0), ["training.learning_rate"]),
     "learning rate nan": (change("training.learning_rate", float("nan")), ["training.learning_rate"]),
     "precision off the list": (change("training.precision", "fp16"), ["training.precision", "bf16"]),
@@ -111,6 +161,10 @@ MISTAKES = {
     "no components": (change("densities.gmm10.components", 0), ["densities.gmm10.components"]),
     "unknown density": (change("densities.gmm10.name", "gm"), ["densities.gmm10", "gmm"]),
     "unknown metric": (change("evaluation.metrics.0.name", "psnr"), ["evaluation.metrics.0"]),
+    "metric listed twice": (
+        change("evaluation.metrics", [{"name": "nll", "k": 1}, {"name": "nll", "k": 50}]),
+        ["evaluation.metrics.1: nll", "twice"],
+    ),
     "unknown features": (change("evaluation.features", "vgg"), ["evaluation.features", "inception"]),
     "fid without features": (
         change("evaluation.features", "none"),

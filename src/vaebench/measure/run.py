@@ -214,16 +214,44 @@ def evaluate(run: Run, specs: Sequence[Mapping[str, Any]]) -> dict:
         return {"diverged_at_epoch": run.diverged_at_epoch}
     merged: dict = {}
     for spec in specs:
-        _merge(merged, METRICS.build(spec, run))
+        result = METRICS.build(spec, run)
+        if not isinstance(result, Mapping):
+            raise UserError(
+                f"metric {spec['name']!r} returned {result!r}; it should be a mapping of names to numbers, "
+                "an empty one where it does not apply."
+            )
+        _merge(merged, result, spec["name"])
     return merged
 
 
-def _merge(into: dict, more: Mapping) -> None:
+def _merge(into: dict, more: Mapping, metric: str, path: str = "") -> None:
     for key, value in more.items():
+        where, old = f"{path}{key}", into.get(key)
         if isinstance(value, Mapping):
-            inner = into.get(key, {})
-            _merge(inner, value)
-            if inner:
-                into[key] = inner
-        elif math.isfinite(value):
-            into[key] = int(value) if isinstance(value, int | np.integer) else float(value)
+            inner = old if isinstance(old, dict) else {}
+            _merge(inner, value, metric, f"{where}.")
+            if not inner:
+                continue
+            new = inner
+        else:
+            new = _number(value, metric, where)
+            if not math.isfinite(new):
+                continue
+        if old is not None and new is not old:
+            raise UserError(
+                f"metric {metric!r} returned {where}, which another metric of the study has written."
+            )
+        into[key] = new
+
+
+def _number(value: object, metric: str, where: str) -> int | float:
+    try:
+        number = value.item() if hasattr(value, "item") else value
+    except ValueError:
+        number = None
+    if isinstance(number, int | float):
+        return int(number) if isinstance(number, int) else number
+    raise UserError(
+        f"metric {metric!r} returned {value!r} as {where}; it should be a number, NaN where it cannot be "
+        "computed."
+    )

@@ -14,6 +14,8 @@ checked against that value's own signature (see :mod:`vaebench.base.registry`).
 from __future__ import annotations
 
 import importlib
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -54,7 +56,7 @@ Name = Annotated[
 It begins with a letter, since ``010`` or ``1e5`` is a number in YAML.
 """
 
-Line = Annotated[str, StringConstraints(pattern=r"^[^\r\n]*$")]
+Line = Annotated[str, StringConstraints(pattern=r"^[^\r\n]*$", strip_whitespace=True)]
 """What stands in a table's cell: text of one line."""
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
@@ -186,20 +188,42 @@ def load_params(path: str | Path = "params.yaml", specs: tuple[str, ...] = SPECS
     path = Path(path)
     content = parse(compose(path), path)
     try:
-        return parse_params(content, specs)
+        params = parse_params(content, specs)
+        if path.parent.name == "studies" and params.study.name != path.stem:
+            raise UserError(
+                f"study.name is {params.study.name!r}, under which its results would replace those of "
+                f"another file's study; a study is named by its file: write {path.stem}, or rename the file."
+            )
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
+    return params
 
 
 def parse_params(content: Any, specs: tuple[str, ...] = SPECS) -> Params:
     """Check the content of a params file; see :func:`load_params`."""
     if not isinstance(content, dict):
         raise UserError(f"the file must be a mapping with the keys {', '.join(Params.model_fields)}.")
-    params = validate(Params, content)
+    params = _with_unique_labels(validate(Params, content))
     _check_references(params)
     for part in specs:
         _CHECKS[part](params)
     return params
+
+
+def _with_unique_labels(params: Params) -> Params:
+    """The key added to the labels of methods that share one: a table or a curve would show only the last."""
+    methods = dict(params.methods)
+    while shared := _shared_labels(methods):
+        for key in shared:
+            label = f"{methods[key].label} ({key})".strip()
+            methods[key] = methods[key].model_copy(update={"label": label})
+    return params.model_copy(update={"methods": methods})
+
+
+def _shared_labels(methods: Mapping[str, Method]) -> list[str]:
+    """The methods whose label is empty or another's, too."""
+    count = Counter(method.label for method in methods.values())
+    return [key for key, method in methods.items() if not method.label or count[method.label] > 1]
 
 
 def _check_references(params: Params) -> None:
@@ -233,9 +257,16 @@ def _check_densities(params: Params) -> None:
 
 def _check_evaluation(params: Params) -> None:
     metrics = _registry("vaebench.measure.metrics:METRICS")
+    named: set[str] = set()
     for index, metric in enumerate(params.evaluation.metrics):
         where = f"evaluation.metrics.{index}"
         metrics.check(metric, where)
+        if metric["name"] in named:
+            raise UserError(
+                f"{where}: {metric['name']} is listed twice, and both would write the same keys; keep one "
+                "entry."
+            )
+        named.add(metric["name"])
         needs_features = getattr(metrics.load(metric["name"]), "needs_features", False)
         if params.evaluation.features == "none" and needs_features:
             raise UserError(
