@@ -15,6 +15,7 @@ from vaebench.data.noise import partitions
 from vaebench.measure.interpolation import interpolate
 from vaebench.measure.metrics import METRICS
 from vaebench.measure.metrics.prd import curve, f_pair
+from vaebench.measure.metrics.similarity import psnr, ssim
 from vaebench.measure.pictures.grids import LEAST, save_grid, write_grids
 from vaebench.measure.run import evaluate
 from vaebench.model.likelihoods.gaussian import Gaussian
@@ -163,6 +164,8 @@ def test_reconstruction_in_closed_form():
         torch.distributions.Normal(mean, std), torch.distributions.Normal(0.0, 1.0)
     )
     assert result["mse"] == pytest.approx(rest, rel=1e-5)
+    assert result["mse_pixel"] == pytest.approx(rest / 6, rel=1e-5)
+    assert result["kl_se"] == pytest.approx(kl.sum(1).std().item() / 4000**0.5, rel=1e-5)
     assert result["mse_sampled"] == pytest.approx(rest + extra, rel=0.05)
     assert result["kl"] == pytest.approx(kl.sum(1).mean().item(), rel=1e-5)
 
@@ -170,7 +173,9 @@ def test_reconstruction_in_closed_form():
 def test_reconstruction_of_a_deterministic_posterior_and_of_a_few_images(images):
     shifted = np.concatenate([images, images + 1])
     run = run_of(autoencoder(), prepared(shifted, splits={"train": [300, 600], "test": [0, 300]}))
-    assert set(evaluate(run, [{"name": "reconstruction"}])) == {"mse"}
+    found = set(evaluate(run, [{"name": "reconstruction"}]))
+    assert found >= {"mse", "mse_se", "mse_pixel", "active_units"}
+    assert not found & {"mse_sampled", "mse_sampled_se", "kl", "kl_se"}
     assert evaluate(run, [{"name": "reconstruction"}])["mse"] == pytest.approx(0, abs=1e-8)
     few = evaluate(run, [{"name": "reconstruction", "split": "train", "images": 7}])
     ones = torch.ones(6)
@@ -194,6 +199,41 @@ def test_variance_by_partition():
     assert result["SU"] > 4 * result["BL"]
     clean = evaluate(run_of(model, prepared(images, labels)), [{"name": "variance"}])
     assert set(clean["variance"]) == {"overall"}
+
+
+def test_variance_of_the_training_images():
+    """Iso-D's is the image's own, so the split shows; Iso-I's is that of the training set on either."""
+    images = np.concatenate([np.full((20, 1, 1, 6), 0.5), np.full((10, 1, 1, 6), 0.1)]).astype(np.float32)
+    data = prepared(images, splits={"train": [0, 20], "test": [20, 30]})
+    model = Linear(torch.zeros(6, 1), torch.zeros(1, 6), None)
+    model.likelihood = Gaussian((1, 1, 6), "identity", variance="mle", shape="iso_d")
+    for split, expected in (("train", 0.25), ("test", 0.01)):
+        found = evaluate(run_of(model, data), [{"name": "variance", "split": split}])
+        assert found["variance"]["overall"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_active_units_are_dimensions_whose_mean_varies():
+    weight = torch.eye(6)[:, :3]
+    images = linear_data(2000, weight, 0.01)
+    encoder = torch.diag(torch.tensor([1.0, 0.05, 0.5])) @ weight.T  # variances 1, 0.0025, 0.25
+    run = run_of(Linear(weight, encoder, torch.ones(3)), prepared(images))
+    assert evaluate(run, [{"name": "reconstruction"}])["active_units"] == 2
+
+
+def test_psnr_and_structural_similarity():
+    first, second = torch.rand(2, 3, 1, 11, 11, generator=torch.Generator().manual_seed(0)).double()
+    at = np.exp(-((np.arange(11) - 5) ** 2) / (2 * 1.5**2))
+    window = np.outer(at, at) / at.sum() ** 2
+    for a, b, found in zip(first[:, 0].numpy(), second[:, 0].numpy(), ssim(first, second), strict=True):
+        mean_a, mean_b = (window * a).sum(), (window * b).sum()
+        var_a, var_b = (window * (a - mean_a) ** 2).sum(), (window * (b - mean_b) ** 2).sum()
+        both = (window * (a - mean_a) * (b - mean_b)).sum()
+        expected = (2 * mean_a * mean_b + 1e-4) * (2 * both + 9e-4)
+        expected /= (mean_a**2 + mean_b**2 + 1e-4) * (var_a + var_b + 9e-4)
+        assert found.item() == pytest.approx(expected, rel=1e-9)
+    torch.testing.assert_close(ssim(first, first), torch.ones(3, dtype=torch.float64))
+    assert ssim(first[..., :10], second[..., :10]).isnan().all()
+    torch.testing.assert_close(psnr(first * 0, first * 0 + 0.1), torch.full((3,), 20.0, dtype=torch.float64))
 
 
 def test_no_variance_without_a_gaussian(images):

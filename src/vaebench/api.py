@@ -14,7 +14,7 @@ Images are (B, C, H, W) in the data set's value range, latents (B, d).
 ...     def decode(self, z):
 ...         return torch.full((len(z), 1, 8, 8), 0.3)
 >>> sorted(evaluate(Mean(), data))
-['mse']
+['active_units', 'mse', 'mse_pixel', 'mse_se', 'psnr']
 """
 
 from __future__ import annotations
@@ -140,8 +140,9 @@ def evaluate(
     >>> data = prepare({"name": "digits"}, Path(tempfile.mkdtemp(), "digits"))
     >>> model = build_method({"likelihood": {"name": "l2"}, "regularizer": {"name": "kl"}}, data.shape,
     ...                      network={"name": "compact"}, train_size=len(data.split("train")))
-    >>> sorted(evaluate(model, data, ["reconstruction", "latent"]))
-    ['kl', 'latent', 'mse', 'mse_sampled']
+    >>> measured = evaluate(model, data, ["reconstruction", "latent"])
+    >>> sorted(measured)[:4], sorted(measured["latent"])[:2]
+    (['active_units', 'kl', 'kl_se', 'latent'], ['entropy', 'entropy_capped'])
     """
     data = data if isinstance(data, Prepared) else Prepared.open(Path(data))
     device = torch.device(device)

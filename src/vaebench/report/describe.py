@@ -16,6 +16,7 @@ Better = Literal["lower", "higher", ""]
 
 GROUPS = {
     "likelihood": "Reconstruction and likelihood",
+    "units": "Reconstruction and likelihood in other units",
     "fid": "Fréchet inception distance",
     "fid_bf16": "Fréchet inception distance, features in bfloat16",
     "fd_classifier": "Fréchet distance, classifier features",
@@ -56,6 +57,16 @@ _LABELS = {
     "disentanglement.pca_mig": "PCA MIG",
 }
 
+_UNITS = {
+    "mse_pixel": "MSE per pixel",
+    "psnr": "PSNR, dB",
+    "ssim": "SSIM",
+    "bits_per_dim": "bits per dimension",
+    "active_units": "active units",
+    "nll_images": "images of the NLL",
+    "nll_discrete_images": "images of the NLL",
+}
+
 _FEATURES = {
     "recon": "recons.",
     "interp_mid": "interp. mid",
@@ -71,6 +82,10 @@ _BETTER: dict[str, Better] = {
     "mse_sampled": "lower",
     "nll": "lower",
     "nll_discrete": "lower",
+    "mse_pixel": "lower",
+    "psnr": "higher",
+    "ssim": "higher",
+    "bits_per_dim": "lower",
     "fid": "lower",
     "fid_bf16": "lower",
     "fd_classifier": "lower",
@@ -88,6 +103,7 @@ _ANGLES = "disentanglement.angles."
 
 _ORDER = [
     *_LABELS,
+    *_UNITS,
     *(f"{family}.{name}" for family in _DISTANCES for name in _FEATURES),
     *(f"variance.{partition}" for partition in ("SU", "SL", "BU", "BL")),
 ]
@@ -107,6 +123,8 @@ def describe(path: str) -> Description:
     """The description of a metric's dotted path; an unknown one keeps its path as its label."""
     if path.startswith(_ANGLES):
         return Description(path, "angles", path.removeprefix(_ANGLES), "")
+    if path in _UNITS:
+        return Description(path, "units", _UNITS[path], _BETTER.get(path, ""))
     head, _, rest = path.partition(".")
     group = head if head in GROUPS and rest else "likelihood" if path in _LABELS else "other"
     better = _BETTER.get(path, _BETTER.get(head, "") if head != "latent" else "")

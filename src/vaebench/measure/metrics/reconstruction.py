@@ -1,14 +1,21 @@
-"""Reconstruction error and KL divergence per image."""
+"""Reconstruction error, KL divergence and active units."""
 
 from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
 from pydantic import PositiveInt
 
+from vaebench.measure.metrics.similarity import psnr, ssim
+from vaebench.measure.metrics.spread import with_error
 from vaebench.measure.run import Run
 
-__all__ = ["reconstruction"]
+__all__ = ["ACTIVE", "reconstruction"]
+
+ACTIVE = 0.01
+"""The variance over images of a dimension's posterior mean from which the dimension counts as in use (Burda
+et al., 2016, Section 4)."""
 
 
 def reconstruction(
@@ -22,8 +29,11 @@ def reconstruction(
         images: the most images, drawn at random.
 
     Returns:
-        ``mse`` from the posterior mean; with a stochastic posterior also ``mse_sampled`` from z ~ q(z|x),
-        which is how Takida et al. define x̂, and ``kl``.
+        ``mse`` from the posterior mean, the same per pixel and channel as ``mse_pixel``, ``psnr`` in dB and
+        ``ssim`` of images in [0, 1], and ``active_units``, the latent dimensions whose posterior mean varies
+        over the split's images. With a stochastic posterior also ``mse_sampled`` from z ~ q(z|x), which is
+        how Takida et al. define x̂, and ``kl``. ``mse_se``, ``mse_sampled_se`` and ``kl_se`` are standard
+        errors over the images.
     """
     import torch
 
@@ -31,19 +41,32 @@ def reconstruction(
 
     rows = run.subset(len(run.data.split(split)), images, f"reconstruction {split}")
     generator = run.torch_generator("reconstruction")
-    sums = {"mse": 0.0, "mse_sampled": 0.0, "kl": 0.0} if run.stochastic else {"mse": 0.0}
+    found: dict[str, list] = {}
+
+    def keep(**values) -> None:
+        for name, value in values.items():
+            found.setdefault(name, []).append(value.double().cpu())
+
     for x in run.images(split, rows):
         with exact():
             latent = run.model.encode(x)
             mean, log_var = latent.mean, latent.log_var
-            sums["mse"] += _squared(run.model.decode(mean) - x)
+            decoded = run.model.decode(mean)
+            unit = run.model.to_unit(decoded), run.model.to_unit(x)
+            keep(mse=_squared(decoded - x), psnr=psnr(*unit), ssim=ssim(*unit))
             if run.stochastic:
                 noise = torch.randn(mean.shape, generator=generator, device=mean.device)
-                sums["mse_sampled"] += _squared(run.model.decode(mean + (log_var / 2).exp() * noise) - x)
+                decoded = run.model.decode(mean + (log_var / 2).exp() * noise)
                 kl = (mean.double().square() + log_var.double().exp() - log_var.double() - 1) / 2
-                sums["kl"] += kl.sum().item()
-    return {name: value / len(rows) for name, value in sums.items()}
+                keep(mse_sampled=_squared(decoded - x), kl=kl.sum(1))
+    values = {name: torch.cat(parts) for name, parts in found.items()}
+    result = {name: values.pop(name).mean().item() for name in ("psnr", "ssim")}
+    for name, each in values.items():
+        result |= with_error(name, each)
+    result["mse_pixel"] = result["mse"] / x[0].numel()
+    spread = run.latents[f"{split}_mean"].var(axis=0, dtype=np.float64)
+    return result | {"active_units": int((spread > ACTIVE).sum())}
 
 
-def _squared(difference) -> float:
-    return difference.flatten(1).square().sum(1).double().sum().item()
+def _squared(difference):
+    return difference.flatten(1).square().sum(1)
