@@ -20,6 +20,8 @@ from vaebench.model.posteriors.base import Latent
 class Linear(nn.Module):
     """x | z ~ N(Wz, σ² I), q(z|x) = N(Ax, diag std²); std None is a deterministic posterior."""
 
+    value_range = (0.0, 1.0)
+
     def __init__(self, weight: Tensor, encoder: Tensor, std: Tensor | None, sigma2: float = 1.0):
         super().__init__()
         self.weight, self.to_mean, self.std = weight, encoder, std

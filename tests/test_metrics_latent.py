@@ -16,6 +16,7 @@ from vaebench.measure.metrics.smoothness import mutual_information_bound
 from vaebench.measure.run import evaluate
 from vaebench.model import kde
 from vaebench.model.likelihoods.bernoulli import Bernoulli
+from vaebench.model.likelihoods.gaussian import Gaussian
 
 WEIGHT = orthogonal(6, 2, (2.0, 0.5))
 
@@ -118,6 +119,66 @@ def test_nll_approaches_the_exact_value_from_above():
     assert bounds[2] == pytest.approx(exactly, abs=0.02)
 
 
+@pytest.mark.parametrize("shape", ["iso_d", "diag_d"])
+@pytest.mark.parametrize("pixels", [6, 80])
+def test_nll_of_a_variance_of_the_images_own_is_that_of_one_gaussian_per_image(shape, pixels):
+    """x̂ does not depend on z, and q(z|x) is the prior: −ln p(x) is that of N(μ, Σ̂(x)) in closed form."""
+    images = np.random.default_rng(0).uniform(size=(40, 1, 1, pixels)).astype(np.float32)
+    model = Linear(torch.zeros(pixels, 2), torch.zeros(2, pixels), torch.ones(2))
+    model.likelihood = Gaussian(model.shape, "identity", variance="mle", shape=shape, eps=1e-3)
+    square = images.reshape(40, pixels).astype(float) ** 2
+    variance = square + 1e-3 if shape == "diag_d" else (square.sum(1, keepdims=True) + 1e-3) / pixels
+    terms = square / variance + np.log(2 * math.pi * variance)
+    result = evaluate(run_of(model, prepared(images)), [{"name": "nll", "k": 7}])
+    assert result["nll"] == pytest.approx(terms.sum(1).mean() / 2, rel=1e-6)
+    assert result["nll_images"] == 40
+    assert "bits_per_dim" not in result
+
+
+@pytest.mark.parametrize(("shape", "pixels"), [("iso_d", 6), ("diag_d", 6), ("diag_d", 80)])
+def test_nll_of_a_linear_model_has_one_variance_for_all_draws(shape, pixels):
+    """−ln N(x | 0, W Wᵀ + Σ̂(x)) with Σ̂(x) = E_q r²; a variance of each draw's own is biased low."""
+    weight, std, eps = orthogonal(pixels, 2, (2.0, 1.0)), torch.tensor([0.5, 0.7]), 1e-3
+    images = linear_data(30, weight, 0.3)
+    model = Linear(weight, 0.8 * torch.linalg.pinv(weight), std)
+    model.likelihood = Gaussian(model.shape, "identity", variance="mle", shape=shape, eps=eps)
+    found = evaluate(run_of(model, prepared(images)), [{"name": "nll", "k": 2000}])["nll"]
+
+    x = torch.from_numpy(images)
+    second = (x - model.decoder(model.encode(x).mean)).square() + weight.square() @ std.square() + eps
+    if shape == "iso_d":
+        second = ((second.sum(3, keepdim=True) - (pixels - 1) * eps) / pixels).expand_as(x)
+    covariance = weight @ weight.T + torch.diag_embed(second.flatten(1))
+    exactly = distributions.MultivariateNormal(torch.zeros(pixels), covariance).log_prob(x.flatten(1))
+    assert found == pytest.approx(-exactly.mean().item(), abs=0.1)
+    assert -_own_draw(model, x).mean().item() < found - 0.3
+
+
+def _own_draw(model, x, k: int = 2000) -> torch.Tensor:
+    """ln (1/k) Σ p(x|z) p(z) / q(z|x) with Σx of each draw's own residual, (B,)."""
+    latent = model.encode(x)
+    posterior = distributions.Normal(latent.mean, (latent.log_var / 2).exp())
+    terms = []
+    for _ in range(k):
+        z = posterior.sample()
+        ratio = distributions.Normal(0.0, 1.0).log_prob(z) - posterior.log_prob(z)
+        terms.append(model.likelihood.log_prob(model.decoder(z), x) + ratio.sum(1))
+    return torch.logsumexp(torch.stack(terms), 0) - math.log(k)
+
+
+def test_nll_has_its_standard_error_and_the_same_images_for_every_seed():
+    images = linear_data(400, WEIGHT, 0.3)
+    precision = WEIGHT.square().sum(0) / 0.3 + 1
+    model = Linear(WEIGHT, WEIGHT.T / 0.3 / precision[:, None], precision.rsqrt(), 0.3)
+    spec = [{"name": "nll", "k": 1, "images": 100}]
+    first, second = (evaluate(run_of(model, prepared(images), seed=seed), spec) for seed in (0, 1))
+    assert first["nll"] == pytest.approx(second["nll"], rel=1e-6)  # exact for one draw
+    assert first["nll_images"] == 100
+    each = [exact_nll(images[i : i + 1], 0.3) for i in range(400)]
+    assert first["nll_se"] == pytest.approx(np.std(each) / 10, rel=0.3)
+    assert first["bits_per_dim"] == pytest.approx(first["nll"] / 6 / math.log(2) + math.log2(255))
+
+
 def test_nll_survives_likelihoods_that_no_float_holds():
     images = linear_data(20, WEIGHT, 1.0) * 100
     model = Linear(WEIGHT, torch.linalg.pinv(WEIGHT), torch.full((2,), 0.1), sigma2=1e-3)
@@ -129,7 +190,9 @@ def test_nll_of_probabilities_has_a_name_of_its_own():
     model = Linear(torch.zeros(6, 2), torch.zeros(2, 6), torch.ones(2))
     model.likelihood = Bernoulli(model.shape, "sigmoid")
     result = evaluate(run_of(model, prepared(coins)), [{"name": "nll", "k": 3}])
-    assert result == {"nll_discrete": pytest.approx(6 * math.log(2))}
+    assert result["nll_discrete"] == pytest.approx(6 * math.log(2))
+    assert result["bits_per_dim"] == pytest.approx(1)
+    assert "nll" not in result
 
 
 def test_no_nll_of_a_deterministic_posterior():

@@ -143,6 +143,10 @@ SHAPES = [
         column=lambda r: ("", r.label),
         corner="Data set",
         ranked="row",
+        note="Iso-D (MLE) and Diag-D (MLE): Σx is estimated from the image that it is to explain, so p(x|z) "
+        "is no density of x, the value bounds no likelihood, and it depends on ε: with Σx = diag(r² + ε) it "
+        "cannot be below (d/2) ln 2πε. Trainable Diag-D's is a density. The number of test images and the "
+        "standard error over them are nll_images and nll_se of the metrics.",
     ),
     Shape(
         "takida2022_tableE8",

@@ -32,6 +32,8 @@ class Likelihood(nn.Module):
         channels: channels that the decoder must put out.
         value_range: the only range of pixel values that it accepts; None accepts any.
         fits: whether :meth:`fit` is to be called when training has ended.
+        plug_in: whether Σx is estimated from the image that it is to explain, so that p(x|z) is no density
+            of x; :meth:`log_prob` then takes the variance to use.
         discrete: whether p(x|z) is a probability and not a density; logarithms of the two do not compare.
         warmup_steps: training steps with a simpler objective at the start.
         synchronizes: whether :meth:`loss` waits for the device, which rules out capturing a CUDA graph.
@@ -39,6 +41,7 @@ class Likelihood(nn.Module):
 
     value_range: tuple[float, float] | None = None
     fits: bool = False
+    plug_in: bool = False
     discrete: ClassVar[bool] = False
     warmup_steps: int = 0
     synchronizes: ClassVar[bool] = False

@@ -78,6 +78,7 @@ class Gaussian(Likelihood):
         self._check(variance, shape, warmup_steps)
         self.kind, self.shape, self.eps, self.warmup_steps = variance, shape, eps, warmup_steps
         self.fits = variance == "mle" and shape in ("iso_i", "diag_i", "lowrank")
+        self.plug_in = variance == "mle" and shape in ("iso_d", "diag_d")
         self.synchronizes = shape == "lowrank"
         self.size = math.prod(image_shape)
         if variance == "trainable":
@@ -116,12 +117,23 @@ class Gaussian(Likelihood):
         log_var = self._log_variance(raw)
         return 0.5 * (square * torch.exp(-log_var) + log_var).flatten(1).sum(1).mean()
 
-    def log_prob(self, raw: Tensor, x: Tensor) -> Tensor:
-        """ln N(x | μ, Σx), (B,); for MLE ``iso_d`` and ``diag_d`` Σx is the image's own, with ε."""
+    def log_prob(self, raw: Tensor, x: Tensor, variance: Tensor | None = None) -> Tensor:
+        """ln N(x | μ, Σx), (B,).
+
+        Args:
+            raw: the decoder's output.
+            x: (B, C, H, W).
+            variance: (B, C, H, W), Σx's diagonal to use in place of :meth:`variance`. MLE ``iso_d`` and
+                ``diag_d`` want one for all draws of an image's z (Eqs. (G.7) and (G.15)); without it each
+                draw has the Σx that is best for itself.
+        """
         if self.shape == "lowrank":
             return self.lowrank.log_prob(self.residual(raw, x).flatten(1))
         square = self.residual(raw, x).square()
-        log_var = self._log_variance(raw) if self.kind == "trainable" else self.variance(raw, x).log()
+        if variance is None and self.kind == "trainable":
+            log_var = self._log_variance(raw)
+        else:
+            log_var = (self.variance(raw, x) if variance is None else variance).log()
         terms = square * torch.exp(-log_var) + log_var + math.log(2 * math.pi)
         return -0.5 * terms.flatten(1).sum(1)
 
