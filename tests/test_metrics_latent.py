@@ -260,7 +260,28 @@ def test_latents_of_a_run(monkeypatch):
     assert other["kl_corrected"] == other["kl"]
 
 
-def test_no_latent_metrics_of_a_dimension_that_never_varies():
+def test_variances_along_the_principal_axes_do_not_depend_on_the_basis():
+    rng = np.random.default_rng(0)
+    codes = (
+        rng.standard_normal((500, 3))
+        @ np.diag([0.2, 0.5, 2.0])
+        @ np.linalg.qr(rng.standard_normal((3, 3)))[0]
+    )
+    images = codes.astype(np.float32)[:, None, None, :]
+    latent = evaluate(
+        run_of(Linear(torch.eye(3), torch.eye(3), None), prepared(images)), [{"name": "latent"}]
+    )["latent"]
+    assert latent["variance_least"] == pytest.approx(0.04, rel=0.15)
+    assert latent["variance_largest"] == pytest.approx(4, rel=0.15)
+    assert latent["variance_mean"] == pytest.approx(codes.var(axis=0, ddof=1).mean(), rel=1e-5)
+    assert latent["axes_collapsed"] == 1
+
+
+def test_of_a_dimension_that_never_varies_the_variances_alone():
     weight = torch.tensor([[1.0, 0.0], [0.0, 0.0]])
     run = run_of(Linear(weight, weight.T, None), prepared(linear_data(50, weight, 0.0)))
-    assert evaluate(run, [{"name": "latent"}]) == {}
+    latent = evaluate(run, [{"name": "latent"}])["latent"]
+    assert latent["axes_collapsed"] == 1
+    assert latent["variance_least"] == 0
+    assert "kl" not in latent
+    assert "entropy" not in latent

@@ -7,6 +7,9 @@ over whitened encodings w, with AVAE's corrected bandwidth h and, as there, with
 lacks the −ln. ``entropy_capped`` adds to q₋ⱼ the constant of the authors' code, the kernel at the 1 − 5e-4
 quantile of its chi-square, which bounds the entropy from above. Neither is d/2 for a standard normal, so a
 normal sample of the same size goes through the same estimator and is reported beside them.
+
+The eigenvalues of S are the variances along the principal axes. Where q(z) matches the prior they are all 1,
+for AVAE 1 − h²; an axis that training has abandoned shows as a small one, whatever basis the latents are in.
 """
 
 from __future__ import annotations
@@ -20,6 +23,8 @@ from vaebench.measure.run import Run
 __all__ = ["gaussian_kl", "latent", "leave_one_out_entropy", "whiten"]
 
 QUANTILE = 1 - 5e-4
+COLLAPSED = 0.05
+"""Variance below which a principal axis counts as collapsed."""
 
 
 def latent(run: Run) -> dict:
@@ -28,25 +33,31 @@ def latent(run: Run) -> dict:
     Encodings are the posterior means of the test images, at most ``run.samples`` of them.
 
     Returns:
-        ``{"latent": …}`` with ``kl`` to N(0, I); ``kl_corrected`` to the model's own prior, which for AVAE is
-        N(0, (1 − h²)I) and for methods without one N(0, I); ``entropy``, ``entropy_capped``, and
-        ``entropy_normal``, ``entropy_normal_capped`` of the normal sample. Absent where the covariance is
-        singular: fewer encodings than dimensions, or a dimension that never varies.
+        ``{"latent": …}`` with the principal axes' ``variance_least``, ``variance_largest``, ``variance_mean``
+        and ``axes_collapsed``, the number of variances below 0.05; ``kl`` to N(0, I); ``kl_corrected`` to the
+        model's own prior, which for AVAE is N(0, (1 − h²)I) and for methods without one N(0, I); ``entropy``,
+        ``entropy_capped``, and ``entropy_normal``, ``entropy_normal_capped`` of the normal sample. Where a
+        dimension never varies the variances are all that there is; where there are fewer encodings than
+        dimensions, nothing.
     """
     means = run.latents["test_mean"]
     codes = means[run.subset(len(means), run.samples, "latent")].astype(np.float64)
+    count, dim = codes.shape
+    if count <= dim:
+        return {}
+    axes = _axes(codes)
     whitened = whiten(codes)
     if whitened is None:
-        return {}
+        return {"latent": axes}
     from vaebench.model.kde import bandwidth
 
-    count, dim = codes.shape
     h = bandwidth(dim, count)
     entropy, capped = leave_one_out_entropy(whitened, h)
     normal = whiten(run.rng("normal").standard_normal((count, dim)))
     entropy_normal, normal_capped = leave_one_out_entropy(normal, h)
     return {
-        "latent": {
+        "latent": axes
+        | {
             "kl": gaussian_kl(codes),
             "kl_corrected": gaussian_kl(codes, run.prior_scale or 1.0),
             "entropy": entropy,
@@ -54,6 +65,16 @@ def latent(run: Run) -> dict:
             "entropy_normal": entropy_normal,
             "entropy_normal_capped": normal_capped,
         }
+    }
+
+
+def _axes(codes: np.ndarray) -> dict:
+    variances = np.linalg.eigvalsh(np.atleast_2d(np.cov(codes, rowvar=False)))
+    return {
+        "variance_least": float(variances[0]),
+        "variance_largest": float(variances[-1]),
+        "variance_mean": float(variances.mean()),
+        "axes_collapsed": int((variances < COLLAPSED).sum()),
     }
 
 
