@@ -250,6 +250,13 @@ def test_lowrank_passes_a_divergence_on():
     assert likelihood.loss(raw * float("nan"), x).isnan()
 
 
+def test_a_scaled_bernoulli_scales_its_loss_and_not_its_probability():
+    raw, x = torch.randn(5, 1, 2, 2), torch.rand(5, 1, 2, 2).round()
+    whole, part = (build({"name": "bernoulli", "scale": scale}, (1, 2, 2)) for scale in (1.0, 0.05))
+    torch.testing.assert_close(part.loss(raw, x), 0.05 * whole.loss(raw, x))
+    torch.testing.assert_close(part.log_prob(raw, x), whole.log_prob(raw, x))
+
+
 def test_bernoulli_is_a_probability_over_binary_images():
     likelihood = build({"name": "bernoulli"}, (1, 2, 2))
     raw = torch.randn(1, 1, 2, 2, dtype=torch.float64)
