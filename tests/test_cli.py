@@ -208,13 +208,10 @@ def test_explain_speaks_of_a_method_of_one_s_own(workspace):
         def __init__(self, image_shape, activation, *, width: float = 0.5):
             super().__init__(image_shape, activation)
 
-    LIKELIHOODS.add("cauchy", Cauchy)
-    try:
-        text = Path("params.yaml").read_text().replace("{name: l2}", "{name: cauchy, width: 2}")
-        Path("params.yaml").write_text(text)
+    text = Path("params.yaml").read_text().replace("{name: l2}", "{name: cauchy, width: 2}")
+    Path("params.yaml").write_text(text)
+    with LIKELIHOODS.adding("cauchy", Cauchy):
         output = run("explain", "rae").output
-    finally:
-        del LIKELIHOODS._entries["cauchy"]
     assert "likelihood: cauchy\n    width = 2\n    Heavy tails.\n" in output
 
 

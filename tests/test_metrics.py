@@ -131,12 +131,11 @@ def test_a_run_that_diverged_has_no_metrics(images):
     assert evaluate(run, [{"name": "reconstruction"}]) == {"diverged_at_epoch": 3}
 
 
-def test_values_that_are_not_finite_are_left_out(images, monkeypatch):
-    monkeypatch.setattr(METRICS, "_entries", dict(METRICS._entries))
+def test_values_that_are_not_finite_are_left_out(images):
     broken = {"a": {"b": float("nan"), "c": np.float32(2)}, "d": {"e": float("inf")}}
-    METRICS.add("broken", lambda run: broken)
-    METRICS.add("more", lambda run: {"a": {"x": np.int64(3)}})
-    result = evaluate(run_of(autoencoder(), prepared(images)), [{"name": "broken"}, {"name": "more"}])
+    more = {"a": {"x": np.int64(3)}}
+    with METRICS.adding("broken", lambda run: broken), METRICS.adding("more", lambda run: more):
+        result = evaluate(run_of(autoencoder(), prepared(images)), [{"name": "broken"}, {"name": "more"}])
     assert result == {"a": {"c": 2.0, "x": 3}}
     assert [type(value) for value in result["a"].values()] == [float, int]
 

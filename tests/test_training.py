@@ -13,7 +13,7 @@ import torch
 
 from vaebench.base.errors import UserError
 from vaebench.data.prepare import prepare
-from vaebench.model.regularizers import none
+from vaebench.model.regularizers import REGULARIZERS
 from vaebench.model.regularizers.base import Regularizer
 from vaebench.model.vae import build_model
 from vaebench.study.params import Training
@@ -172,12 +172,12 @@ class Reweighted(Regularizer):
 def test_a_first_epoch_of_another_weight_does_not_cut_the_rate(digits, tmp_path, monkeypatch, comparable):
     if not comparable:
         monkeypatch.setattr(Reweighted, "comparable", Regularizer.comparable)
-    monkeypatch.setattr(none, "NoRegularizer", Reweighted)
     monkeypatch.setitem(
-        METHODS, "reweighted", {"likelihood": {"name": "l2"}, "regularizer": {"name": "none"}}
+        METHODS, "reweighted", {"likelihood": {"name": "l2"}, "regularizer": {"name": "reweighted"}}
     )
     settings = Training(epochs=6, learning_rate=1e-3, plateau={"patience": 2}, early_stopping=5)
-    _, outcome = fit(digits, "reweighted", tmp_path, settings=settings)
+    with REGULARIZERS.adding("reweighted", Reweighted):
+        _, outcome = fit(digits, "reweighted", tmp_path, settings=settings)
     errors = [row["validation_mse"] for row in outcome.history]
     rates = [row["learning_rate"] for row in outcome.history]
     assert errors == sorted(errors, reverse=True)

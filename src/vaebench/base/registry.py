@@ -16,7 +16,8 @@ import importlib
 import inspect
 import json
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib.metadata import entry_points
 from typing import TypeVar
@@ -60,6 +61,15 @@ class Registry:
             raise UserError(f"{self.axis} {name!r} is already registered; choose another name.")
         self._entries[name] = cls
         return cls
+
+    @contextmanager
+    def adding(self, name: str, cls: type) -> Iterator[None]:
+        """``cls`` under ``name`` inside a ``with`` block; a taken name is refused."""
+        self.add(name, cls)
+        try:
+            yield
+        finally:
+            del self._entries[name]
 
     def load(self, name: str, where: str = "") -> type:
         """The class or function behind ``name``."""
