@@ -12,6 +12,7 @@ from vaebench.model.regularizers.base import Context
 from vaebench.model.regularizers.beta_tc import total_correlation
 from vaebench.model.regularizers.factor_tc import permute_dims
 from vaebench.model.regularizers.mmd import mmd
+from vaebench.model.regularizers.rae_gp import gradient_penalty
 
 SPECS = [
     {"name": "none"},
@@ -23,6 +24,7 @@ SPECS = [
     {"name": "rae_l2"},
     {"name": "rae_gp"},
     {"name": "rae_gp", "estimator": "hutchinson", "probes": 2},
+    {"name": "rae_gp", "estimator": "published"},
     {"name": "kde_kl", "samples": 50, "bandwidth": 0.5},
     {"name": "kde_kl", "samples": 50, "bandwidth": 0.5, "epsilon_quantile": 0.99},
 ]
@@ -255,9 +257,9 @@ def test_hutchinson_estimate_is_unbiased():
     assert values.std() > 0
 
 
-def test_gradient_penalty_goes_through_a_convolutional_decoder_with_batch_normalization():
+def normalized_decoder():
     torch.manual_seed(0)
-    net = nn.Sequential(
+    return nn.Sequential(
         nn.Linear(3, 8),
         nn.Unflatten(1, (2, 2, 2)),
         nn.BatchNorm2d(2),
@@ -265,18 +267,52 @@ def test_gradient_penalty_goes_through_a_convolutional_decoder_with_batch_normal
         nn.ConvTranspose2d(2, 1, 4, stride=2, padding=1),
         nn.Sigmoid(),
     ).double()
-    latent = latents(5)
-    whole = torch.autograd.functional.jacobian(net, latent.z)
-    before = net[2].num_batches_tracked.clone()
-    value = build(name="rae_gp", embedding=0.0, gradient=1.0)(latent, net)
-    torch.testing.assert_close(value, whole.sum(4).square().sum() / 5)
-    assert net[2].num_batches_tracked == before
-    assert net[2].track_running_stats
-    value.backward()
-    assert net[0].weight.grad.abs().sum() > 0
 
 
 @pytest.mark.parametrize("estimator", ["exact", "hutchinson"])
+def test_gradient_penalty_under_batch_normalization_is_the_full_jacobians(estimator):
+    """Image a's derivative by image b's z has a random sign of b: the squares over all b are the mean."""
+    net, latent = normalized_decoder(), latents(5)
+    whole = torch.autograd.functional.jacobian(net, latent.z)  # image, 1, 4, 4, image, dimension
+    before = net[2].num_batches_tracked.clone()
+    regularizer = build(name="rae_gp", embedding=0.0, gradient=1.0, estimator=estimator)
+    torch.manual_seed(0)
+    values = torch.stack([regularizer(latent, net).detach() for _ in range(400)])
+    assert abs(values.mean() - whole.square().sum() / 5) < 3 * values.std() / 20
+    own = torch.stack([whole[i, ..., i, :] for i in range(5)]).square().sum() / 5
+    assert values.mean() > 0.9 * own
+    assert net[2].num_batches_tracked == before
+    assert net[2].track_running_stats
+    regularizer(latent, net).backward()
+    assert net[0].weight.grad.abs().sum() > 0
+
+
+def test_gradient_penalty_of_a_common_shift_would_be_nothing_under_batch_normalization():
+    """Why each image has a sign of its own: the normalization removes a common shift along e_j."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 16)).double()
+    latent = latents(12)
+    units = torch.eye(3, dtype=torch.float64)[:, None].expand(-1, 12, 3)
+    exact = build(name="rae_gp", embedding=0.0, gradient=1.0)
+    assert gradient_penalty(net, latent.z, units) < 1e-20 * exact(latent, net)
+    net.eval()
+    torch.testing.assert_close(exact(latent, net), jacobian_norm(net, latent.z))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_published_penalty_is_the_mean_square_of_the_energys_gradient(training):
+    net, latent = normalized_decoder().train(training), latents(5)
+    slopes = torch.autograd.functional.jacobian(lambda z: net(z).square().flatten(1).sum(1), latent.z)
+    before = net[2].running_mean.clone()
+    regularizer = build(name="rae_gp", embedding=0.0, gradient=0.5, estimator="published", probes=2)
+    torch.manual_seed(0)
+    values = torch.stack([regularizer(latent, net).detach() for _ in range(400)])
+    expected = 0.5 * slopes.square().sum() / latent.z.numel()
+    assert abs(values.mean() - expected) < 3 * values.std() / 20
+    assert torch.equal(net[2].running_mean, before)
+
+
+@pytest.mark.parametrize("estimator", ["exact", "hutchinson", "published"])
 def test_gradient_penalty_survives_the_engines_treatment(estimator):
     """Compiled around, counted for arithmetic, under autocast, and through a batch-normalized decoder."""
     from torch.utils.flop_counter import FlopCounterMode

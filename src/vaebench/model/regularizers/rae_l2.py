@@ -3,9 +3,10 @@ r"""RAE-L2 (Ghosh et al., 2020): small latents and small decoder weights instead
     embedding · ½ E‖z‖²  +  decoder · Σ w²
 
 w runs over the decoder's kernels (tensors of two or more dimensions), not over biases and normalization
-scales, as a kernel regularizer does. The authors' code has the loss in other units: the mean over pixels of
-Σ_channels r², plus β · (mean over dimensions of z²). That is :class:`~vaebench.model.likelihoods.l2.L2`
-with scale 1/(H·W), and embedding = 2β/d.
+scales, as a kernel regularizer does. The authors' code has the loss in other units: the mean of r² over
+pixels and channels (``recon_loss_type: l2``, as in their RAE configurations), plus β · (mean over
+dimensions of z²). That is :class:`~vaebench.model.likelihoods.l2.L2` with scale 1/(C·H·W), and embedding =
+2β/d.
 """
 
 from __future__ import annotations
