@@ -21,11 +21,13 @@ from data_fixtures import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from vaebench.base.errors import UserError
 from vaebench.data import SOURCES
 from vaebench.data import cifar10 as cifar10_module
 from vaebench.data.dsprites import DSprites
+from vaebench.data.pictures import as_rgb
 from vaebench.data.prepare import prepare
 from vaebench.data.raw import RawFiles
 from vaebench.data.shapes3d import Shapes3D
@@ -241,16 +243,16 @@ def test_celeba_crop_is_an_option(raw, store):
         lambda path: path.write_bytes(path.read_bytes()[:-400]),
         lambda path: path.write_bytes(b""),
         lambda path: path.write_bytes(b"GIF89a, or not"),
-        lambda path: path.unlink(),
         lambda path: path.write_bytes(jpeg_bytes(100, 218)),
     ],
-    ids=["truncated", "empty", "no image", "missing", "too small"],
+    ids=["truncated", "empty", "no image", "too small"],
 )
 def test_celeba_names_the_damaged_image(raw, store, damage):
     folder = write_celeba(raw, "000012")
     damage(folder / "img_align_celeba/000004.jpg")
-    with pytest.raises(UserError, match=r"img_align_celeba/000004\.jpg cannot be used as an image"):
+    with pytest.raises(UserError, match=r"img_align_celeba/000004\.jpg cannot be used as an image") as caught:
         prepare({"name": "celeba"}, store)
+    assert " at 0x" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -317,6 +319,214 @@ def test_celebahq_refuses_what_it_cannot_use(raw, store):
     (folder / "3.png").write_bytes((folder / "2.png").read_bytes()[:60])
     with pytest.raises(UserError, match=r"3\.png cannot be used"):
         prepare({"name": "celebahq", "test": 1}, store)
+
+
+# Modes of pictures, files in other places
+
+
+RAMP = np.arange(64 * 64).reshape(64, 64)
+
+
+def saved(path, pixels, mode=None, **options):
+    image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels, mode)
+    image.save(path, **options)
+    return path
+
+
+def opaque(mode):
+    return Image.fromarray((RAMP % 251).astype(np.uint8)).convert(mode)
+
+
+PICTURES = {
+    "grey": lambda path: saved(path, (RAMP % 251).astype(np.uint8)),
+    "palette": lambda path: saved(path, (RAMP % 251).astype(np.uint8)) and saved(path, opaque("P")),
+    "16-bit grey": lambda path: saved(path, (RAMP % 251 * 257).astype(np.uint16)),
+    "16-bit grey, nearly": lambda path: saved(path, (RAMP % 251 * 257 + 100).astype(np.uint16)),
+    "grey with alpha, opaque": lambda path: saved(path, opaque("LA")),
+    "colour with alpha, opaque": lambda path: saved(path, opaque("RGBA")),
+    "lying, with an orientation": lambda path: saved(
+        path, opaque("RGB").transpose(Image.Transpose.ROTATE_90), exif=exif(6)
+    ),
+}
+
+
+def exif(orientation):
+    data = Image.Exif()
+    data[0x0112] = orientation
+    return data
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_picture_is_taken_as_it_is_meant_to_be_seen(tmp_path, name):
+    path = tmp_path / "picture.png"
+    PICTURES[name](path)
+    with Image.open(path) as image:
+        pixels = np.asarray(as_rgb(image))
+    np.testing.assert_array_equal(pixels, np.stack([RAMP % 251] * 3, axis=-1))
+
+
+def test_one_bit_is_black_and_white(tmp_path):
+    with Image.open(saved(tmp_path / "a.png", Image.new("1", (3, 3), 1))) as image:
+        assert np.asarray(as_rgb(image)).min() == 255
+
+
+def hidden_colour(path):
+    pixels = np.full((8, 8, 4), 200, np.uint8)
+    pixels[3, 3, 3] = 0
+    saved(path, pixels)
+
+
+REFUSED = {
+    "hidden colour": (hidden_colour, "see-through"),
+    "a see-through palette entry": (
+        lambda path: saved(path, opaque("P"), format="PNG", transparency=7),
+        "see-through",
+    ),
+    "a see-through grey": (
+        lambda path: saved(path, opaque("L"), format="PNG", transparency=7),
+        "see-through",
+    ),
+    "inks": (lambda path: saved(path, opaque("CMYK"), format="JPEG"), "CMYK"),
+    "floats": (lambda path: saved(path, RAMP.astype(np.float32), format="TIFF"), "pixels are F"),
+    "32-bit integers": (lambda path: saved(path, RAMP.astype(np.int32), format="TIFF"), "pixels are I"),
+    "Lab": (lambda path: saved(path, opaque("RGB").convert("LAB"), format="TIFF"), "LAB"),
+    "an animation": (
+        lambda path: saved(
+            path, opaque("L"), format="GIF", save_all=True, append_images=[Image.new("L", (64, 64), 9)]
+        ),
+        "holds 2 pictures",
+    ),
+    "text": (lambda path: path.write_text("not a picture"), "no picture"),
+    "the head of a good one": (lambda path: path.write_bytes(jpeg_bytes(64, 64)[:300]), "damaged"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_picture_that_needs_a_guess_is_refused_by_name(raw, store, name):
+    write, reason = REFUSED[name]
+    folder = write_celebahq(raw, ["1.png", "2.png"], side=64)
+    write(folder / "2.png")
+    with pytest.raises(UserError, match=rf"celebahq/2\.png cannot be used as an image: .*{reason}") as caught:
+        prepare({"name": "celebahq", "test": 1}, store)
+    assert " at 0x" not in str(caught.value)
+
+
+def test_hidden_files_and_folders_are_no_pictures(raw, store):
+    folder = write_celebahq(raw, ["1.png", "2.png"])
+    (folder / "._1.png").write_bytes(b"\0\5\x16\7 of macOS")
+    (folder / "3.png").mkdir()
+    assert len(prepare({"name": "celebahq", "test": 1}, store).images) == 2
+
+
+def moved(source, target):
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return source.rename(target)
+
+
+ELSEWHERE = {
+    "an archive": (
+        "celeba",
+        lambda raw: moved(raw / "celeba/img_align_celeba", raw / "img_align_celeba.zip"),
+    ),
+    "a list as csv": (
+        "celeba",
+        lambda raw: moved(
+            raw / "celeba/list_eval_partition.txt", raw / "celeba/Eval/list_eval_partition.csv"
+        ),
+    ),
+    "a picture one folder deeper": (
+        "celeba",
+        lambda raw: moved(
+            raw / "celeba/img_align_celeba/000001.jpg",
+            raw / "celeba/img_align_celeba/img_align_celeba/000001.jpg",
+        ),
+    ),
+    "a picture of another format": (
+        "celeba",
+        lambda raw: moved(
+            raw / "celeba/img_align_celeba/000002.jpg", raw / "celeba/img_align_celeba/000002.png"
+        ),
+    ),
+    "another set's folder": ("celebahq", lambda raw: moved(raw / "celebahq", raw / "CelebA-HQ-img")),
+    "files still packed": (
+        "mnist",
+        lambda raw: moved(
+            raw / "MNIST/raw/train-images-idx3-ubyte", raw / "MNIST/raw/train-images-idx3-ubyte.gz"
+        ),
+    ),
+    "files with a dot": (
+        "mnist",
+        lambda raw: moved(raw / "MNIST/raw/t10k-labels-idx1-ubyte", raw / "mnist/t10k-labels.idx1-ubyte"),
+    ),
+    "the archive of the batches": (
+        "cifar10",
+        lambda raw: moved(raw / "cifar-10-batches-py", raw / "cifar-10-python.tar.gz"),
+    ),
+    "arrays": (
+        "dsprites",
+        lambda raw: (
+            moved(
+                raw / "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz",
+                raw / "dsprites_ndarray_co1sh3sc6or40x32y32_64x64/imgs.npy",
+            ).parent
+        ),
+    ),
+    "another suffix": ("shapes3d", lambda raw: moved(raw / "3dshapes.h5", raw / "a/b/3dshapes.hdf5")),
+}
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_what_lies_in_place_of_a_missing_file_is_said(raw, store, name):
+    source, move = ELSEWHERE[name]
+    write_celeba(raw)
+    write_celebahq(raw, ["1.png", "2.png"])
+    write_mnist(raw)
+    write_cifar10(raw)
+    write_dsprites(raw, ARRAYS)
+    write_shapes3d(raw, SHAPES)
+    there = move(raw)
+    with pytest.raises(UserError, match="ies there: ") as caught:
+        prepare({"name": source}, store)
+    assert str(there) in str(caught.value)
+    assert "published file" not in str(caught.value)
+
+
+def test_a_folder_of_other_files_is_described(raw, store):
+    folder = write_celebahq(raw, [])
+    write_celebahq(folder, ["1.png", "2.png"])
+    with pytest.raises(UserError, match=r"holds 0 images.* in celebahq 2 \.png"):
+        prepare({"name": "celebahq"}, store)
+
+
+def test_a_link_to_nothing_is_said(raw, store):
+    (raw / "3dshapes.h5").symlink_to("/nowhere/3dshapes.h5")
+    with pytest.raises(UserError, match=r"3dshapes\.h5 \(a link to what is not there\)"):
+        prepare({"name": "shapes3d"}, store)
+
+
+def test_a_file_that_another_program_has_locked_is_read(raw, store):
+    import fcntl
+
+    path = write_shapes3d(raw, SHAPES)
+    with path.open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        assert len(prepare({"name": "shapes3d"}, store).images) == 24
+
+
+def test_raw_files_of_the_workspace_are_found_from_dvc_s_copies(tmp_path, store, monkeypatch):
+    write_mnist(tmp_path / "data/raw", train=30)
+    write_shapes3d(tmp_path / "mine", SHAPES)
+    copy = tmp_path / ".dvc/tmp/exps/standalone/tmpabc"
+    copy.mkdir(parents=True)
+    monkeypatch.chdir(copy)
+    monkeypatch.delenv("VAEBENCH_DATA")
+    assert len(prepare({"name": "mnist"}, store).split("train")) == 30
+    monkeypatch.setenv("VAEBENCH_DATA", "mine")
+    assert len(prepare({"name": "shapes3d"}, store).images) == 24
+    assert prepare({"name": "mnist"}, store).meta["sources"].keys() == {
+        f"MNIST/raw/{part}-ubyte"
+        for part in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
+    }
 
 
 # dSprites

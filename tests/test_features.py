@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from contextlib import suppress
 from urllib.error import URLError
@@ -20,6 +21,23 @@ from vaebench.measure.features.frechet import frechet_distance, moments
 from vaebench.measure.features.reference import build_reference, load_reference
 
 CPU = torch.device("cpu")
+
+
+def test_the_weights_of_the_workspace_are_found_from_dvc_s_copies(tmp_path, monkeypatch):
+    from vaebench.measure.features import inception
+
+    path = tmp_path / "data/raw" / inception.FILE
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"weights")
+    (tmp_path / "mine.pth").write_bytes(b"weights")
+    monkeypatch.setattr(inception, "DIGEST", hashlib.sha256(b"weights").hexdigest()[:8])
+    copy = tmp_path / ".dvc/tmp/exps/tmpabc"
+    copy.mkdir(parents=True)
+    monkeypatch.chdir(copy)
+    monkeypatch.delenv("VAEBENCH_INCEPTION", raising=False)
+    assert inception.weights_file() == path
+    monkeypatch.setenv("VAEBENCH_INCEPTION", "mine.pth")
+    assert inception.weights_file() == tmp_path / "mine.pth"
 
 
 def test_frechet_distance_is_pytorch_fids():

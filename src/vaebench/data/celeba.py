@@ -54,7 +54,7 @@ class CelebA:
 
     def write(self, raw: RawFiles, store: StoreWriter) -> None:
         """Write the owner's three partitions, each in the list's order."""
-        folder = raw.find("CelebA", [IMAGES, PARTITION], ADVICE, folders=("celeba", "."))
+        folder = raw.find("CelebA", [IMAGES, PARTITION], ADVICE, folders=("celeba", "."), aliases=["celeba"])
         listed = _read_partition(raw, folder / PARTITION)
         kept = [listed[split][: self.limit] for split in SPLITS]
         paths = [folder / IMAGES / name for name in chain(*kept)]
@@ -64,7 +64,9 @@ class CelebA:
     def _fit(self, image: Image.Image) -> Image.Image:
         left, top = (image.width - self.crop) // 2, (image.height - self.crop) // 2
         if min(left, top) < 0:
-            raise ValueError(f"it is {image.width} × {image.height}, too small for a crop of {self.crop}")
+            raise ValueError(
+                f"it is {image.width} × {image.height}, too small for a crop of {self.crop}; lower crop"
+            )
         return resized(image.crop((left, top, left + self.crop, top + self.crop)), SIDE)
 
 

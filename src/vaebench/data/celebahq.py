@@ -15,6 +15,7 @@ from PIL import Image
 from pydantic import NonNegativeInt, PositiveInt
 
 from vaebench.base.errors import UserError
+from vaebench.data.instead import contents, is_hidden
 from vaebench.data.pictures import append_pictures, resized
 from vaebench.data.raw import RawFiles
 from vaebench.data.splits import ordered_splits, training_rows
@@ -24,6 +25,7 @@ __all__ = ["CelebAHQ"]
 
 FOLDER = "celebahq"
 SUFFIXES = {".png", ".jpg", ".jpeg"}
+ALIASES = (FOLDER, "CelebA-HQ-img", "CelebAMask-HQ", "data1024x1024")
 SIDE = 128
 ADVICE = (
     f"It is a folder {FOLDER} of square images, .png or .jpg, made as "
@@ -54,12 +56,12 @@ class CelebAHQ:
 
     def write(self, raw: RawFiles, store: StoreWriter) -> None:
         """Write the images, in the order of the numbers in their names."""
-        folder = raw.find("CelebA-HQ", ["."], ADVICE, folders=(FOLDER,))
-        paths = sorted((path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES), key=_natural)
+        folder = raw.find("CelebA-HQ", ["."], ADVICE, folders=(FOLDER,), aliases=ALIASES)
+        paths = sorted(filter(_is_picture, folder.iterdir()), key=_natural)
         if len(paths) <= self.test:
             raise UserError(
                 f"{folder} holds {len(paths)} images, of which celebahq's option test takes {self.test}; "
-                f"lower it, or add images. {ADVICE}"
+                f"lower it, or add images. It holds: {contents(folder)}. {ADVICE}"
             )
         rows = training_rows("celebahq", len(paths) - self.test, self.validation)
         kept = [paths[part][: self.limit] for part in (*rows, slice(-self.test, None))]
@@ -67,9 +69,13 @@ class CelebAHQ:
         store.describe(splits=ordered_splits(*map(len, kept)))
 
 
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and not is_hidden(path) and not path.is_dir()
+
+
 def _fit(image: Image.Image) -> Image.Image:
     if image.width != image.height:
-        raise ValueError(f"it is {image.width} × {image.height}, not square")
+        raise ValueError(f"it is {image.width} × {image.height}, not square; cut it")
     return resized(image, SIDE)
 
 

@@ -32,6 +32,7 @@ MD5 = {
     "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
     "test_batch": "40351d587109b95175f43aff81a1287e",
 }
+ALIASES = (FOLDER, "cifar-10-python", "cifar-10-batches-bin", "cifar-10-binary", "cifar-10-matlab", "cifar10")
 SHAPE = (3, 32, 32)
 ARRAYS = {
     ("numpy.core.multiarray", "_reconstruct"),
@@ -60,7 +61,9 @@ class Cifar10:
 
     def write(self, raw: RawFiles, store: StoreWriter) -> None:
         """Write training, validation and test images, in the batches' order."""
-        folder = raw.find("CIFAR-10", list(MD5), ADVICE, folders=(FOLDER,), download=_download)
+        folder = raw.find(
+            "CIFAR-10", list(MD5), ADVICE, folders=(FOLDER,), aliases=ALIASES, download=_download
+        )
         *training, test = (_read(raw, folder / name) for name in MD5)
         images, labels = (np.concatenate(parts) for parts in zip(*training, strict=True))
         rows = training_rows("cifar10", len(images), self.validation)

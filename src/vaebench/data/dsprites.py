@@ -46,7 +46,7 @@ class DSprites:
 
     def write(self, raw: RawFiles, store: StoreWriter) -> None:
         """Write the images in the file's order."""
-        path = raw.find("dSprites", [FILE], ADVICE, folders=("dsprites", ".")) / FILE
+        path = raw.find("dSprites", [FILE], ADVICE, folders=("dsprites", "."), aliases=("dsprites",)) / FILE
         raw.digest(path)
         factors = _read_factors(path)
         sizes = dict(zip(FACTORS, check_grid(factors, path, "latents_classes"), strict=True))

@@ -70,7 +70,9 @@ class Mnist:
 
     def write(self, raw: RawFiles, store: StoreWriter) -> None:
         """Write training, validation and test images, in the files' order."""
-        folder = raw.find("MNIST", list(MD5), ADVICE, folders=(FOLDER,), download=_download)
+        folder = raw.find(
+            "MNIST", list(MD5), ADVICE, folders=(FOLDER,), aliases=("mnist",), download=_download
+        )
         images, labels = _read(raw, folder, "train")
         test_images, test_labels = _read(raw, folder, "t10k")
         train, validation = training_rows("mnist", len(images), self.validation, self.train_limit)

@@ -1,4 +1,9 @@
-"""Image files, decoded, fitted and appended to a store with bounded memory."""
+"""Image files, decoded, fitted and appended to a store with bounded memory.
+
+A picture is taken as it is meant to be seen: turned as its EXIF data say, 16-bit grey scaled to 8 bits. What
+would have to be guessed is refused with the file's name: what lies behind see-through pixels, inks of CMYK,
+values without a range (float, 32-bit integers), a file of several pictures.
+"""
 
 from __future__ import annotations
 
@@ -10,21 +15,28 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
 from vaebench.base.errors import UserError
+from vaebench.data.raw import unreadable
 from vaebench.data.store import StoreWriter
 
-__all__ = ["append_pictures", "resized"]
+__all__ = ["append_pictures", "as_rgb", "resized"]
 
 BATCH = 256
+
+LOSSLESS = {"1", "L", "P", "RGB"}
+TRANSLUCENT = {"LA", "PA", "RGBA"}
+REPLACE = "replace it with the published file"
+SAVE = "save it as RGB or grey, without transparency"
+GREY16 = {"I;16", "I;16L", "I;16B", "I;16N"}
 
 
 def append_pictures(
     paths: Sequence[Path], fit: Callable[[Image.Image], Image.Image], store: StoreWriter, title: str
 ) -> str:
-    """Append the RGB images at ``paths``, in this order.
+    """Append the images at ``paths``, in this order, as RGB.
 
     Args:
         paths: the files; their contents decide the format, not their names.
@@ -59,14 +71,46 @@ def resized(image: Image.Image, side: int) -> Image.Image:
     return image.resize((side, side), Image.Resampling.BILINEAR)
 
 
+def as_rgb(image: Image.Image) -> Image.Image:
+    """``image`` as RGB of 8 bits, upright; the same pixels where it has no more than 8 bits.
+
+    Raises:
+        ValueError: that would need a guess, or lose what the picture shows.
+    """
+    if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":  # a camera's, whose first is the picture
+        raise ValueError(f"it holds {image.n_frames} pictures; keep one")
+    image = ImageOps.exif_transpose(image)
+    if image.mode in GREY16:
+        values = np.asarray(image).astype(np.float64) * (255 / 65535)
+        return Image.fromarray(np.rint(values).astype(np.uint8)).convert("RGB")
+    if image.mode in TRANSLUCENT or "transparency" in image.info:
+        image = image.convert("RGBA")
+        if image.getchannel("A").getextrema() != (255, 255):
+            raise ValueError(f"it has see-through pixels, and nothing says what is behind them; {SAVE}")
+        return image.convert("RGB")
+    if image.mode not in LOSSLESS:
+        raise ValueError(f"its pixels are {image.mode}, and there is no one way to make them RGB; {SAVE}")
+    return image.convert("RGB")
+
+
 def _decode(path: Path, fit: Callable[[Image.Image], Image.Image]) -> tuple[np.ndarray, str]:
     try:
         content = path.read_bytes()
+    except OSError as error:
+        raise unreadable(path, error) from None
+    try:
         with Image.open(io.BytesIO(content)) as image:
-            pixels = np.asarray(fit(image.convert("RGB")))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        reason = str(error).replace(f"{error.__class__.__module__}.", "")
-        raise UserError(
-            f"{path} cannot be used as an image ({reason}); replace it with the published file."
-        ) from None
+            image.load()
+            rgb = as_rgb(image)
+        pixels = np.asarray(fit(rgb))
+    except UnidentifiedImageError:
+        raise _unusable(path, f"it is no picture that Pillow knows; {REPLACE}") from None
+    except (OSError, SyntaxError, OverflowError, EOFError, Image.DecompressionBombError) as error:
+        raise _unusable(path, f"it is damaged: {error}; {REPLACE}") from None
+    except ValueError as error:
+        raise _unusable(path, str(error)) from None
     return pixels, hashlib.sha256(content).hexdigest()
+
+
+def _unusable(path: Path, reason: str) -> UserError:
+    return UserError(f"{path} cannot be used as an image: {reason}.")

@@ -17,8 +17,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from vaebench.base.errors import UserError
+from vaebench.base.workspace import in_workspace
+from vaebench.data.instead import contents, lookalikes
 
-__all__ = ["DATA_VARIABLE", "RawFiles"]
+__all__ = ["DATA_VARIABLE", "RawFiles", "unreadable"]
 
 DATA_VARIABLE = "VAEBENCH_DATA"
 DOWNLOADS = Path("data/raw")
@@ -37,15 +39,15 @@ class RawFiles:
     @classmethod
     def default(cls) -> RawFiles:
         """``$VAEBENCH_DATA`` where it is set, then ``data/raw``."""
-        chosen = os.environ.get(DATA_VARIABLE)
+        chosen, downloads = os.environ.get(DATA_VARIABLE), in_workspace(DOWNLOADS)
         if not chosen:
-            return cls((DOWNLOADS,))
-        if not Path(chosen).is_dir():
+            return cls((downloads,))
+        if not in_workspace(chosen).is_dir():
             raise UserError(
                 f"{DATA_VARIABLE} is {chosen!r}, which is not a folder; set it to the folder that holds the "
                 "raw data, or unset it."
             )
-        return cls((Path(chosen), DOWNLOADS))
+        return cls((in_workspace(chosen), downloads))
 
     def find(
         self,
@@ -54,6 +56,7 @@ class RawFiles:
         advice: str,
         *,
         folders: Sequence[str] = (".",),
+        aliases: Sequence[str] = (),
         download: Callable[[Path], object] | None = None,
     ) -> Path:
         """The first folder that holds all of ``files``.
@@ -63,6 +66,8 @@ class RawFiles:
             files: files or folders, all of which must lie in the folder.
             advice: where the files are had from and how they are laid out.
             folders: tried below each root, in this order.
+            aliases: under which the set is found, too: its archive, a folder of another copy. Where one lies
+                is said; it is not read.
             download: fetches the files into the root that it is given, a temporary one, so that a download
                 that is cut off leaves nothing that looks like the set.
 
@@ -87,8 +92,11 @@ class RawFiles:
             except Exception as error:  # whatever it was, the files are not there and the user can place them
                 failure = f"Downloading it into {root} failed: {' '.join(str(error).split())}. "
         looked = "; ".join(f"{place} lacks {_missing(place, files)}" for place in candidates)
+        fewest = min((_absent(place, files) for place in candidates), key=len)
+        there = lookalikes(self.roots, fewest) or lookalikes(self.roots, aliases)
+        instead = f"What lies there: {'; '.join(there)}. " if there else ""
         raise UserError(
-            f"{what} was not found: {looked}. {failure}{advice} Put it into {self.roots[0]}, or set "
+            f"{what} was not found: {looked}. {instead}{failure}{advice} Put it into {self.roots[0]}, or set "
             f"{DATA_VARIABLE} to the folder that holds it."
         )
 
@@ -97,7 +105,7 @@ class RawFiles:
         try:
             content = path.read_bytes()
         except OSError as error:
-            raise _unreadable(path, error) from None
+            raise unreadable(path, error) from None
         self.record(path, hashlib.sha256(content).hexdigest())
         return content
 
@@ -107,7 +115,7 @@ class RawFiles:
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
-            raise _unreadable(path, error) from None
+            raise unreadable(path, error) from None
         self.record(path, digest)
         return digest
 
@@ -134,11 +142,19 @@ def _move(files: Sequence[str], source: Path, target: Path) -> Path:
 def _missing(place: Path, files: Sequence[str]) -> str:
     if not place.is_dir():
         return "everything (there is no such folder)"
-    absent = [file for file in files if not (place / file).exists()]
-    return ", ".join(absent)
+    return ", ".join(_absent(place, files))
 
 
-def _unreadable(path: Path, error: OSError) -> UserError:
+def _absent(place: Path, files: Sequence[str]) -> list[str]:
+    return [file for file in files if not (place / file).exists()]
+
+
+def unreadable(path: Path, error: OSError) -> UserError:
+    """What to say of a raw file that cannot be read; of one that is missing, what lies there instead."""
+    if isinstance(error, FileNotFoundError):
+        there = lookalikes([path.parent.parent], [path.name])
+        holds = f"what lies there: {'; '.join(there)}" if there else f"{path.parent}: {contents(path.parent)}"
+        return UserError(f"{path} is missing; {holds}. Put it there.")
     return UserError(
         f"{path} cannot be read ({error.strerror or error}); check what it is and its permissions."
     )

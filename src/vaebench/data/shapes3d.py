@@ -44,11 +44,11 @@ class Shapes3D:
         """Write the images in the file's order."""
         import h5py
 
-        path = raw.find("3D Shapes", [FILE], ADVICE, folders=("shapes3d", ".")) / FILE
+        path = raw.find("3D Shapes", [FILE], ADVICE, folders=("shapes3d", "."), aliases=("shapes3d",)) / FILE
         raw.digest(path)
         with ExitStack() as stack:
             try:
-                file = stack.enter_context(h5py.File(path, "r"))
+                file = stack.enter_context(h5py.File(path, "r", locking=False))
                 _check_inside(path, file)
                 images, labels = file["images"], file["labels"]
                 _check(path, images, labels)

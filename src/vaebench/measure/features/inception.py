@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from vaebench.base.errors import UserError
+from vaebench.base.workspace import in_workspace
 
 __all__ = ["DIGEST", "FILE", "Inception", "load_inception", "weights_file"]
 
@@ -72,7 +73,7 @@ def weights_file() -> Path:
         UserError: it is nowhere and cannot be downloaded, or is not the file it should be.
     """
     given = os.environ.get("VAEBENCH_INCEPTION")
-    path = Path(given) if given else Path("data/raw", FILE)
+    path = in_workspace(given or Path("data/raw", FILE))
     if not path.is_file():
         if given:
             raise UserError(f"$VAEBENCH_INCEPTION names {path}, which is not a file. {_REMEDY}")
