@@ -771,7 +771,7 @@ def test_shapes3d_names_the_images_that_cannot_be_read(raw, store, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["dsprites", "shapes3d", "sprites"])
-def test_validation_repeats_images_after_the_grid(raw, store, name, monkeypatch):
+def test_validation_images_of_a_factor_set_do_not_train(raw, store, name, monkeypatch):
     write_dsprites(raw, ARRAYS)
     write_shapes3d(raw, SHAPES)
     for module in ("dsprites", "shapes3d", "sprites"):
@@ -780,14 +780,18 @@ def test_validation_repeats_images_after_the_grid(raw, store, name, monkeypatch)
     grid_images = np.array(plain.images)
     count = len(grid_images)
     data = prepare({"name": name, "validation": 20}, store)
-    assert data.meta["splits"] == {"train": [0, count], "validation": [count, count + 20], "test": [0, count]}
-    np.testing.assert_array_equal(data.split("train"), grid_images)
-    rows = np.ravel_multi_index(data.factors[data.rows("validation")].T, data.meta["factor_sizes"])
-    assert len(set(rows)) == 20
-    np.testing.assert_array_equal(data.split("validation"), grid_images[rows])
+    assert data.meta["splits"] == {
+        "train": [0, count - 20],
+        "validation": [count - 20, count],
+        "test": [0, count],
+    }
+    rows = np.ravel_multi_index(data.factors.T, data.meta["factor_sizes"])
+    np.testing.assert_array_equal(np.sort(rows), np.arange(count))
+    np.testing.assert_array_equal(data.images, grid_images[rows])
+    assert (np.diff(rows[: count - 20]) > 0).all()
     again = prepare({"name": name, "validation": 20}, store, seed=1)
     other = np.ravel_multi_index(again.factors[again.rows("validation")].T, data.meta["factor_sizes"])
-    assert set(other) != set(rows)
+    assert set(other) != set(rows[count - 20 :])
 
 
 @pytest.mark.parametrize("name", ["dsprites", "shapes3d"])
@@ -800,19 +804,20 @@ def test_a_thinned_grid_is_a_grid_of_every_kth_value(raw, store, name, monkeypat
     names, images = whole.meta["factor_names"], np.array(whole.images)
     kept = (whole.factors[:, 3] != 1) & (whole.factors[:, 4] == 0)
     thin = {names[3]: 2, names[4]: 7}
-    data = prepare({"name": name, "thin": thin, "validation": 6}, store)
+    data = prepare({"name": name, "thin": thin}, store)
     assert data.meta["factor_sizes"] == [1, 2, 1, 2, 1, 2]
     np.testing.assert_array_equal(data.split("train"), images[kept])
-    np.testing.assert_array_equal(data.factors[data.rows("train")], grid((1, 2, 1, 2, 1, 2)))
-    rows = np.ravel_multi_index(data.factors[data.rows("validation")].T, data.meta["factor_sizes"])
-    np.testing.assert_array_equal(data.split("validation"), images[kept][rows])
+    np.testing.assert_array_equal(data.factors, grid((1, 2, 1, 2, 1, 2)))
+    data = prepare({"name": name, "thin": thin, "validation": 3}, store)
+    rows = np.ravel_multi_index(data.factors.T, data.meta["factor_sizes"])
+    np.testing.assert_array_equal(data.images, images[kept][rows])
     with pytest.raises(UserError, match=f"has no factor size to thin; it has {names[0]}, "):
         prepare({"name": name, "thin": {"size": 2}}, store)
 
 
-def test_no_more_validation_than_images(store):
-    with pytest.raises(UserError, match="validation is 3073 of 3072 images"):
-        prepare({"name": "sprites", "validation": 3073}, store)
+def test_validation_leaves_images_to_train_on(store):
+    with pytest.raises(UserError, match="validation is 3072 of 3072 images"):
+        prepare({"name": "sprites", "validation": 3072}, store)
 
 
 def test_sprites_rows_follow_from_the_factors(store):

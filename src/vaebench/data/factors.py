@@ -1,14 +1,13 @@
-"""Sets with known factors: every combination once, in lexicographic order.
+"""Sets with known factors: every combination once.
 
-So the row of a combination follows from the sizes alone, as ``numpy.ravel_multi_index`` gives it, and the
-disentanglement metrics draw images by their factors. That is also why such a set is not split: train
-and test are both every row. A held-out part that keeps the order would be whole values of the first
-factors, which training would then never see; a random part would break the order; and the benchmark's
-own protocol (Locatello et al. 2019) trains and measures on the whole set. So a reconstruction error on
-these sets is one on training images. Saha et al. do not state a split.
+Without a validation set the images are in lexicographic order, so that the row of a combination follows from
+the sizes alone, as ``numpy.ravel_multi_index`` gives it. The test set is every row: the disentanglement
+metrics draw images by their factors, and the benchmark's own protocol (Locatello et al., 2019) trains and
+measures on the whole set.
 
-Their schedule and AVAE's β follow a validation set nevertheless. It is a random choice of images,
-repeated in rows of their own after the grid: training images as well, but evenly from all of it.
+A validation set, which the learning-rate schedule and AVAE's β follow, is a random choice of images that do
+not train, as in the code of Saha et al. (20,000 there): the others come first, in order, then these. So a
+reconstruction error on the test set is nearly one on training images.
 """
 
 from __future__ import annotations
@@ -64,12 +63,12 @@ def append_grid(
         store: what it is appended to.
         sizes: each factor's name and number of values.
         batches: (B, C, H, W) images, in the order of :func:`factor_grid`.
-        validation: how many of them to repeat after the grid, chosen by the store's seed.
+        validation: how many of them to set aside after the others, chosen by the store's seed.
         title: of the progress bar.
         thin: each thinned factor's k; what remains is a grid too.
 
     Raises:
-        UserError: an unknown factor, or more validation images than images.
+        UserError: an unknown factor, or no image left to train on.
     """
     thin = thin or {}
     if unknown := sorted(set(thin) - set(sizes)):
@@ -78,23 +77,25 @@ def append_grid(
     grid = factor_grid(list(sizes.values()))
     kept = (grid % step == 0).all(axis=1)
     rows = np.flatnonzero(kept)
-    if validation > len(rows):
+    if validation >= len(rows):
         raise UserError(f"{title}: validation is {validation} of {len(rows)} images; lower it.")
     chosen = rows[np.sort(np.random.default_rng(store.seed).choice(len(rows), validation, replace=False))]
-    repeated = []
+    trains = kept.copy()
+    trains[chosen] = False
+    held_out = []
     first = 0
     with tqdm(total=len(grid), desc=title, unit="image", disable=None) as bar:
         for images in batches:
             last = first + len(images)
-            here = kept[first:last]
+            here = trains[first:last]
             store.append(images[here], factors=grid[first:last][here] // step)
-            repeated.append(images[chosen[(chosen >= first) & (chosen < last)] - first])
+            held_out.append(images[chosen[(chosen >= first) & (chosen < last)] - first])
             first = last
             bar.update(len(images))
     count = len(rows)
-    splits = {"train": (0, count), "test": (0, count)}
+    splits = {"train": (0, count - validation), "test": (0, count)}
     if validation:
-        store.append(np.concatenate(repeated), factors=grid[chosen] // step)
-        splits["validation"] = (count, count + validation)
+        store.append(np.concatenate(held_out), factors=grid[chosen] // step)
+        splits["validation"] = (count - validation, count)
     remaining = {name: -(-size // thin.get(name, 1)) for name, size in sizes.items()}
     store.describe(splits=splits, factors=remaining)

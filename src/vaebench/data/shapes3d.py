@@ -29,10 +29,10 @@ DAMAGE = (OSError, RuntimeError, KeyError, TypeError, ValueError)
 
 
 class Shapes3D:
-    """3D Shapes; train and test are all rows, see :mod:`vaebench.data.factors`.
+    """3D Shapes; the test set is every row, see :mod:`vaebench.data.factors`.
 
     Args:
-        validation: how many images to repeat after the grid, for schedules that follow a validation set.
+        validation: how many images, chosen at random, follow the training and do not take part in it.
         thin: by a factor's name, k to keep only every k-th of its values.
     """
 

@@ -34,10 +34,10 @@ BATCH = 512
 
 
 class Sprites:
-    """The procedural sprites; train and test are all rows, see :mod:`vaebench.data.factors`.
+    """The procedural sprites; the test set is every row, see :mod:`vaebench.data.factors`.
 
     Args:
-        validation: how many images to repeat after the grid, for schedules that follow a validation set.
+        validation: how many images, chosen at random, follow the training and do not take part in it.
     """
 
     def __init__(self, *, validation: NonNegativeInt = 0):

@@ -213,7 +213,7 @@ class StoreWriter:
             labels: (B,) integers, in every call or in none.
             factors: (B, F) integers, in every call or in none.
         """
-        if self.count == 0:
+        if self._file.tell() == 0:
             if images.dtype not in (np.uint8, np.float32) or images.ndim != 4:
                 raise ValueError(f"images must be (B, C, H, W), uint8 or float32, not {_kind(images)}")
             self._dtype, self._shape = images.dtype, images.shape[1:]

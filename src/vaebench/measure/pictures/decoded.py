@@ -51,7 +51,7 @@ def draw_traversals(run: Run, path: Path, *, batch: int = 64, votes: int = 10_00
     from vaebench.measure.metrics.disentanglement import latent_directions
 
     names, directions = latent_directions(run, batch=batch, votes=votes)
-    codes = run.latents["train_mean"]
+    codes = run.latents["test_mean"]
     start = codes[len(codes) // 2]
     rows = []
     for direction in directions.astype(np.float32):
