@@ -9,7 +9,7 @@ from metric_models import Linear, linear_data, orthogonal, prepared, run_of
 from PIL import Image
 from scipy.spatial.distance import pdist
 
-from vaebench.measure.pictures import decoded, write_pictures
+from vaebench.measure.pictures import decoded, embeddings, write_pictures
 from vaebench.measure.pictures.embeddings import metric_mds
 
 WEIGHT = orthogonal(8, 3, (2.0, 1.0, 0.5))
@@ -59,6 +59,17 @@ def test_latents_that_are_all_the_same_are_drawn(tmp_path):
     run.latents = {name: np.ones_like(codes)[:, :1] for name, codes in run.latents.items()}
     run.model.weight = WEIGHT[:, :1]
     assert "latents-tsne.png" in names(write_pictures(run, [LATENT], tmp_path))
+
+
+@pytest.mark.parametrize(("std", "scale"), [(3.0, 1.0), (None, 0.5)])
+def test_figure_1_is_of_means_beside_a_standard_normal(tmp_path, monkeypatch, std, scale):
+    mapped = []
+    monkeypatch.setattr(embeddings, "metric_mds", lambda points: mapped.append(points) or points[:, :2])
+    run = run_with(std, prior_scale=scale)
+    embeddings.draw_mds(run, tmp_path / "mds.png")
+    means, normal = mapped
+    assert pdist(means).max() == pytest.approx(pdist(run.latents["test_mean"]).max())
+    assert normal.std() == pytest.approx(1, abs=0.15)
 
 
 def test_mds_of_points_in_a_plane_keeps_every_distance():

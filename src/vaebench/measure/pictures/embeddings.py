@@ -5,7 +5,9 @@ multidimensional scaling keeps distances, so that its map of a standard normal i
 matched latents must look like (Saha et al., Figure 1). It minimizes Σ_{i<j} (‖x_i − x_j‖ − δ_ij)² from the
 principal axes by the Guttman transform (de Leeuw, 1977).
 
-Latents are drawn from q(z|x), one a test image, coloured by label or by the first factor of a factor set.
+t-SNE is of draws from q(z|x), one per test image; multidimensional scaling of posterior means, as the tables
+of Saha et al. are: the noise of q(z|x) would fill the axes that a VAE has collapsed. Colours are labels, or
+the first factor of a factor set.
 """
 
 from __future__ import annotations
@@ -34,9 +36,10 @@ def draw_tsne(run: Run, path: Path) -> None:
     """Latents by colour, and in pink as many samples of the model's own prior where it has one."""
     from sklearn.manifold import TSNE
 
-    codes, labels = _aggregate(run, TSNE_POINTS // 2)
+    codes, labels = _latents(run, TSNE_POINTS // 2, noise=True)
     if run.prior_scale is not None:
-        codes = np.concatenate([codes, _normal(run, len(codes), codes.shape[1], "t-SNE")])
+        prior = run.rng("prior t-SNE").standard_normal(codes.shape) * run.prior_scale
+        codes = np.concatenate([codes, prior])
     perplexity = min(30.0, (len(codes) - 1) / 3)
     start = _principal(codes)
     start *= 1e-4 / max(start.std(), 1e-12)
@@ -52,15 +55,15 @@ def draw_tsne(run: Run, path: Path) -> None:
 
 
 def draw_mds(run: Run, path: Path) -> None:
-    """Latents on the left, and on the right, at the same scale, as many samples of what they should be."""
-    codes, labels = _aggregate(run, MDS_POINTS)
-    maps = metric_mds(codes), metric_mds(_normal(run, len(codes), codes.shape[1], "MDS"))
+    """Posterior means on the left, and on the right, at the same scale, as many draws from N(0, I)."""
+    codes, labels = _latents(run, MDS_POINTS, noise=False)
+    maps = metric_mds(codes), metric_mds(run.rng("prior MDS").standard_normal(codes.shape))
     side = max(np.abs(points).max() for points in maps) * 1.05
     with drawing(6.0, 3.3) as figure:
         axes = figure.subplots(1, 2)
         _scatter(axes[0], maps[0], labels)
         axes[1].scatter(*maps[1].T, s=5, c=PRIOR, linewidths=0)
-        for ax, title in zip(axes, ("latents", "prior"), strict=True):
+        for ax, title in zip(axes, ("latents", "N(0, I)"), strict=True):
             ax.set(title=title, xlim=(-side, side), ylim=(-side, side), aspect="equal")
             _bare(ax)
         save_png(figure, path)
@@ -101,14 +104,13 @@ def _distances(points: np.ndarray) -> np.ndarray:
     return squareform(pdist(points))
 
 
-def _aggregate(run: Run, most: int) -> tuple[np.ndarray, np.ndarray]:
-    """At most ``most`` draws from q(z), (n, d), and what they are coloured by, (n,) integers."""
+def _latents(run: Run, most: int, *, noise: bool) -> tuple[np.ndarray, np.ndarray]:
+    """At most ``most`` posterior means, or draws from q(z|x), (n, d), and their colours, (n,) integers."""
     means = run.latents["test_mean"]
     rows = run.subset(len(means), most, "map")
     codes = means[rows]
-    if run.stochastic:
-        noise = run.rng("map noise").standard_normal(codes.shape)
-        codes = codes + run.latents["test_std"][rows] * noise
+    if noise and run.stochastic:
+        codes = codes + run.latents["test_std"][rows] * run.rng("map noise").standard_normal(codes.shape)
     if run.data.labels is not None:
         labels = np.asarray(run.data.labels[run.data.rows("test")])
     elif run.data.factors is not None:
@@ -116,10 +118,6 @@ def _aggregate(run: Run, most: int) -> tuple[np.ndarray, np.ndarray]:
     else:
         labels = np.zeros(len(means), np.int64)
     return codes, labels[rows]
-
-
-def _normal(run: Run, count: int, dim: int, tag: str) -> np.ndarray:
-    return run.rng(f"prior {tag}").standard_normal((count, dim)) * (run.prior_scale or 1.0)
 
 
 def _scatter(ax: Axes, points: np.ndarray, labels: np.ndarray) -> None:
