@@ -164,6 +164,7 @@ def test_reconstruction_in_closed_form():
     )
     assert result["mse"] == pytest.approx(rest, rel=1e-5)
     assert result["mse_pixel"] == pytest.approx(rest / 6, rel=1e-5)
+    assert result["mse_mean_image"] == pytest.approx(images.var(0).sum(), rel=1e-5)
     assert result["kl_se"] == pytest.approx(kl.sum(1).std().item() / 4000**0.5, rel=1e-5)
     assert result["mse_sampled"] == pytest.approx(rest + extra, rel=0.05)
     assert result["kl"] == pytest.approx(kl.sum(1).mean().item(), rel=1e-5)

@@ -5,6 +5,7 @@ import pytest
 from fake_study import write_study
 
 from vaebench.report.crossing import crossing_tables, shares
+from vaebench.report.render import markdown
 from vaebench.report.results import read_results
 from vaebench.report.sweeps import sweep_tables
 from vaebench.report.tables import write_tables
@@ -96,12 +97,12 @@ def test_the_table_of_a_sweep_says_what_diverged_collapsed_and_agrees(tmp_path):
     ]
     assert [[cell.ours for cell in cells[:2]] for _, cells in table.rows] == [
         ["diverged", "–"],
-        ["6.90 ± 0.00", "7.00 ± 0.00"],
+        ["6.90 ± 0.00‡", "7.00 ± 0.00"],
         ["9.00 ± 0.00", "–"],
     ]
     assert "Diverged, in one seed or more: ε = 1e-6." in table.note
-    assert "Posterior collapsed (KL below 0.1): ε = 1e-3." in table.note
+    assert "‡ Not ranked. ε = 1e-3: collapsed: KL of 0.0100 nats" in markdown(table)
     assert (
-        "Closest to the paper's MSE, z sampled of 6.80, collapsed ones aside, is ε = 1e-3, warm with 7.00."
+        "Closest to the paper's MSE, z sampled of 6.80, unsound ones aside, is ε = 1e-3, warm with 7.00."
         in table.note
     )

@@ -264,5 +264,5 @@ def test_tabulate_writes_everything_and_twice_the_same(tmp_path):
     linked = {a["href"] for a in Page((folder / "index.html").read_text("utf-8")).all("a")}
     files = {f"fake/{href}" for href in linked if not href.startswith(("#", "../"))}
     assert files <= names
-    assert "fake/figures/metrics_mnist.pdf" in files
+    assert "fake/tables/takida2022_table4.tex" in files
     assert {path: path.read_bytes() for path in tabulate(params, tmp_path)} == first

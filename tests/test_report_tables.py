@@ -11,6 +11,7 @@ from vaebench.base.errors import UserError
 from vaebench.report.claims import judge
 from vaebench.report.describe import describe, sort_key
 from vaebench.report.entries import number
+from vaebench.report.questions import answers
 from vaebench.report.results import flatten, read_results, spec_text
 from vaebench.report.tables import shaped_tables, write_tables
 from vaebench.report.terminal import best_rows
@@ -299,12 +300,25 @@ def test_spec_text():
     assert spec_text(None) == "none"
 
 
-def test_best_rows_orders_by_mean_rank_and_keeps_n(study_dir):
-    lines = best_rows(read_results(study_dir), n=2).splitlines()
-    body = lines[4:]
-    assert len(body) == 2
-    assert not any("VAE, σx²" in line for line in body)
-    assert "4.55 ± 0.07" in next(line for line in body if line.startswith("MLE Iso-I"))
+def test_best_answers_one_question_at_a_time_and_keeps_n(study_dir):
+    text = best_rows(read_results(study_dir), n=2)
+    reconstruction = text[text.index("reconstruction") :].splitlines()
+    assert [line.split("  ")[0] for line in reconstruction[2:4]] == ["WAE-MMD", "MLE Iso-I"]
+    assert reconstruction[4] == ""
+    assert "4.55 ± 0.07" in reconstruction[3]
+    likelihood = text[text.index("likelihood") :].splitlines()
+    assert [line.split("  ")[0] for line in likelihood[2:]] == ["MLE Iso-I", "VAE, σx² = 1"]
+
+
+def test_a_method_without_a_prior_is_apart_in_generation(tmp_path):
+    def metrics(dataset, method, seed):
+        distances = {"prior": 20.0, "gmm10": 10.0} if method != "wae_mmd" else {"gmm10": 1.0}
+        return {"mse": 4.0, "fid": distances}
+
+    folder = write_study(tmp_path, diverged=(), images=False, metrics=metrics)
+    generation = next(a for a in answers(read_results(folder), "mnist") if a.question == "generation")
+    assert [method for method, _ in generation.ranking] == ["vae_gaussian", "mle_iso_i"]
+    assert generation.apart == {"wae_mmd": ["fid.prior"]}
 
 
 def test_best_rows_before_any_evaluation(tmp_path):

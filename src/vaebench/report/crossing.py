@@ -92,11 +92,18 @@ def crossing_tables(results: Results) -> list[Table]:
             if found := shares(values):
                 split[metric] = found
         if split:
-            tables.append(_table(dataset, split, missing, logarithmic))
+            unsound = [results.label(m) for d, m in results.flags if d == dataset]
+            tables.append(_table(dataset, split, missing, logarithmic, unsound))
     return tables
 
 
-def _table(dataset: str, split: dict[str, tuple], missing: list[str], logarithmic: list[str]) -> Table:
+def _table(
+    dataset: str,
+    split: dict[str, tuple],
+    missing: list[str],
+    logarithmic: list[str],
+    unsound: list[str],
+) -> Table:
     columns = [("", "likelihood"), ("", "regularizer"), ("", "not additive")]
     rows = []
     for metric, found in split.items():
@@ -110,12 +117,12 @@ def _table(dataset: str, split: dict[str, tuple], missing: list[str], logarithmi
         "Metric",
         columns,
         rows,
-        note=_words(split, missing),
+        note=_words(split, missing, unsound),
         legend="Shares of a metric's variance over all pairs; the largest bold.",
     )
 
 
-def _words(split: dict[str, tuple], missing: list[str]) -> str:
+def _words(split: dict[str, tuple], missing: list[str], unsound: list[str]) -> str:
     groups: dict[int, list[str]] = {0: [], 1: [], 2: []}
     for metric, found in split.items():
         axis = int(np.argmax(found))
@@ -128,4 +135,6 @@ def _words(split: dict[str, tuple], missing: list[str]) -> str:
     parts = [said[axis].format(", ".join(names)) for axis, names in groups.items() if names]
     if missing:
         parts.append(f"Not measured on every pair: {', '.join(describe(m).label for m in missing)}.")
+    if unsound:
+        parts.append(f"Among the values, though unsound: {', '.join(unsound)}.")
     return " ".join(parts)

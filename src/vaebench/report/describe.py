@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["GROUPS", "Description", "describe", "sort_key"]
+__all__ = ["GROUPS", "Description", "describe", "is_measure", "sort_key"]
 
 Better = Literal["lower", "higher", ""]
 
@@ -70,6 +70,8 @@ _UNITS = {
     "nll_images": "images of the NLL",
     "nll_discrete_images": "images of the NLL",
 }
+
+_YARDSTICKS = ("mse_mean_image", "nll_images", "nll_discrete_images")
 
 _FEATURES = {
     "recon": "recons.",
@@ -133,6 +135,15 @@ def describe(path: str) -> Description:
     group = head if head in GROUPS and rest else "likelihood" if path in _LABELS else "other"
     better = _BETTER.get(path, _BETTER.get(head, "") if head != "latent" else "")
     return Description(path, group, _label(path, head, rest), better)
+
+
+def is_measure(path: str) -> bool:
+    """Whether a number says something of the model: not a standard error over images, nor a yardstick.
+
+    >>> is_measure("mse"), is_measure("mse_se"), is_measure("mse_mean_image")
+    (True, False, False)
+    """
+    return path not in _YARDSTICKS and not path.endswith("_se")
 
 
 def sort_key(path: str) -> tuple:

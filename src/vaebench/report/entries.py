@@ -12,7 +12,10 @@ DASH = "–"
 
 @dataclass(frozen=True)
 class Entry:
-    """Our mean of ``n`` seeds, of ``sound`` runs that did not diverge, beside the paper's value."""
+    """Our mean of ``n`` seeds, of ``sound`` runs that did not diverge, beside the paper's value.
+
+    ``mark`` is ``best`` or ``second``, ``flag`` says what is unsound.
+    """
 
     mean: float = math.nan
     std: float = math.nan
@@ -22,18 +25,21 @@ class Entry:
     paper: float = math.nan
     paper_std: float = math.nan
     mark: str = ""
+    flag: str = ""
 
     @classmethod
     def of(cls, r) -> Entry:
         """The unmarked entry of a row of :func:`vaebench.report.means.summarise`, from ``itertuples``."""
-        return cls(r.mean, r.std, r.n, r.sound, r.diverged, r.paper, r.paper_std)
+        flag = f"{r.label}: {r.flag}" if r.flag else ""
+        return cls(r.mean, r.std, r.n, r.sound, r.diverged, r.paper, r.paper_std, flag=flag)
 
     @property
     def ours(self) -> str:
-        """Our value, † behind it where some runs diverged; a dash; or ``diverged`` where all did."""
+        """Our value, † where some runs diverged, ‡ where unsound; a dash; ``diverged`` where all did."""
         if self.diverged and not self.sound:
             return "diverged"
-        return number(self.mean, self.std) + ("†" if self.diverged and self.n else "")
+        signs = ("†" if self.diverged else "") + ("‡" if self.flag else "")
+        return number(self.mean, self.std) + (signs if self.n else "")
 
     @property
     def printed(self) -> str:

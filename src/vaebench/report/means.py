@@ -2,7 +2,8 @@
 
 The difference is ours − paper, the relative difference is taken of |paper|, ranks count from 1 within a
 data set in the metric's better direction (ties share the smaller rank), and ± is the sample standard
-deviation over seeds (n − 1). Runs that diverged enter no mean.
+deviation over seeds (n − 1). Runs that diverged enter no mean, and a method that is flagged as unsound has no
+rank; see :mod:`vaebench.report.soundness`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from vaebench.report.describe import describe, sort_key
+from vaebench.report.describe import describe, is_measure, sort_key
 from vaebench.report.papers import paper_dataset, paper_method, paper_metric, paper_values
 from vaebench.report.results import DIVERGED, Results
 from vaebench.study.params import Study
@@ -23,7 +24,7 @@ SUMMARY = [
     *("dataset", "method", "label", "metric"),
     *("mean", "std", "n", "sound", "diverged"),
     *("paper", "paper_std", "table", "difference", "relative"),
-    *("rank", "paper_rank", "mark"),
+    *("rank", "paper_rank", "mark", "flag"),
 ]
 
 SIGN = {"lower": 1.0, "higher": -1.0, "": math.nan}
@@ -35,10 +36,11 @@ def summarise(results: Results) -> pd.DataFrame:
 
     A row exists for every method of the study and every metric that either we or the paper have for the
     data set, so that what is missing shows. ``n`` counts the seeds in the mean, ``sound`` and ``diverged``
-    the method's runs that did and did not survive training, ``mark`` is ``best``, ``second`` or empty.
+    the method's runs that did and did not survive training, ``mark`` is ``best``, ``second`` or empty,
+    ``flag`` the reason why the method is unsound, or empty.
     """
     study, runs = results.study, results.runs
-    sound = runs[~runs["diverged"] & (runs["metric"] != DIVERGED)]
+    sound = runs[~runs["diverged"] & (runs["metric"] != DIVERGED) & runs["metric"].map(is_measure)]
     sound = sound.assign(metric=sound["metric"].map(paper_metric))
     keys = ["dataset", "method", "metric"]
     ours = sound.groupby(keys, sort=False)["value"].agg(mean="mean", std="std", n="count").reset_index()
@@ -63,7 +65,9 @@ def summarise(results: Results) -> pd.DataFrame:
     frame["label"] = frame["method"].map(results.label)
     frame["difference"] = frame["mean"] - frame["paper"]
     frame["relative"] = frame["difference"] / frame["paper"].abs().replace(0, np.nan)
-    frame["rank"] = _ranks(frame, "mean")
+    reasons = {key: flag.reason for key, flag in results.flags.items()}
+    frame["flag"] = [reasons.get(key, "") for key in zip(frame["dataset"], frame["method"], strict=True)]
+    frame["rank"] = _ranks(frame.assign(mean=frame["mean"].where(frame["flag"] == "")), "mean")
     frame["paper_rank"] = _ranks(frame, "paper")
     frame["mark"] = frame["rank"].map({1.0: "best", 2.0: "second"}).fillna("")
     return frame[SUMMARY]

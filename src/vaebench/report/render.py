@@ -50,6 +50,9 @@ def _legend(table: Table) -> str:
     )
     if any(cell.ours.endswith("†") for _, cells in table.rows for cell in cells):
         legend += " † Some of its runs diverged and are not in the mean."
+    flags = dict.fromkeys(cell.flag for _, cells in table.rows for cell in cells if cell.flag and cell.n)
+    if flags:
+        legend += f" ‡ Not ranked. {'. '.join(flags)}."
     return f"{legend} {table.note}".strip()
 
 
@@ -110,6 +113,7 @@ _TEX = {
     "‖": r"$\|$",
     "±": r"$\pm$",
     "†": r"$^\dagger$",
+    "‡": r"$^\ddagger$",
     "×": r"$\times$",
     "−": r"$-$",
     "–": "--",

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 import yaml
@@ -25,6 +25,9 @@ from vaebench.base.errors import UserError
 from vaebench.base.files import read_json
 from vaebench.base.registry import explain
 from vaebench.study.params import Method, Params, Study
+
+if TYPE_CHECKING:
+    from vaebench.report.soundness import Flag
 
 __all__ = ["DIVERGED", "Cell", "Results", "flatten", "read_results", "spec_text"]
 
@@ -146,6 +149,13 @@ class Results:
         ]
         columns = ["dataset", "method", "label", "seed", "metric", "value", "diverged"]
         return pd.DataFrame(rows, columns=columns).astype({"value": float, "diverged": bool})
+
+    @cached_property
+    def flags(self) -> dict[tuple[str, str], Flag]:
+        """What is unsound, by (data set, method); see :mod:`vaebench.report.soundness`."""
+        from vaebench.report.soundness import flag_methods
+
+        return flag_methods(self)
 
     @cached_property
     def summary(self) -> pd.DataFrame:

@@ -21,9 +21,6 @@ _OPTIONS = {
     ("eps", "warmup_steps"): ("ε", lambda n: f"warm start, {n:g} steps" if n else "no warm start"),
     ("rank", "ridge"): ("rank", lambda n: f"ridge {n:g}"),
 }
-COLLAPSED = 0.1
-"""A KL in nats below which the latents say nothing of the image."""
-
 _METRICS = ("mse", "mse_sampled", "kl", "nll")
 _GENERATED = ("prior", "gmm10")
 
@@ -100,18 +97,14 @@ def _words(results: Results, sweep: Sweep, part: pd.DataFrame, metrics: list[str
     parts = [
         f"Diverged, in one seed or more: {', '.join(results.label(m) for m in lost)}." if len(lost) else ""
     ]
-    collapsed = part[(part["metric"] == "kl") & (part["mean"] < COLLAPSED)]["method"]
-    if len(collapsed):
-        names = ", ".join(results.label(m) for m in collapsed)
-        parts.append(f"Posterior collapsed (KL below {COLLAPSED:g}): {names}.")
     for metric in metrics:
-        sound = (part["n"] > 0) & part["paper"].notna() & ~part["method"].isin(collapsed)
+        sound = (part["n"] > 0) & part["paper"].notna() & (part["flag"] == "")
         rows = part[(part["metric"] == metric) & sound]
         if rows.empty:
             continue
         nearest = rows.loc[rows["difference"].abs().idxmin()]
         parts.append(
-            f"Closest to the paper's {describe(metric).label} of {number(nearest['paper'])}, collapsed ones "
+            f"Closest to the paper's {describe(metric).label} of {number(nearest['paper'])}, unsound ones "
             f"aside, is {results.label(nearest['method'])} with {number(nearest['mean'])}."
         )
     return " ".join(filter(None, parts))

@@ -85,7 +85,8 @@ def _says_something(entry: tuple[Entry, str] | None) -> bool:
 
 
 def _marks(line: dict[tuple, tuple[Entry, str]]) -> dict[tuple, str]:
-    values = {key: cell.mean * SIGN[better] for key, (cell, better) in line.items() if cell.n}
+    ranked = {key: entry for key, entry in line.items() if entry[0].n and not entry[0].flag}
+    values = {key: cell.mean * SIGN[better] for key, (cell, better) in ranked.items()}
     ranks = pd.Series(list(values.values()), dtype=float).rank(method="min")
     return {key: {1.0: "best", 2.0: "second"}.get(rank, "") for key, rank in zip(values, ranks, strict=True)}
 

@@ -1,45 +1,51 @@
-"""A study's best methods as plain text, for a terminal."""
+"""A study's best methods as plain text, for a terminal: one question at a time."""
 
 from __future__ import annotations
 
-import math
-
 from vaebench.report.describe import describe
 from vaebench.report.entries import DASH, Entry, number
+from vaebench.report.questions import Answer, answers
 from vaebench.report.results import Results
 
 __all__ = ["best_rows"]
 
 
 def best_rows(results: Results, n: int = 5) -> str:
-    """The ``n`` best methods of each data set by their mean rank over all ranked metrics, as plain text.
-
-    A column for each of the first six ranked metrics; a method whose every run diverged comes last.
-    """
-    summary = results.summary
+    """The ``n`` best methods of each data set for each question, then what is not ranked and why."""
     lines = [f"{results.name}: {results.title}" if results.title != results.name else results.name]
     for dataset in results.study.datasets:
-        part = summary[summary["dataset"] == dataset]
-        ranked = part[part["rank"].notna()]
-        if ranked.empty:
-            lines += ["", f"{dataset}: nothing evaluated yet"]
-            continue
-        metrics = list(dict.fromkeys(ranked["metric"]))[:6]
-        order = ranked.groupby("method")["rank"].mean().sort_values(kind="stable")
-        diverged = part[(part["sound"] == 0) & (part["diverged"] > 0)]["method"].unique()
-        methods = [*order.index, *(m for m in diverged if m not in order.index)][:n]
-        cells = {(r.method, r.metric): Entry.of(r).ours for r in part.itertuples()}
-        header = [dataset, "mean rank", *(describe(metric).label for metric in metrics)]
-        body = [
-            [results.label(m), number(order.get(m, math.nan)), *(cells.get((m, k), DASH) for k in metrics)]
-            for m in methods
-        ]
-        widths = [max(map(len, column)) for column in zip(header, *body, strict=True)]
-        lines.append("")
-        for row in [header, ["-" * width for width in widths], *body]:
-            first, *rest = (
-                text.ljust(width) if i == 0 else text.rjust(width)
-                for i, (text, width) in enumerate(zip(row, widths, strict=True))
-            )
-            lines.append("  ".join([first, *rest]).rstrip())
+        found = answers(results, dataset)
+        lines += ["", dataset if found else f"{dataset}: nothing evaluated yet"]
+        for answer in found:
+            lines += ["", *_ranking(results, answer, n)]
+        flags = {method: flag for (d, method), flag in results.flags.items() if d == dataset}
+        if flags:
+            reasons = (f"  {results.label(method)}: {flag.reason}" for method, flag in flags.items())
+            lines += ["", "Not ranked:", *reasons]
     return "\n".join(lines)
+
+
+def _ranking(results: Results, answer: Answer, n: int) -> list[str]:
+    part = results.measured[results.measured["dataset"] == answer.dataset]
+    entries = {(r.method, r.metric): Entry.of(r).ours for r in part.itertuples()}
+    rows = [[answer.question, "mean rank", *(describe(metric).label for metric in answer.metrics)]]
+    rows += [_row(results, entries, answer, method, number(rank)) for method, rank in answer.ranking[:n]]
+    rows += [_row(results, entries, answer, method, "apart") for method in answer.apart][:n]
+    lines = columns(rows)
+    return [lines[0], "-" * len(lines[0]), *lines[1:]]
+
+
+def _row(results: Results, entries: dict, answer: Answer, method: str, rank: str) -> list[str]:
+    return [results.label(method), rank, *(entries.get((method, metric), DASH) for metric in answer.metrics)]
+
+
+def columns(rows: list[list[str]]) -> list[str]:
+    """Rows of text with their columns aligned, the first to the left."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            text.ljust(width) if i == 0 else text.rjust(width)
+            for i, (text, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]

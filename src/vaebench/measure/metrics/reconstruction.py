@@ -34,6 +34,8 @@ def reconstruction(
         over the split's images. With a stochastic posterior also ``mse_sampled`` from z ~ q(z|x), which is
         how Takida et al. define x̂, and ``kl``. ``mse_se``, ``mse_sampled_se`` and ``kl_se`` are standard
         errors over the images.
+        ``mse_mean_image`` is the error of answering with the mean image whatever x is: the sum of the
+        pixels' variances, which a decoder that ignores z cannot beat.
     """
     import torch
 
@@ -42,12 +44,14 @@ def reconstruction(
     rows = run.subset(len(run.data.split(split)), images, f"reconstruction {split}")
     generator = run.torch_generator("reconstruction")
     found: dict[str, list] = {}
+    total, squares = 0.0, 0.0
 
     def keep(**values) -> None:
         for name, value in values.items():
             found.setdefault(name, []).append(value.double().cpu())
 
     for x in run.images(split, rows):
+        total, squares = total + x.double().sum(0), squares + x.double().square().sum().item()
         with exact():
             latent = run.model.encode(x)
             mean, log_var = latent.mean, latent.log_var
@@ -64,6 +68,7 @@ def reconstruction(
     for name, each in values.items():
         result |= with_error(name, each)
     result["mse_pixel"] = result["mse"] / x[0].numel()
+    result["mse_mean_image"] = squares / len(rows) - (total / len(rows)).square().sum().item()
     spread = run.latents[f"{split}_mean"].var(axis=0, dtype=np.float64)
     return result | {"active_units": int((spread > ACTIVE).sum())}
 

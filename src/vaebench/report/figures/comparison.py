@@ -3,13 +3,11 @@
 | file | what it shows |
 | --- | --- |
 | ``curves_<dataset>`` | training curves, mean over seeds |
-| ``metrics_<dataset>`` | every ranked metric, a bar a method, ± over seeds, a diamond for the paper |
-| ``against_paper`` | the paper's value against ours, every metric and data set |
+| ``against_paper`` | the paper's value against ours, one panel per metric |
 | ``axes_<dataset>`` | likelihood × regularizer, one heat map a metric, where a study crosses them |
 | ``sweep_<dataset>`` | metrics against an option of the likelihood, where a study varies one |
 | ``angles_<dataset>`` | angles between factors' directions (Saha, Figure 4) |
 | ``variance_<dataset>`` | smoothness criteria against log10 σx² or σz² (Takida, Tables 1 and E.8) |
-| ``seconds_<dataset>`` | training time per epoch (Takida, Figure 2) |
 | ``contact_<dataset>`` | one row a method: reconstructions, samples per density, interpolations |
 """
 
@@ -43,16 +41,14 @@ def write_figures(results: Results) -> list[Path]:
     for stale in folder.iterdir():
         if stale.suffix in (".png", ".pdf"):
             stale.unlink()
-    paths = _against_paper(summary, folder / "against_paper")
+    paths = _against_paper(results, folder / "against_paper")
     for dataset in results.study.datasets:
         part = summary[summary["dataset"] == dataset]
         paths += training_curves(_histories(results, dataset), folder / f"curves_{dataset}")
-        paths += _bars(results, part, folder / f"metrics_{dataset}")
-        paths += _crossing(results, part, folder / f"axes_{dataset}")
+        paths += _crossing(results, dataset, folder / f"axes_{dataset}")
         paths += option_sweep(results, part, folder / f"sweep_{dataset}")
         paths += angle_matrices(results, part, folder / f"angles_{dataset}")
         paths += _sweep(part, folder / f"variance_{dataset}")
-        paths += _seconds(results, dataset, folder / f"seconds_{dataset}")
         paths += _contact(results, dataset, folder / f"contact_{dataset}")
     return paths
 
@@ -71,66 +67,37 @@ def _histories(results: Results, dataset: str) -> dict[str, pd.DataFrame]:
     return found
 
 
-def _bars(results: Results, part: pd.DataFrame, stem: Path) -> list[Path]:
-    lost = set(part.loc[(part["sound"] == 0) & (part["diverged"] > 0), "method"])
-    part = part[part["rank"].notna()]
-    metrics = list(dict.fromkeys(part["metric"]))
+def _against_paper(results: Results, stem: Path) -> list[Path]:
+    both = results.measured[results.measured["paper"].notna()]
+    metrics = [metric for metric, rows in both.groupby("metric", sort=False) if len(rows) > 1]
     if not metrics:
         return []
-    methods = [m for m in results.study.methods if m in lost | set(part["method"])]
-    labels = [plain(results.label(m)) + (" (diverged)" if m in lost else "") for m in methods]
-    panel = 3.6, 0.24 * len(methods) + 0.9
-    with panels(len(metrics), panel, margin=(1, 0), sharey=True) as (figure, axes):
+    with panels(len(metrics), panel=(3.4, 3.2)) as (figure, axes):
         for ax, metric in zip(axes, metrics, strict=True):
-            rows = part[part["metric"] == metric].set_index("method").reindex(methods)
-            at = np.arange(len(methods))
-            colours = [colour(results.study.methods.index(m)) for m in methods]
-            ax.barh(at, rows["mean"], xerr=rows["std"], color=colours, height=0.68, error_kw={"lw": 0.9})
-            ax.scatter(rows["paper"], at, marker="D", s=22, c="white", edgecolors="black", lw=0.9, zorder=3)
-            arrow = {"lower": "↓", "higher": "↑"}[describe(metric).better]
-            ax.set(title=f"{_name(metric)} {arrow}")
-            ax.set_yticks(at, labels)
-            for y in at[rows["mean"].isna()]:
-                ax.annotate(DASH, (0, y), (3, 0), textcoords="offset points", va="center", color="#7d7d7d")
-            ax.grid(axis="y", visible=False)
-        axes[0].invert_yaxis()
-        if part["paper"].notna().any():
-            figure.supxlabel("◇ the paper's value", fontsize=8)
+            rows = both[both["metric"] == metric]
+            ends = rows[["paper", "mean"]].to_numpy()
+            for r in rows.itertuples():
+                tone = colour(results.study.methods.index(r.method))
+                fill = {"mfc": "white" if r.flag else tone}
+                ax.errorbar(r.paper, r.mean, r.std, fmt="o", ms=4.5, lw=0.8, color=tone, **fill)
+                ax.annotate(plain(r.label), (r.paper, r.mean), (4, 3), textcoords="offset points", fontsize=6)
+            ax.axline((ends.min(), ends.min()), slope=1, color="#9aa3ad", lw=1, zorder=1)
+            ax.set(title=_name(metric), xlabel="paper", ylabel="ours")
+            if ends.min() > 0 and ends.max() > 20 * ends.min():
+                ax.set(xscale="log", yscale="log")
+                log_ticks(ax.xaxis)
+                log_ticks(ax.yaxis)
+            ax.margins(0.18)
+        if both["flag"].any():
+            figure.supxlabel("hollow: unsound", fontsize=8)
         return save(figure, stem)
 
 
-def _against_paper(summary: pd.DataFrame, stem: Path) -> list[Path]:
-    both = summary[(summary["n"] > 0) & summary["paper"].notna()]
-    both = both[(both["mean"] > 0) & (both["paper"] > 0)]
-    if both.empty:
-        return []
-    with drawing(4.8, 4.8) as figure:
-        ax = figure.subplots()
-        low = min(both["mean"].min(), both["paper"].min()) / 1.5
-        high = max(both["mean"].max(), both["paper"].max()) * 1.5
-        ax.plot([low, high], [low, high], color="#9aa3ad", lw=1, zorder=1)
-        for index, (metric, rows) in enumerate(both.groupby("metric", sort=False)):
-            label = _name(metric)
-            ax.errorbar(
-                *(rows["paper"], rows["mean"], rows["std"]),
-                fmt="o",
-                ms=4.5,
-                lw=0.8,
-                color=colour(index),
-                label=label,
-            )
-        ax.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high))
-        ax.set(xlabel="paper", ylabel="ours", aspect="equal")
-        log_ticks(ax.xaxis)
-        log_ticks(ax.yaxis)
-        ax.legend()
-        return save(figure, stem)
-
-
-def _crossing(results: Results, part: pd.DataFrame, stem: Path) -> list[Path]:
+def _crossing(results: Results, dataset: str, stem: Path) -> list[Path]:
     crossing = cross(results)
     if crossing is None:
         return []
+    part = results.summary[results.summary["dataset"] == dataset]
     matrices = [(m, v) for m, v in crossing.values(part) if np.isfinite(v).any()]
     if not matrices:
         return []
@@ -142,17 +109,24 @@ def _crossing(results: Results, part: pd.DataFrame, stem: Path) -> list[Path]:
         for ax, (metric, values) in zip(axes, matrices, strict=True):
             better = describe(metric).better
             signed = -values if better == "higher" else values
-            ranks = pd.Series(signed.ravel()).rank(method="min").to_numpy().reshape(values.shape)
+            flagged = np.zeros(values.shape, bool)
+            for method, place in crossing.place.items():
+                flagged[place] = (dataset, method) in results.flags
+            sound = pd.Series(np.where(flagged, np.nan, signed).ravel())
+            ranks = sound.rank(method="min").to_numpy().reshape(values.shape)
             ax.imshow(ranks, cmap="YlGnBu_r" if better else "Greys_r", aspect="auto")
             for (i, j), value in np.ndenumerate(values):
                 if math.isfinite(value):
                     dark = ranks[i, j] <= np.nanmax(ranks) / 2
                     ink = {"fontsize": 7.5, "color": "white" if dark else "black"}
-                    ax.text(j, i, number(value), ha="center", va="center", **ink)
+                    text = number(value) + ("‡" if flagged[i, j] else "")
+                    ax.text(j, i, text, ha="center", va="center", **ink)
             ax.set(title=_name(metric) + {"lower": " ↓", "higher": " ↑", "": ""}[better])
             ax.set_xticks(range(len(regularizers)), regularizers, rotation=35, ha="right")
             ax.set_yticks(range(len(likelihoods)), likelihoods)
             ax.grid(visible=False)
+        if any(d == dataset for d, _ in results.flags):
+            figure.supxlabel("‡ unsound, not ranked", fontsize=8)
         return save(figure, stem)
 
 
@@ -187,28 +161,6 @@ def _sweep(part: pd.DataFrame, stem: Path) -> list[Path]:
         found = [zip(*ax.get_legend_handles_labels(), strict=True) for ax in axes]
         handles = {label: handle for pairs in found for handle, label in pairs}
         figure.legend(handles.values(), handles, loc="outside lower center", ncols=4)
-        return save(figure, stem)
-
-
-def _seconds(results: Results, dataset: str, stem: Path) -> list[Path]:
-    times = {}
-    for method in results.study.methods:
-        records = [results.provenance[dataset, method, seed].get("train", {}) for seed in results.study.seeds]
-        found = [r["seconds"]["epoch_median"] for r in records if "epoch_median" in r.get("seconds", {})]
-        if found:
-            times[method] = float(np.mean(found))
-    if not times:
-        return []
-    with drawing(5.5, 0.26 * len(times) + 0.9) as figure:
-        ax = figure.subplots()
-        colours = [colour(results.study.methods.index(method)) for method in times]
-        bars = ax.barh(
-            [plain(results.label(m)) for m in times], list(times.values()), color=colours, height=0.68
-        )
-        ax.bar_label(bars, fmt="%.1f", padding=3, fontsize=8)
-        ax.set(xlabel="seconds per epoch")
-        ax.invert_yaxis()
-        ax.grid(axis="y", visible=False)
         return save(figure, stem)
 
 

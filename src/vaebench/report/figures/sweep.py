@@ -15,7 +15,7 @@ __all__ = ["option_sweep"]
 
 
 def option_sweep(results: Results, part: pd.DataFrame, stem: Path) -> list[Path]:
-    """Draw one panel a metric; a run that diverged is a gap in its line.
+    """Draw one panel a metric; a run that diverged is a gap in its line, an unsound one a hollow point.
 
     Args:
         results: the sweep's methods.
@@ -38,6 +38,8 @@ def option_sweep(results: Results, part: pd.DataFrame, stem: Path) -> list[Path]
                 line = rows[rows["line"] == value]
                 style = {"fmt": "o-", "ms": 4, "lw": 1.2, "color": colour(index), "label": plain(words)}
                 ax.errorbar(line["x"], line["mean"], line["std"].fillna(0), **style)
+                broken = line[line["flag"] != ""]
+                ax.plot(broken["x"], broken["mean"], "o", ms=4, mfc="white", mec=colour(index))
             if rows["paper"].nunique() == 1:
                 ax.axhline(rows["paper"].dropna().iloc[0], color="#5d6570", ls="--", lw=1, label="paper")
             ax.set(title=plain(describe(metric).label), xlabel=plain(sweep.option), xscale="log")

@@ -1,0 +1,132 @@
+"""Whether a model is worth ranking: a broken one is flagged with its reason, and is never best.
+
+A decoder that ignores z, or a variance that has shrunk onto a few pixels, can lead in NLL or in the entropy
+of whitened encodings. Each rule compares a number with one that means something by itself:
+
+=================  ======================================================================================
+diverged           training lost its finite numbers
+collapsed          KL(q(z|x) ‖ p(z)) below 0.1 nats, no active unit, local smoothness of the decoder below
+                   0.01, or less than a twentieth of the images' variance reconstructed
+warm start         no step was trained after the likelihood's warm start
+reconstruction     Fréchet distance of reconstructions over 5 times the median of the methods, three or
+                   more, that say no more about an image by their KL; or over 100 times that of all others
+=================  ======================================================================================
+
+The reconstruction rule compares at the same rate or less because a fixed σx² = 1 blurs by its objective:
+with a KL of 7 nats a distance of 45 is what it asks for, with 80 nats it is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from vaebench.report.entries import number
+from vaebench.report.results import DIVERGED, Cell, Results, flatten
+
+__all__ = ["Flag", "flag_methods", "flag_run"]
+
+LEAST_KL = 0.1
+LEAST_SMOOTHNESS = 0.01
+LEAST_EXPLAINED = 0.05
+SAME_RATE, OF_ALL = 5.0, 100.0
+PEERS = 3
+
+_RECONSTRUCTIONS = ("fid.recon", "fd_classifier.recon")
+
+
+@dataclass(frozen=True)
+class Flag:
+    """What is wrong with a model, in a word and with the numbers that show it."""
+
+    kind: Literal["diverged", "collapsed", "warm start", "reconstruction"]
+    reason: str
+
+
+def flag_run(metrics: dict, *, warmup_steps: int = 0, steps: int | None = None) -> Flag | None:
+    """The flag of one run by itself.
+
+    Args:
+        metrics: of the run, nested as *evaluate* writes them.
+        warmup_steps: of its likelihood.
+        steps: that it was trained; None where that is not recorded.
+
+    >>> flag_run({"mse": 4.7, "kl": 0.0004}).reason
+    'collapsed: KL of 4.00e-04 nats, so the encodings say nothing of the image'
+    """
+    if DIVERGED in metrics:
+        return Flag("diverged", f"diverged at epoch {metrics[DIVERGED]}")
+    if steps is not None and warmup_steps >= steps > 0:
+        return Flag("warm start", f"never left its warm start: {warmup_steps} of {steps} steps")
+    values = dict(flatten(metrics))
+    if values.get("kl", np.inf) < LEAST_KL:
+        what = f"KL of {number(values['kl'])} nats, so the encodings say nothing of the image"
+    elif values.get("active_units", np.inf) < 1:
+        what = "no latent unit is active"
+    elif values.get("smoothness.els", np.inf) < LEAST_SMOOTHNESS:
+        what = f"the decoder does not react to z, local smoothness {number(values['smoothness.els'])}"
+    elif values.get("mse", 0.0) > (1 - LEAST_EXPLAINED) * values.get("mse_mean_image", np.inf):
+        what = f"MSE of {number(values['mse'])}, and the mean image's is {number(values['mse_mean_image'])}"
+    else:
+        return None
+    return Flag("collapsed", f"collapsed: {what}")
+
+
+def flag_methods(results: Results) -> dict[tuple[str, str], Flag]:
+    """The flag of each (data set, method) that has one.
+
+    A method of several seeds is flagged where one of its runs is; as diverged where all of them are.
+    """
+    flags = {}
+    for dataset in results.study.datasets:
+        for method in results.study.methods:
+            if flag := _of_seeds(results, dataset, method):
+                flags[dataset, method] = flag
+        flags |= _far_reconstructions(results, dataset, flags)
+    return flags
+
+
+def _of_seeds(results: Results, dataset: str, method: str) -> Flag | None:
+    cells = [c for seed in results.study.seeds if (c := Cell(dataset, method, seed)) in results.metrics]
+    flags = [flag for cell in cells if (flag := _of_cell(results, cell))]
+    broken = [flag for flag in flags if flag.kind != "diverged"]
+    if not flags or (not broken and len(flags) < len(cells)):
+        return None
+    first, share = (broken or flags)[0], len(broken or flags)
+    return (
+        first if share == len(cells) else Flag(first.kind, f"{first.reason}; {share} of {len(cells)} seeds")
+    )
+
+
+def _of_cell(results: Results, cell: Cell) -> Flag | None:
+    warmup = results.method(cell.method).likelihood.get("warmup_steps", 0)
+    steps = results.provenance[cell].get("train", {}).get("steps")
+    return flag_run(results.metrics[cell], warmup_steps=warmup, steps=steps)
+
+
+def _far_reconstructions(results: Results, dataset: str, flags: Mapping) -> dict[tuple[str, str], Flag]:
+    rows = results.runs[(results.runs["dataset"] == dataset) & ~results.runs["diverged"]]
+    means = rows.groupby(["metric", "method"])["value"].mean()
+    metric = next((m for m in _RECONSTRUCTIONS if m in means.index.get_level_values(0)), None)
+    if metric is None:
+        return {}
+    distances = {m: d for m, d in means[metric].items() if (dataset, m) not in flags}
+    rates = dict(means["kl"]) if "kl" in means.index.get_level_values(0) else {}
+    found = {}
+    for method, distance in distances.items():
+        others = {m: d for m, d in distances.items() if m != method}
+        frugal = [d for m, d in others.items() if rates.get(m, np.inf) <= rates.get(method, 0.0)]
+        for peers, factor, who in (
+            (frugal, SAME_RATE, "methods whose KL is no larger"),
+            ([*others.values()], OF_ALL, "the other methods"),
+        ):
+            if len(peers) >= PEERS and distance > factor * np.median(peers):
+                reason = (
+                    f"reconstructions far off: Fréchet distance {number(distance)}, "
+                    f"{distance / np.median(peers):.0f} times the median of {who}"
+                )
+                found.setdefault((dataset, method), Flag("reconstruction", reason))
+    return found
