@@ -8,18 +8,16 @@ from vaebench.data.store import Prepared
 from vaebench.measure.pictures import write_pictures
 from vaebench.measure.run import Run, evaluate
 from vaebench.study import paths
-from vaebench.study.params import load_params
+from vaebench.study.params import SPECS
 from vaebench.study.provenance import describe
-from vaebench.study.stage import run_stage
+from vaebench.study.stage import Task, run_stage
 from vaebench.tracking.run import track
 
 
-def main(dataset: str, method: str, seed: int):
+def main(task: Task):
     """Evaluate one cell of the active study."""
-    began = time.perf_counter()
-    params = load_params()
-    params.check_defined(dataset=dataset, method=method)
-    cell = params.study.name, dataset, method, seed
+    params, cell = task.params, task.names
+    _, dataset, method, seed = cell
     folder, prepared = paths.model_dir(*cell), paths.prepared_dir(*cell[:2])
     densities = {name: paths.density_dir(*cell, name) for name in params.study.densities}
     metrics, images = paths.metrics_json(*cell), paths.images_dir(*cell)
@@ -49,13 +47,11 @@ def main(dataset: str, method: str, seed: int):
         write_json(metrics, result)
         tracker.metrics(result)
         tracker.images(images)
-        made = describe(
-            "evaluate", params, dataset, method, seed,
-            data=data.meta, device=describe_device(device), seconds={"stage": time.perf_counter() - began},
-        )  # fmt: skip
+        seconds = {"stage": time.perf_counter() - task.began}
+        made = describe(task, data=data.meta, device=describe_device(device), seconds=seconds)
         write_json(provenance, made | {"mlflow_run_id": tracker.run_id})
     return [metrics, images, provenance]
 
 
 if __name__ == "__main__":
-    run_stage(main, "dataset", "method", "seed")
+    run_stage(main, "dataset", "method", "seed", specs=SPECS)

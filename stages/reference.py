@@ -4,20 +4,17 @@ from vaebench.base.device import select_device
 from vaebench.base.files import write_folder
 from vaebench.data.store import Prepared
 from vaebench.measure.features.reference import build_reference
-from vaebench.study.params import load_params
 from vaebench.study.paths import prepared_dir, reference_dir
-from vaebench.study.stage import run_stage
+from vaebench.study.stage import Task, run_stage
 
 
-def main(dataset: str):
+def main(task: Task):
     """Extract the reference features of one data set of the active study."""
-    params = load_params(specs=())
-    params.check_defined(dataset=dataset)
-    out = reference_dir(params.study.name, dataset)
-    data = Prepared.open(prepared_dir(params.study.name, dataset))
+    out = reference_dir(*task.names)
+    data = Prepared.open(prepared_dir(*task.names))
     device = select_device(data.shape)
     with write_folder(out) as partial:
-        build_reference(data, params.evaluation.features, seed=0, folder=partial, device=device)
+        build_reference(data, task.params.evaluation.features, seed=0, folder=partial, device=device)
     return [out]
 
 

@@ -1,13 +1,12 @@
 """Write the study's tables, figures and page from the metrics of all its runs, and what DVC compares."""
 
 from vaebench.report import tabulate
-from vaebench.study.params import load_params
-from vaebench.study.stage import run_stage
+from vaebench.study.stage import Task, run_stage
 
 
-def main():
+def main(task: Task):
     """Tabulate the active study."""
-    written = tabulate(load_params(specs=()))
+    written = tabulate(task.params)
     return {path if path.suffix == ".html" else path.parent: None for path in written}
 
 

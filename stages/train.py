@@ -12,22 +12,20 @@ from vaebench.data.store import Prepared
 from vaebench.densities.saved import save_latents
 from vaebench.model.vae import build_model, save_model
 from vaebench.study import paths
-from vaebench.study.params import load_params
-from vaebench.study.provenance import code_digest, describe, digest, item_digest
-from vaebench.study.stage import run_stage
+from vaebench.study.params import SPECS
+from vaebench.study.provenance import describe, digest
+from vaebench.study.stage import Task, run_stage
 from vaebench.tracking.run import track
 from vaebench.training import Checkpoints, are_finite, encode_data, train
 from vaebench.training.history import write_history
 from vaebench.training.progress import EpochProgress
 
 
-def main(dataset: str, method: str, seed: int):
+def main(task: Task):
     """Train one cell of the active study."""
-    began = time.perf_counter()
     flush_subnormal()
-    params = load_params()
-    params.check_defined(dataset=dataset, method=method)
-    cell = params.study.name, dataset, method, seed
+    params, cell = task.params, task.names
+    _, dataset, method, seed = cell
     data = Prepared.open(paths.prepared_dir(*cell[:2]))
     device = select_device(data.shape)
     point, settings = params.methods[method], params.training_of(method)
@@ -44,8 +42,7 @@ def main(dataset: str, method: str, seed: int):
     torch.manual_seed(seed)
     model = build_model(spec)
 
-    made_from = item_digest(params, dataset, method, seed), data.meta, code_digest()
-    key = digest([*made_from, torch.__version__, device.type])
+    key = digest([task.inputs, seed, data.meta, torch.__version__, device.type])
     folder = paths.checkpoint_dir(*cell)
     with (
         Checkpoints(folder, key, settings.checkpoint_seconds) as checkpoints,
@@ -75,17 +72,15 @@ def main(dataset: str, method: str, seed: int):
         write_history(history, outcome.history)
 
         provenance = paths.provenance_json("train", *cell)
-        seconds = {"stage": time.perf_counter() - began, "epochs": sum(outcome.seconds)}
+        seconds = {"stage": time.perf_counter() - task.began, "epochs": sum(outcome.seconds)}
         if outcome.seconds:
             seconds["epoch_median"] = sorted(outcome.seconds)[len(outcome.seconds) // 2]
-        made = describe(
-            "train", params, dataset, method, seed,
-            data=data.meta, device=describe_device(device), seconds=seconds,
-        )  # fmt: skip
+        made = describe(task, data=data.meta, device=describe_device(device), seconds=seconds)
         write_json(provenance, made | {"mlflow_run_id": run.run_id, "precision": settings.precision})
+        task.check()
         checkpoints.discard()
     return [out, history, provenance]
 
 
 if __name__ == "__main__":
-    run_stage(main, "dataset", "method", "seed")
+    run_stage(main, "dataset", "method", "seed", specs=SPECS)

@@ -27,7 +27,7 @@ def client(tiny_repository):
 def test_a_stage_uses_the_package_beside_it_whatever_is_installed(tmp_path):
     """DVC runs queued experiments in copies, and an installed package may point at the workspace."""
     copy = copy_repository(ROOT / "stages", tmp_path / "copy/stages").parent
-    (copy / "src/vaebench").mkdir(parents=True)
+    (copy / "src/vaebench/study").mkdir(parents=True)
     (copy / "src/vaebench/__init__.py").write_text("")
     (copy / "src/vaebench/study/stage.py").write_text("def end_with_dvc(): pass\n")
     code = "import stages, vaebench; print(vaebench.__file__)"

@@ -1,4 +1,4 @@
-"""The whole pipeline, in a clone of its own: six stages, and only what an edit touches runs again."""
+"""The whole pipeline, in a clone of its own, and only what an edit touches runs again."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def executed(output: str) -> set[str]:
     return {
         line.split("'")[1].replace("tiny-digits-", "")
         for line in output.splitlines()
-        if line.startswith("Running stage")
+        if line.startswith("Running stage") and "resolve@" not in line
     }
 
 

@@ -28,6 +28,8 @@ from data_fixtures import (
 from stages import evaluate, posthoc, prepare, reference, tabulate, train
 from vaebench.data import cifar10 as cifar10_module
 from vaebench.study.document import compose
+from vaebench.study.params import SPECS
+from vaebench.study.stage import Task
 
 ROOT = Path(__file__).parent.parent
 HELD_OUT = 8
@@ -114,14 +116,20 @@ def test_a_study_runs_on_files_in_the_owners_layout(name, inception_weights, tmp
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
 
     (dataset,) = study["study"]["datasets"]
-    prepare.main(dataset)
-    reference.main(dataset)
+
+    def run(stage, **cell) -> None:
+        name = stage.__name__.removeprefix("stages.")
+        stage.main(Task.begin(name, None, SPECS, cell))
+
+    run(prepare, dataset=dataset)
+    run(reference, dataset=dataset)
     for method in methods:
-        train.main(dataset, method, 0)
+        cell = {"dataset": dataset, "method": method, "seed": 0}
+        run(train, **cell)
         for density in study["study"]["densities"]:
-            posthoc.main(dataset, method, 0, density)
-        evaluate.main(dataset, method, 0)
-    tabulate.main()
+            run(posthoc, **cell, density=density)
+        run(evaluate, **cell)
+    run(tabulate)
 
     distance = {"inception": "fid", "classifier": "fd_classifier"}.get(study["evaluation"]["features"])
     asked = {metric["name"] for metric in study["evaluation"]["metrics"]}

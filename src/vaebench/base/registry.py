@@ -45,6 +45,7 @@ class Registry:
     def __init__(self, axis: str, entries: Mapping[str, str | type]):
         self.axis = axis
         self._entries = dict(entries)
+        self._loaded: dict[str, type] = {}
         self._plugins_read = False
 
     def names(self) -> list[str]:
@@ -75,11 +76,20 @@ class Registry:
         """The class or function behind ``name``."""
         if name not in self.names():
             raise UserError(_unknown(f"{where}.name" if where else self.axis, name, self.names()))
+        if name not in self._loaded:
+            entry = self._entries[name]
+            if isinstance(entry, str):
+                module, _, attribute = entry.partition(":")
+                entry = getattr(importlib.import_module(module), attribute)
+            self._loaded[name] = entry
+        return self._loaded[name]
+
+    def module(self, name: str) -> str:
+        """The dotted name of the module that implements ``name``, which is not imported for it."""
+        if name not in self.names():
+            raise UserError(_unknown(self.axis, name, self.names()))
         entry = self._entries[name]
-        if isinstance(entry, str):
-            module, _, attribute = entry.partition(":")
-            entry = self._entries[name] = getattr(importlib.import_module(module), attribute)
-        return entry
+        return entry.partition(":")[0] if isinstance(entry, str) else entry.__module__
 
     def check(self, spec: Mapping, where: str) -> dict:
         """``spec`` validated against the signature, without the defaults filled in.

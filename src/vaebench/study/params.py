@@ -45,6 +45,7 @@ __all__ = [
     "Training",
     "load_params",
     "parse_params",
+    "registry",
 ]
 
 Name = Annotated[
@@ -167,10 +168,16 @@ class Params(_Strict):
         return validate(Training, {**self.training.model_dump(), **own}, f"methods.{method}.training")
 
 
-_AXES = {
+_AXES = ("likelihood", "regularizer", "posterior")
+
+_REGISTRIES = {
+    "source": "vaebench.data:SOURCES",
+    "network": "vaebench.model.nets:NETWORKS",
     "likelihood": "vaebench.model.likelihoods:LIKELIHOODS",
     "regularizer": "vaebench.model.regularizers:REGULARIZERS",
     "posterior": "vaebench.model.posteriors:POSTERIORS",
+    "density": "vaebench.densities:DENSITIES",
+    "metric": "vaebench.measure.metrics:METRICS",
 }
 
 
@@ -239,24 +246,24 @@ def _check_references(params: Params) -> None:
 
 def _check_datasets(params: Params) -> None:
     for name, dataset in params.datasets.items():
-        _registry("vaebench.data:SOURCES").check(dataset.source, f"datasets.{name}.source")
-        _registry("vaebench.model.nets:NETWORKS").check(dataset.network, f"datasets.{name}.network")
+        registry("source").check(dataset.source, f"datasets.{name}.source")
+        registry("network").check(dataset.network, f"datasets.{name}.network")
 
 
 def _check_methods(params: Params) -> None:
     for name, method in params.methods.items():
-        for axis, address in _AXES.items():
-            _registry(address).check(getattr(method, axis), f"methods.{name}.{axis}")
+        for axis in _AXES:
+            registry(axis).check(getattr(method, axis), f"methods.{name}.{axis}")
         params.training_of(name)
 
 
 def _check_densities(params: Params) -> None:
     for name, density in params.densities.items():
-        _registry("vaebench.densities:DENSITIES").check(density, f"densities.{name}")
+        registry("density").check(density, f"densities.{name}")
 
 
 def _check_evaluation(params: Params) -> None:
-    metrics = _registry("vaebench.measure.metrics:METRICS")
+    metrics = registry("metric")
     named: set[str] = set()
     for index, metric in enumerate(params.evaluation.metrics):
         where = f"evaluation.metrics.{index}"
@@ -283,6 +290,7 @@ _CHECKS = {
 }
 
 
-def _registry(address: str) -> Registry:
-    module, _, attribute = address.partition(":")
+def registry(kind: str) -> Registry:
+    """The registry of a kind of axis value, "likelihood" or "source" say."""
+    module, _, attribute = _REGISTRIES[kind].partition(":")
     return getattr(importlib.import_module(module), attribute)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 __all__ = [
+    "PACKAGE",
     "checkpoint_dir",
     "density_dir",
     "history_csv",
@@ -16,8 +17,17 @@ __all__ = [
     "provenance_json",
     "reference_dir",
     "report_dir",
+    "resolved_dir",
     "summary_json",
 ]
+
+PACKAGE = Path(__file__).resolve().parents[1]
+"""The folder of this package's source."""
+
+
+def resolved_dir(study: str) -> Path:
+    """*resolve*: the study, and what each stage of each cell is made from; see :mod:`.resolve`."""
+    return Path("data/resolved", study)
 
 
 def prepared_dir(study: str, dataset: str) -> Path:

@@ -8,12 +8,15 @@ import platform
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-import vaebench
 from vaebench.study.params import Params
+from vaebench.study.resolve import parameters
 
-__all__ = ["code_digest", "describe", "digest", "item_digest"]
+if TYPE_CHECKING:
+    from vaebench.study.stage import Task
+
+__all__ = ["describe", "digest", "item_digest", "repository_state"]
 
 _LIBRARIES = ("vaebench", "torch", "torchvision", "numpy", "scikit-learn", "pytorch-fid", "dvc", "mlflow")
 
@@ -23,56 +26,35 @@ def digest(content) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def code_digest(*parts: str) -> str:
-    """SHA-256 over the package's source, or over the given files and folders of it."""
-    root = Path(vaebench.__file__).parent
-    hashed = hashlib.sha256()
-    for part in parts or (".",):
-        path = root / part
-        for file in sorted([path] if path.is_file() else path.rglob("*.py")):
-            hashed.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
-    return hashed.hexdigest()
-
-
 def item_digest(params: Params, dataset: str, method: str, seed: int) -> str:
     """SHA-256 of the parameters that determine one training."""
-    parts = params.datasets[dataset], params.methods[method], params.training
-    return digest([*(p.model_dump() for p in parts), seed])
+    return digest([parameters(params, "train", dataset=dataset, method=method), seed])
 
 
-def describe(
-    stage: str,
-    params: Params,
-    dataset: str,
-    method: str,
-    seed: int,
-    *,
-    data: dict,
-    device: str,
-    seconds: dict[str, float],
-) -> dict:
-    """The content of a provenance file.
+def repository_state() -> dict[str, str | bool | None]:
+    """The commit, and whether the code or the parameters differ from it; None where git cannot tell."""
+    status = _git("status", "--porcelain", "--", "src", "stages", "params.yaml")
+    return {"git_commit": _git("rev-parse", "HEAD"), "git_dirty": None if status is None else bool(status)}
+
+
+def describe(task: Task, *, data: dict, device: str, seconds: dict[str, float]) -> dict:
+    """The content of a provenance file: what ``task`` was when it began, and how it ran.
 
     Args:
-        stage: the stage's name.
-        params: the study.
-        dataset: which cell of the grid, with ``method`` and ``seed``.
-        method: see ``dataset``.
-        seed: see ``dataset``.
+        task: a stage of one cell of the grid.
         data: the prepared data set's ``meta.json``.
         device: what it ran on, in words.
         seconds: wall times by part.
     """
-    cell = f"{params.study.name}-{dataset}-{method}-{seed}"
+    cell = "-".join([task.params.study.name, *map(str, task.cell.values())])
     return {
-        "stage": stage,
-        "command": f"dvc repro -s -f {stage}@{cell}",
-        "git_commit": _git("rev-parse", "HEAD"),
-        "git_dirty": bool(_git("status", "--porcelain", "--", "src", "stages", "params.yaml")),
+        "stage": task.stage,
+        "command": f"dvc repro -s -f {task.stage}@{cell}",
+        **task.repository,
         "digests": {
-            "params": item_digest(params, dataset, method, seed),
+            "params": digest([task.inputs["parameters"], task.cell["seed"]]),
             "data": digest(data),
-            "code": code_digest(),
+            "code": digest(task.inputs["code"]),
         },
         "device": device,
         "python": platform.python_version(),

@@ -9,11 +9,21 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from vaebench.base.errors import UserError
+from vaebench.base.files import read_json
+from vaebench.study.code import loaded
+from vaebench.study.params import Params, load_params
+from vaebench.study.provenance import repository_state
+from vaebench.study.resolve import changes, inputs, inputs_json, read_study
 
-__all__ = ["end_with_dvc", "run_stage"]
+__all__ = ["Task", "end_with_dvc", "run_stage"]
+
+MOST_NAMED = 5
+"""Parameters or modules that a message names."""
 
 _HELP = {
     "dataset": "a key of `datasets` in params.yaml",
@@ -23,31 +33,122 @@ _HELP = {
 }
 
 
-def run_stage(main: Callable[..., Iterable[Path]], *arguments: str) -> None:
-    """Call ``main`` with the command line's ``arguments``, then say what it wrote and how long it took.
+@dataclass(frozen=True)
+class Task:
+    """One stage of one cell, as it stood when the stage began.
+
+    Attributes:
+        stage: the stage's name.
+        params: the study.
+        cell: the arguments that name the cell: ``dataset``, ``method``, ``seed``, ``density``.
+        inputs: the parameters and the code that the result depends on.
+        recorded: the file with ``inputs`` that DVC records; None where the stage runs by hand.
+        repository: git's state.
+        loaded: modules that the process had imported.
+        began: ``time.perf_counter()``.
+    """
+
+    stage: str
+    params: Params
+    cell: dict[str, Any]
+    inputs: dict[str, Any]
+    recorded: Path | None
+    repository: dict[str, Any]
+    loaded: frozenset[str]
+    began: float
+
+    @classmethod
+    def begin(cls, stage: str, study: str | None, specs: tuple[str, ...], cell: dict[str, Any]) -> Task:
+        """Read the parameters and digest the code.
+
+        Args:
+            stage: the stage's name.
+            study: a study that *resolve* wrote; None takes ``params.yaml``.
+            specs: the parts of the parameters that are checked against their signatures.
+            cell: see :class:`Task`.
+
+        Raises:
+            UserError: something is missing or invalid, or the code is not what *resolve* saw.
+        """
+        began = time.perf_counter()
+        params = load_params(specs=specs) if study is None else read_study(study, specs)
+        params.check_defined(**{name: value for name, value in cell.items() if name != "seed"})
+        made_from = inputs(params, stage, **cell)
+        recorded = None if study is None else inputs_json(stage, study, **cell)
+        task = cls(stage, params, cell, made_from, recorded, repository_state(), frozenset(loaded()), began)
+        task.check()
+        return task
+
+    def check(self) -> None:
+        """Refuse a result that would be recorded as made from what it was not made from.
+
+        Raises:
+            UserError: the recorded inputs are no longer these, or a module was edited before it was imported.
+        """
+        if self.recorded is not None and (different := changes(_read(self.recorded), self.inputs)):
+            raise UserError(
+                f"{self.recorded} is of other parameters or code ({_listed(different)}), so the result would "
+                "be recorded as made from what it was not made from; run `dvc repro` again."
+            )
+        now = inputs(self.params, self.stage, **self.cell)
+        late = set(changes(self.inputs, now)) & (loaded() - self.loaded)
+        if late:
+            raise UserError(
+                f"{_listed(sorted(late))} was edited while the stage ran and imported afterwards, so nothing "
+                "says what ran; run it again."
+            )
+
+    @property
+    def names(self) -> tuple[Any, ...]:
+        """The study's name and the cell's values, as the functions of :mod:`.paths` take them."""
+        return self.params.study.name, *self.cell.values()
+
+
+def _read(path: Path) -> dict:
+    try:
+        return read_json(path)
+    except (OSError, ValueError):
+        return {}
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(names[:MOST_NAMED])
+    return shown + (f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else "")
+
+
+def run_stage(main: Callable[[Task], Iterable[Path]], *arguments: str, specs: tuple[str, ...] = ()) -> None:
+    """Call ``main`` with the task that the command line names, then say what it wrote and how long it took.
 
     A :class:`UserError` becomes one paragraph on stderr and exit status 1; the files that ``main``
     writes are written atomically, so an earlier result is still whole.
+
+    Args:
+        main: the stage; returns what it wrote.
+        arguments: what names its cell on the command line.
+        specs: the parts of the parameters that it needs checked.
     """
     parser = argparse.ArgumentParser(description=main.__doc__)
-    for name in arguments:
-        kind = _seed if name == "seed" else str
-        parser.add_argument(f"--{name}", required=True, type=kind, help=_HELP[name])
-    began = time.perf_counter()
+    parser.add_argument("--study", help="a study that `resolve` wrote, as DVC gives it; else params.yaml")
+    for argument in arguments:
+        kind = _seed if argument == "seed" else str
+        parser.add_argument(f"--{argument}", required=True, type=kind, help=_HELP[argument])
+    cell = vars(parser.parse_args())
     name = Path(sys.argv[0]).stem
     try:
-        written = list(main(**vars(parser.parse_args())))
+        task = Task.begin(name, cell.pop("study"), specs, cell)
+        written = list(main(task))
+        task.check()
     except UserError as error:
         sys.exit(f"{name}: {error}")
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         sys.exit(
-            f"{name}: {error.strerror or error}{where}. Check the room on the disk and the folder's "
+            f"{name}: {error.strerror or error}{where}. Check free disk space and the folder's "
             "permissions, then run again; what was written before is whole."
         )
     except KeyboardInterrupt:
         sys.exit(f"{name}: interrupted; run again.")
-    print(f"{name}: wrote {', '.join(map(str, written))} in {time.perf_counter() - began:.1f} s")
+    print(f"{name}: wrote {', '.join(map(str, written))} in {time.perf_counter() - task.began:.1f} s")
 
 
 def _seed(text: str) -> int:

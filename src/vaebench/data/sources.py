@@ -1,0 +1,81 @@
+"""Whether a data set's raw files are still those that its store was prepared from.
+
+``meta.json`` has the SHA-256 of every raw file, the same on all machines. What a file looked like here (its
+size and time, of a folder those of all files in it) is kept under ``.vaebench/raw``, so that looking again
+costs no reading.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from vaebench.base.errors import UserError
+from vaebench.base.files import read_json, write_json
+from vaebench.data.raw import RawFiles
+
+__all__ = ["changed_sources", "remember_sources"]
+
+KEPT = Path(".vaebench/raw")
+
+
+def remember_sources(store: Path) -> None:
+    """Keep what the raw files of a newly prepared ``store`` look like."""
+    write_json(_kept(store), {name: _look(path) for name, path in _found(store).items() if path})
+
+
+def changed_sources(store: Path) -> list[str]:
+    """A line for each raw file that is not what ``store`` was prepared from; none where there is no store.
+
+    A file that is nowhere is not missed, unless another one was set for the store's (``$VAEBENCH_DATA``).
+    """
+    try:
+        digests, found = read_json(store / "meta.json").get("sources", {}), _found(store)
+    except (OSError, ValueError, AttributeError, UserError):
+        return []
+    try:
+        before = read_json(_kept(store))
+    except (OSError, ValueError):
+        before = {}
+    lines, looks = [], {}
+    for name, path in found.items():
+        looks[name] = look = None if path is None else _look(path)
+        if look is None:
+            if name in before and Path(before[name][0]).exists():
+                lines.append(f"{name} is not below the folder that VAEBENCH_DATA names now")
+        elif look != before.get(name) and not _is_the_same(path, digests[name], name in before):
+            lines.append(f"{path} was replaced or has other content")
+    if not lines and before != looks:
+        write_json(_kept(store), {name: look for name, look in looks.items() if look})
+    return lines
+
+
+def _kept(store: Path) -> Path:
+    return KEPT / store.parent.name / f"{store.name}.json"
+
+
+def _found(store: Path) -> dict[str, Path | None]:
+    """Where each raw file of a store would be read from now."""
+    roots = RawFiles.default().roots
+    return {
+        name: next((root / name for root in roots if (root / name).exists()), None)
+        for name in read_json(store / "meta.json").get("sources", {})
+    }
+
+
+def _look(path: Path) -> list:
+    """The place of a file or folder, the number of files, their bytes and their newest time."""
+    entries = [path.stat()]
+    if path.is_dir():
+        entries = [Path(folder, name).stat() for folder, _, names in os.walk(path) for name in names]
+    newest = max((entry.st_mtime_ns for entry in entries), default=0)
+    return [str(path.absolute()), len(entries), sum(entry.st_size for entry in entries), newest]
+
+
+def _is_the_same(path: Path, digest: str, was_seen: bool) -> bool:
+    """Compare by content; a folder, whose digest only its source can make, counts as new if it was seen."""
+    if path.is_dir():
+        return not was_seen
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == digest

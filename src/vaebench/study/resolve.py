@@ -1,0 +1,187 @@
+"""What each stage of each cell is made from: its parameters, checked, and the code that it runs.
+
+The *resolve* stage writes one file per stage and cell; ``dvc.yaml`` names these files as dependencies, and
+DVC runs a stage again when its file changes. A stage takes its parameters from what *resolve* wrote, so that
+what DVC records is what the stage read, whatever happens to ``params.yaml`` while it runs.
+
+| file under ``data/resolved/<study>/`` | for |
+| --- | --- |
+| ``study.json`` | the whole study, for all stages; no stage depends on it |
+| ``<dataset>/prepare.json``, ``<dataset>/reference.json`` | one data set |
+| ``<dataset>/<method>/train.json``, ``<dataset>/<method>/evaluate.json`` | one method, all seeds |
+| ``posthoc/<density>.json`` | one density |
+| ``tabulate.json`` | the report |
+
+What is only shown (a method's ``label``) is in ``tabulate.json`` alone; what changes no result
+(``training.checkpoint_seconds``, ``resources``) is in ``study.json`` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from vaebench.base.errors import UserError
+from vaebench.base.files import read_json
+from vaebench.study.code import code_of
+from vaebench.study.params import Params, parse_params, registry
+from vaebench.study.paths import resolved_dir
+
+__all__ = ["changes", "inputs", "inputs_json", "parameters", "read_study", "resolve"]
+
+
+def inputs_json(
+    stage: str, study: str, dataset: str = "", method: str = "", seed: int = 0, density: str = ""
+) -> Path:
+    """The file with what a stage of a cell is made from; it is the same for all seeds."""
+    parts = {
+        "prepare": (dataset,),
+        "reference": (dataset,),
+        "train": (dataset, method),
+        "evaluate": (dataset, method),
+        "posthoc": ("posthoc",),
+        "tabulate": (),
+    }[stage]
+    return resolved_dir(study).joinpath(*parts, f"{density if stage == 'posthoc' else stage}.json")
+
+
+def resolve(params: Params) -> dict[Path, dict]:
+    """The content of all files of a study.
+
+    Raises:
+        UserError: an axis has no value of a name, or a module cannot be found or parsed.
+    """
+    study = params.study
+    files = {resolved_dir(study.name) / "study.json": params.model_dump(mode="json")}
+
+    def add(stage: str, **cell: str) -> None:
+        files[inputs_json(stage, study.name, **cell)] = inputs(params, stage, **cell)
+
+    for dataset in study.datasets:
+        add("prepare", dataset=dataset)
+        add("reference", dataset=dataset)
+        for method in study.methods:
+            add("train", dataset=dataset, method=method)
+            add("evaluate", dataset=dataset, method=method)
+    for density in study.densities:
+        add("posthoc", density=density)
+    add("tabulate")
+    return files
+
+
+def inputs(params: Params, stage: str, dataset: str = "", method: str = "", density: str = "", **_) -> dict:
+    """What one stage of one cell is made from.
+
+    Returns:
+        ``parameters``, those that its result depends on, and ``code``, a digest per module.
+    """
+    used, values = _STAGES[stage](params, dataset, method, density)
+    modules = [registry(kind).module(spec["name"]) for kind, spec in values]
+    return {"parameters": used, "code": code_of([f"stages.{stage}", *modules])}
+
+
+def parameters(
+    params: Params, stage: str, dataset: str = "", method: str = "", density: str = "", **_
+) -> dict:
+    """The parameters that the result of one stage of one cell depends on."""
+    return _STAGES[stage](params, dataset, method, density)[0]
+
+
+def read_study(study: str, specs: tuple[str, ...] = ()) -> Params:
+    """The study as *resolve* wrote it.
+
+    Args:
+        study: its name.
+        specs: the parts to check against their signatures; see :func:`~vaebench.study.params.load_params`.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    path = resolved_dir(study) / "study.json"
+    try:
+        content = read_json(path)
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing; `dvc repro` runs the resolve stage, which writes it.") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is damaged ({error}); `dvc repro` writes it again.") from None
+    return parse_params(content, specs)
+
+
+def changes(before: Mapping, after: Mapping) -> list[str]:
+    """What differs between two results of :func:`inputs`: parameters by their path, and modules."""
+    old, new = (dict(_flat(content.get("parameters", {}))) for content in (before, after))
+    parameters = [
+        f"{name} {old.get(name, 'unset')} → {new.get(name, 'unset')}"
+        for name in sorted(old.keys() | new.keys())
+        if old.get(name) != new.get(name)
+    ]
+    old, new = before.get("code", {}), after.get("code", {})
+    modules = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
+    return parameters + modules
+
+
+def _flat(content: object, path: str = "") -> Iterator[tuple[str, object]]:
+    if isinstance(content, Mapping) and content:
+        for key, value in content.items():
+            yield from _flat(value, f"{path}.{key}" if path else str(key))
+    else:
+        yield path, content
+
+
+Values = Iterable[tuple[str, Mapping]]
+"""Kinds of axis values (a key of ``params.REGISTRIES``) and their specs."""
+
+
+def _prepare(params: Params, dataset: str, *_) -> tuple[dict, Values]:
+    source = params.datasets[dataset].source
+    return {"source": source}, [("source", source)]
+
+
+def _reference(params: Params, *_) -> tuple[dict, Values]:
+    return {"features": params.evaluation.features}, []
+
+
+def _axes(params: Params, dataset: str, method: str) -> dict[str, Mapping]:
+    point = params.methods[method]
+    return {
+        "network": params.datasets[dataset].network,
+        "likelihood": point.likelihood,
+        "regularizer": point.regularizer,
+        "posterior": point.posterior,
+    }
+
+
+def _train(params: Params, dataset: str, method: str, *_) -> tuple[dict, Values]:
+    axes = _axes(params, dataset, method)
+    training = params.training_of(method).model_dump(mode="json", exclude={"checkpoint_seconds"})
+    return {**axes, "training": training}, axes.items()
+
+
+def _posthoc(params: Params, dataset: str, method: str, density: str) -> tuple[dict, Values]:
+    spec = params.densities[density]
+    return {"density": spec}, [("density", spec)]
+
+
+def _evaluate(params: Params, dataset: str, method: str, *_) -> tuple[dict, Values]:
+    densities = {name: params.densities[name] for name in params.study.densities}
+    evaluation = params.evaluation.model_dump(mode="json")
+    values = [
+        *_axes(params, dataset, method).items(),
+        *(("density", spec) for spec in densities.values()),
+        *(("metric", spec) for spec in evaluation["metrics"]),
+    ]
+    return {"densities": densities, "evaluation": evaluation}, values
+
+
+def _tabulate(params: Params, *_) -> tuple[dict, Values]:
+    return params.model_dump(mode="json", exclude={"resources": True, "training": {"checkpoint_seconds"}}), []
+
+
+_STAGES = {
+    "prepare": _prepare,
+    "reference": _reference,
+    "train": _train,
+    "posthoc": _posthoc,
+    "evaluate": _evaluate,
+    "tabulate": _tabulate,
+}

@@ -1,0 +1,238 @@
+"""Which stages an edit makes stale: each edit is made in a tree of its own, and *resolve* is run on it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+
+METHODS = {
+    "vae": {
+        "label": "VAE",
+        "likelihood": {"name": "gaussian", "variance": "mle"},
+        "regularizer": {"name": "kl"},
+    },
+    "ae": {"label": "AE", "likelihood": {"name": "l2"}, "posterior": {"name": "deterministic"}},
+    "own": {"label": "Own", "likelihood": {"name": "l2"}, "regularizer": {"name": "own_penalty"}},
+}
+STUDY = {
+    "study": {
+        "name": "small",
+        "datasets": ["digits"],
+        "methods": list(METHODS),
+        "seeds": [0],
+        "densities": ["prior", "gmm10"],
+    },
+    "datasets": {"digits": {"source": {"name": "digits"}, "network": {"name": "compact"}}},
+    "methods": METHODS,
+    "densities": {"prior": {"name": "prior"}, "gmm10": {"name": "gmm", "components": 10}},
+    "training": {"epochs": 2},
+    "evaluation": {
+        "features": "classifier",
+        "metrics": [{"name": "reconstruction"}, {"name": "fid"}, {"name": "nll"}, {"name": "own_metric"}],
+    },
+}
+PLUGIN = {
+    "own/__init__.py": "",
+    "own/penalty.py": "from own import tools\n\nclass Penalty:\n    weight = tools.WEIGHT\n",
+    "own/tools.py": "WEIGHT = 1.0\n",
+    "own/metric.py": "import own_beside\n\ndef metric(run):\n    return {'own': own_beside.VALUE}\n",
+    "own_beside.py": "VALUE = 1.0\n",
+    "own-1.dist-info/METADATA": "Metadata-Version: 2.1\nName: own\nVersion: 1\n",
+    "own-1.dist-info/entry_points.txt": (
+        "[vaebench.regularizer]\nown_penalty = own.penalty:Penalty\n\n"
+        "[vaebench.metric]\nown_metric = own.metric:metric\n"
+    ),
+}
+
+TRAIN = {f"digits/{method}/train" for method in METHODS}
+EVALUATE = {f"digits/{method}/evaluate" for method in METHODS}
+PACKAGE = "src/vaebench"
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("stale")
+    for name in ("src", "stages"):
+        ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+        shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+    write_study(folder, STUDY)
+    for name, content in PLUGIN.items():
+        path = folder / "plugins" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+    resolve(folder)
+    (folder / "before.json").write_text(json.dumps(resolved(folder)), encoding="utf-8")
+    return folder
+
+
+def write_study(folder: Path, study: dict) -> None:
+    (folder / "params.yaml").write_text(yaml.safe_dump(study, sort_keys=False), encoding="utf-8")
+
+
+def resolve(folder: Path) -> str:
+    environment = os.environ | {"PYTHONPATH": str(folder / "plugins"), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-m", "stages.resolve"]
+    result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+def resolved(folder: Path) -> dict[str, str]:
+    place = folder / "data/resolved/small"
+    return {
+        path.relative_to(place).with_suffix("").as_posix(): path.read_text(encoding="utf-8")
+        for path in place.rglob("*.json")
+        if path.name != "study.json"
+    }
+
+
+def stale_after(folder: Path, file: str, edit) -> set[str]:
+    """The stages whose inputs differ after ``edit`` of the text of ``file``, which is taken back."""
+    path = folder / file
+    old = path.read_text(encoding="utf-8")
+    try:
+        path.write_text(edit(old), encoding="utf-8")
+        resolve(folder)
+    finally:
+        path.write_text(old, encoding="utf-8")
+    before = json.loads((folder / "before.json").read_text(encoding="utf-8"))
+    after = resolved(folder)
+    return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+
+
+def code(line: str = "EDITED = 1"):
+    return lambda text: f"{text}\n{line}\n"
+
+
+CODE = {
+    "the Fréchet distance": ("measure/features/frechet.py", EVALUATE | {"digits/reference"}),
+    "a likelihood's density": ("model/likelihoods/gaussian.py", {"digits/vae/train", "digits/vae/evaluate"}),
+    "a density": ("densities/gmm.py", EVALUATE | {"posthoc/gmm10"}),
+    "the model": ("model/vae.py", TRAIN | EVALUATE),
+    "a network": ("model/nets/compact.py", TRAIN | EVALUATE),
+    "precision": ("base/precision.py", TRAIN | EVALUATE),
+    "a metric": ("measure/metrics/nll.py", EVALUATE),
+    "a helper of two stages": ("densities/saved.py", TRAIN | EVALUATE | {"posthoc/prior", "posthoc/gmm10"}),
+    "the training loop": ("training/loop.py", TRAIN),
+    "pictures": ("measure/pictures/grids.py", EVALUATE),
+    "the source of the data": ("data/digits.py", {"digits/prepare"}),
+    "another source": ("data/celeba.py", set()),
+    "another regularizer": ("model/regularizers/mmd.py", set()),
+    "tables": ("report/tables.py", {"tabulate"}),
+    "the command line": ("cli/app.py", set()),
+    "tracking": ("tracking/run.py", set()),
+}
+
+
+@pytest.mark.parametrize("edited", CODE)
+def test_code_that_is_edited_makes_stale_what_it_can_change(tree, edited):
+    file, expected = CODE[edited]
+    stale = stale_after(tree, f"{PACKAGE}/{file}", code())
+    assert stale == expected
+
+
+def test_the_registry_makes_all_stale(tree):
+    stale = stale_after(tree, f"{PACKAGE}/base/registry.py", code())
+    assert stale >= TRAIN | EVALUATE
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda text: "# a comment\n" + text,
+        lambda text: text + '\n"""Words."""\n',
+        lambda text: text.replace('"""', '"""Other words. ', 1),
+        lambda text: text.replace("\n\n\n", "\n\n\n\n"),
+    ],
+    ids=["comment", "string", "docstring", "layout"],
+)
+@pytest.mark.parametrize("file", ["model/vae.py", "report/terminal.py"])
+def test_words_and_layout_make_nothing_stale(tree, file, edit):
+    assert stale_after(tree, f"{PACKAGE}/{file}", edit) == set()
+
+
+def test_a_value_added_to_an_axis_makes_nothing_stale(tree):
+    line = '"kl": "vaebench.model.regularizers.kl:KL",'
+    new = '"huber": "vaebench.model.regularizers.huber:Huber",'
+    added = tree / PACKAGE / "model/regularizers/huber.py"
+    added.write_text("class Huber:\n    pass\n", encoding="utf-8")
+    registry = f"{PACKAGE}/model/regularizers/__init__.py"
+    assert stale_after(tree, registry, lambda text: text.replace(line, f"{line} {new}")) == set()
+    added.unlink()
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("own/penalty.py", {"digits/own/train", "digits/own/evaluate"}),
+        ("own/tools.py", {"digits/own/train", "digits/own/evaluate"}),
+        ("own/metric.py", EVALUATE),
+        ("own_beside.py", EVALUATE),
+    ],
+)
+def test_a_plugins_code_makes_stale_what_uses_it(tree, file, expected):
+    assert stale_after(tree, f"plugins/{file}", code()) == expected
+
+
+def changed(path: str, value):
+    def edit(text: str) -> str:
+        content = yaml.safe_load(text)
+        *parents, last = path.split(".")
+        place = content
+        for key in parents:
+            place = place.setdefault(key, {})
+        place[last] = value
+        return yaml.safe_dump(content, sort_keys=False)
+
+    return edit
+
+
+PARAMETERS = {
+    "methods.ae.label": ("Auto", {"tabulate"}),
+    "study.title": ("Other", {"tabulate"}),
+    "training.checkpoint_seconds": (5.0, set()),
+    "resources.cpus": (2, set()),
+    "training.epochs": (3, TRAIN | {"tabulate"}),
+    "methods.ae.training": ({"epochs": 3}, {"digits/ae/train", "tabulate"}),
+    "methods.vae.regularizer.weight": (2.0, {"digits/vae/train", "tabulate"}),
+    "densities.gmm10.components": (5, EVALUATE | {"posthoc/gmm10", "tabulate"}),
+    "evaluation.samples": (500, EVALUATE | {"tabulate"}),
+    "evaluation.features": ("inception", EVALUATE | {"digits/reference", "tabulate"}),
+    "datasets.digits.source.validation": (100, {"digits/prepare", "tabulate"}),
+}
+
+
+@pytest.mark.parametrize("path", PARAMETERS)
+def test_parameters_that_are_edited_make_stale_what_they_can_change(tree, path):
+    value, expected = PARAMETERS[path]
+    assert stale_after(tree, "params.yaml", changed(path, value)) == expected
+
+
+def test_resolve_says_what_an_edit_changed(tree):
+    resolve(tree)
+    assert resolve(tree) == ""
+    write_study(tree, {**STUDY, "training": {"epochs": 7}})
+    try:
+        assert "digits/ae/train: training.epochs 2 → 7" in resolve(tree).splitlines()
+    finally:
+        write_study(tree, STUDY)
+
+
+def test_a_module_that_cannot_be_parsed_is_named(tree):
+    path = tree / PACKAGE / "densities/gmm.py"
+    before = path.read_text(encoding="utf-8")
+    path.write_text("def (:\n", encoding="utf-8")
+    try:
+        with pytest.raises(AssertionError, match=r"resolve: .*gmm\.py is not Python"):
+            resolve(tree)
+    finally:
+        path.write_text(before, encoding="utf-8")
