@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import copy
 import math
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -13,7 +16,7 @@ from vaebench.cpu.adam import CopyingAdam
 from vaebench.model.vae import build_model
 from vaebench.study.params import Training
 from vaebench.training import Checkpoints, train
-from vaebench.training.step import Step
+from vaebench.training.step import Step, _Compiled
 
 METHODS = {
     "vae": ({"name": "gaussian"}, {"name": "kl"}, "gaussian"),
@@ -227,3 +230,45 @@ def test_the_plateau_reaches_the_copying_optimizer(digits, tmp_path):
             say=lambda _: None,
         )
     assert outcome.history[-1]["learning_rate"] < 0.5e-7
+
+
+def test_where_compiling_fails_the_step_is_the_plain_one_with_a_line(monkeypatch):
+    def cannot_compile(function, **_):
+        def call(*arguments):
+            raise RuntimeError("command: g++ -I /usr/include\nfatal error: Python.h: No such file\nadvice")
+
+        return call
+
+    monkeypatch.setattr(torch, "compile", cannot_compile)
+    rows, lines = images(), []
+    step = Step(build("rae_l2"), rows, Training(epochs=1, precision="fp32"), True, lines.append)
+    plain = step_of("rae_l2", rows, precision="fp32", compiled=False)
+    assert losses(step, 3) == losses(plain, 3)
+    (line,) = lines
+    assert "not compiled" in line
+    assert "Python.h: No such file" in line
+
+
+def test_what_is_wrong_with_the_function_itself_is_not_blamed_on_compiling():
+    def broken(x):
+        raise ValueError("mine")
+
+    lines = []
+    with pytest.raises(ValueError, match="mine"):
+        _Compiled(broken, lines.append)(torch.ones(1))
+    assert lines == []
+
+
+@pytest.mark.nightly
+def test_without_a_compiler_a_training_runs_uncompiled(tmp_path):
+    code = (
+        "import torch\nfrom vaebench.training.step import _Compiled\n"
+        "call = _Compiled(lambda x: (x.sin() + 1).sum(), lambda line: print('said:', line))\n"
+        "assert torch.isclose(call(torch.zeros(3)), torch.tensor(3.0))\nassert call(torch.zeros(2)) == 2\n"
+    )
+    environment = os.environ | {"CXX": "/bin/false", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("said: not compiled") == 1
+    assert "Traceback" not in result.stderr

@@ -236,8 +236,10 @@ def test_the_kde_set_and_the_batches_share_no_image(digits):
     assert not torch.equal(rows, _epoch_rows(1000, regularizer, seed=0, epoch=5)[1])
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_saves_then_stops_and_the_next_run_goes_on(digits, tmp_path, number):
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGXCPU"])
+def test_a_signal_saves_then_stops_and_the_next_run_goes_on(digits, tmp_path, name):
+    number = getattr(signal, name)
+    before = signal.getsignal(number)
     expected, _ = fit(digits, "vae", tmp_path / "whole")
     model, lines = fresh(digits, "vae"), []
 
@@ -254,6 +256,21 @@ def test_a_signal_saves_then_stops_and_the_next_run_goes_on(digits, tmp_path, nu
         train(model, digits, SETTINGS, seed=0, device=torch.device("cpu"), checkpoints=kept, say=lines.append)
     assert any("going on from epoch 3" in line for line in lines)
     assert_equal(model.state_dict(), expected)
+    assert signal.getsignal(number) == before
+
+
+def test_a_signal_that_is_ignored_stays_so(digits, tmp_path):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under nohup
+    try:
+        model = fresh(digits, "vae")
+        with Checkpoints(tmp_path / "whole", "digest", 1e9) as kept:
+            outcome = train(
+                model, digits, SETTINGS, seed=0, device=torch.device("cpu"), checkpoints=kept,
+                on_epoch=lambda row: os.kill(os.getpid(), signal.SIGHUP),
+            )  # fmt: skip
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert len(outcome.history) == SETTINGS.epochs
 
 
 @pytest.mark.parametrize("damage", ["torn", "one bit", "other digest", "garbage"])

@@ -20,6 +20,7 @@ from typer.core import TyperGroup
 
 from vaebench.base.errors import UserError
 from vaebench.base.files import write_atomically
+from vaebench.base.streams import protect_streams
 
 __all__ = ["app"]
 
@@ -30,6 +31,7 @@ ACTIVE = Path("params.yaml")
 class _Group(TyperGroup):
     def invoke(self, ctx):
         """Turn a :class:`UserError` into one paragraph and exit status 1."""
+        protect_streams()
         try:
             return super().invoke(ctx)
         except UserError as error:

@@ -15,6 +15,7 @@ from typing import Any
 
 from vaebench.base.errors import UserError
 from vaebench.base.files import read_json
+from vaebench.base.streams import protect_streams
 from vaebench.study.code import loaded
 from vaebench.study.params import Params, load_params
 from vaebench.study.provenance import repository_state
@@ -127,6 +128,7 @@ def run_stage(main: Callable[[Task], Iterable[Path]], *arguments: str, specs: tu
         arguments: what names its cell on the command line.
         specs: the parts of the parameters that it needs checked.
     """
+    protect_streams()
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--study", help="a study that `resolve` wrote, as DVC gives it; else params.yaml")
     for argument in arguments:

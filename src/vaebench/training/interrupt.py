@@ -15,15 +15,27 @@ class Interrupt:
     requested = False
 
 
+ENDING = (
+    *("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT"),
+    *("SIGUSR1", "SIGUSR2", "SIGXCPU", "SIGALRM", "SIGVTALRM", "SIGPROF", "SIGPWR", "SIGIO"),
+)
+"""Signals that end a process that does not handle them, sent by users, terminals, queues and limits."""
+
+
 @contextmanager
 def stop_signal() -> Iterator[Interrupt]:
-    """SIGTERM and Ctrl-C ask the loop to save and stop, instead of ending the process at once."""
+    """A signal asks the loop to save and stop, instead of ending the process at once.
+
+    One that is ignored stays so (SIGHUP under ``nohup``).
+    """
     stop = Interrupt()
 
     def request(signum, frame) -> None:
         stop.requested = True
 
-    before = {s: signal.signal(s, request) for s in (signal.SIGTERM, signal.SIGINT)}
+    numbers = {getattr(signal, name) for name in ENDING if hasattr(signal, name)}
+    heeded = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, request) for number in heeded}
     try:
         yield stop
     finally:

@@ -73,7 +73,7 @@ def train(
 
     Raises:
         UserError: fewer training images than a batch needs, or a method that needs a validation set.
-        SystemExit: after SIGTERM or Ctrl-C, once the checkpoint is written.
+        SystemExit: after a signal that ends a process, once the checkpoint is written.
     """
     loop = _Loop(model, data, settings, seed, device, checkpoints, say)
     loop.resume()
@@ -124,7 +124,7 @@ class _Loop:
 
         self.batches = (len(self.images) - model.regularizer.held_out) // settings.batch_size
         compiled = _worth_compiling(model, self.images, settings, self.batches, say)
-        self.step = Step(model, self.images, settings, compiled)
+        self.step = Step(model, self.images, settings, compiled, say)
         self.plateau = _plateau(self.step.optimizer, settings)
         self.state = State(model, self.step, self.plateau)
 

@@ -34,14 +34,22 @@ class Step:
         model: on ``images.device``.
         images: (N, C, H, W) as stored, resident on the device.
         settings: learning rate and precision.
-        compiled: whether loss and gradients go through torch.compile.
+        compiled: whether loss and gradients go through torch.compile, where this machine can.
+        say: called with a line where it cannot.
 
     Attributes:
         sums: (4,) float64, the sums over steps of total loss, reconstruction, regularization and the
             adversary's loss since they were last set to zero.
     """
 
-    def __init__(self, model: VAE, images: Tensor, settings: Training, compiled: bool):
+    def __init__(
+        self,
+        model: VAE,
+        images: Tensor,
+        settings: Training,
+        compiled: bool,
+        say: Callable[[str], None] = print,
+    ):
         self.model, self.images, self.settings = model, images, settings
         device, self._bf16 = images.device, settings.precision == "bf16"
         if device.type == "cpu":
@@ -66,7 +74,7 @@ class Step:
             self.adversary_optimizer = _adam(opponent, model.regularizer.adversary_learning_rate, device)
 
         self.sums = torch.zeros(4, dtype=torch.float64, device=device)
-        self._gradients = _compile(self._differentiate) if compiled else self._differentiate
+        self._gradients = _Compiled(self._differentiate, say) if compiled else self._differentiate
         self._captures = device.type == "cuda" and not model.likelihood.synchronizes
         self._graph = None
         if self._captures:
@@ -180,6 +188,34 @@ def _computing(model: VAE) -> set[nn.Parameter]:
     return {p for m in networks if isinstance(m, (nn.Linear, _ConvNd)) for p in m.parameters(recurse=False)}
 
 
-def _compile(function: Callable) -> Callable:
-    torch._dynamo.config.trace_autograd_ops = True
-    return torch.compile(function, dynamic=False)
+class _Compiled:
+    """A function through torch.compile, or as it is where compiling fails at its first call.
+
+    That needs a C++ compiler, Python's headers, and a temporary folder from which code may be run.
+    """
+
+    def __init__(self, function: Callable, say: Callable[[str], None]):
+        torch._dynamo.config.trace_autograd_ops = True
+        self._function, self._say = function, say
+        self._call = torch.compile(function, dynamic=False)
+        self._works = False
+
+    def __call__(self, *arguments):
+        if self._works:
+            return self._call(*arguments)
+        try:
+            result = self._call(*arguments)
+        except Exception as error:
+            self._call = self._function
+            result = self._call(*arguments)  # what is wrong with the function itself is raised here
+            self._say(
+                f"not compiled, which this machine cannot ({_reason(error)}); slower, the same otherwise"
+            )
+        self._works = True
+        return result
+
+
+def _reason(error: Exception) -> str:
+    """The line that says why compiling failed; torch adds the whole command and its own advice."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return next((line for line in lines if "fatal error" in line), lines[0]).strip()
