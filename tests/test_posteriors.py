@@ -58,6 +58,8 @@ def test_shared_variance_is_trained_where_it_is_not_given():
     assert parameter.exp().item() == 1.0
     posterior(torch.zeros(5, 3)).log_var.sum().backward()
     assert parameter.grad.item() == 15.0
+    assert posterior.monitor() == {"sigma_z2": 1.0}
+    assert build(3, name="shared", sigma2=0.1).monitor() == {}
 
 
 def test_deterministic_latent_is_its_mean():

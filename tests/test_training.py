@@ -18,7 +18,9 @@ from vaebench.model.regularizers.base import Regularizer
 from vaebench.model.vae import build_model
 from vaebench.study.params import Training
 from vaebench.training import Checkpoints, are_finite, train
+from vaebench.training.encode import encode_data
 from vaebench.training.loop import _epoch_rows, _plateau
+from vaebench.training.passes import second_moment
 
 METHODS = {
     "vae": {"likelihood": {"name": "gaussian"}, "regularizer": {"name": "kl"}},
@@ -36,6 +38,11 @@ METHODS = {
     "factor_vae": {
         "likelihood": {"name": "bernoulli"},
         "regularizer": {"name": "factor_tc", "hidden": [16]},
+    },
+    "shared": {
+        "likelihood": {"name": "gaussian", "sigma2": 0.1},
+        "regularizer": {"name": "kl"},
+        "posterior": {"name": "shared"},
     },
     "wae": {
         "likelihood": {"name": "l2"},
@@ -331,3 +338,29 @@ def test_numbers_below_a_floats_normal_range_are_zero_on_every_thread():
     environment = os.environ | {"OMP_NUM_THREADS": "2"}
     out = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
     assert int(out.stdout) == 0
+
+
+def test_a_trained_posterior_variance_is_in_the_history(digits, tmp_path):
+    """And moves no faster than Adam moves its logarithm, by the learning rate per step."""
+    weights, outcome = fit(digits, "shared", tmp_path)
+    values = np.array([1.0, *(row["sigma_z2"] for row in outcome.history)])
+    steps = (len(digits.split("train")) // SETTINGS.batch_size) * SETTINGS.learning_rate
+    moved = np.abs(np.diff(np.log(values)))
+    assert (moved > 0).all()
+    assert (moved < 1.1 * steps).all()
+    assert values[-1] == pytest.approx(weights["posterior.log_sigma2"].exp().item())
+
+
+def test_latents_and_the_kept_variance_are_computed_without_shortcuts(digits, monkeypatch):
+    model = fresh(digits, "mle_iso_i")
+    encode, seen = model.encode, []
+
+    def watched(x):
+        seen.append(torch.backends.cudnn.allow_tf32)
+        return encode(x)
+
+    monkeypatch.setattr(model, "encode", watched)
+    encode_data(model, digits)
+    second_moment(model, torch.from_numpy(digits.split("train")[:10].copy()))
+    assert seen
+    assert not any(seen)

@@ -1,4 +1,4 @@
-"""Losses are computed in single precision, whatever the networks ran in.
+"""Losses are computed in single precision, whatever the networks ran in; measurements in exactly that.
 
 >>> full(torch.ones(2, dtype=torch.bfloat16)).dtype
 torch.float32
@@ -6,10 +6,29 @@ torch.float32
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor
 
-__all__ = ["full", "no_autocast"]
+__all__ = ["exact", "full", "no_autocast"]
+
+
+@contextmanager
+def exact() -> Iterator[None]:
+    """Float32 that is float32, and the same twice, for what is measured.
+
+    No gradients, no TF32, no autotuned or nondeterministic convolution inside the block.
+    """
+    matmul = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = False
+    flags = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+    try:
+        with torch.no_grad(), flags:
+            yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = matmul
 
 
 def full(x: Tensor) -> Tensor:

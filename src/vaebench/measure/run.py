@@ -162,7 +162,7 @@ class Run:
         """The mean images of ``z`` (n, d), batch by batch, on the device in the model's value range."""
         import torch
 
-        from vaebench.measure.features.exact import exact
+        from vaebench.base.precision import exact
 
         for start in range(0, len(z), self.batch_size):
             batch = torch.from_numpy(z[start : start + self.batch_size]).to(self.device, torch.float32)

@@ -53,6 +53,7 @@ _LABELS = {
     "smoothness.gap_1e-3": "gap(1e-3)",
     "smoothness.els": "ELS",
     "smoothness.mi_bound": "MI bound",
+    "smoothness.mi_lower": "MI, lower bound",
     "smoothness.sigma_z2": "σz²",
     "variance.overall": "σ̂² overall",
     "disentanglement.factor_vae": "FactorVAE",

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import torch
 
+from vaebench.base.precision import exact
 from vaebench.data.store import Prepared
 from vaebench.model.vae import VAE
 
@@ -15,9 +16,9 @@ __all__ = ["are_finite", "encode_data"]
 BATCH = 1000
 
 
-@torch.no_grad()
+@exact()
 def encode_data(model: VAE, data: Prepared) -> dict[str, np.ndarray]:
-    """The arrays of ``latents.npz`` (see :mod:`vaebench.densities.saved`), in evaluation mode and float32."""
+    """The arrays of ``latents.npz`` (see :mod:`vaebench.densities.saved`), in evaluation mode, exact."""
     model.eval()
     device = next(model.parameters()).device
     scale = model.regularizer.prior_scale

@@ -169,7 +169,7 @@ class _Loop:
         row = self._losses()
         if math.isfinite(row["loss"]) and self.validation is not None:
             row |= self._adapt()
-        row |= model.regularizer.monitor() | model.likelihood.monitor()
+        row |= model.regularizer.monitor() | model.likelihood.monitor() | model.posterior.monitor()
         weights = copy_of_weights(model)
         if not all(math.isfinite(value) for value in row.values()) or not are_finite_weights(weights):
             model.load_state_dict(state.finite)

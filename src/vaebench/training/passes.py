@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vaebench.base.precision import exact
 from vaebench.model.vae import VAE
 from vaebench.study.params import Training
 from vaebench.training.state import random_state, set_random_state
@@ -58,9 +59,12 @@ def validate(model: VAE, images: Tensor, settings: Training) -> tuple[float, flo
     return loss, regularization, torch.cat(errors)
 
 
-@torch.no_grad()
+@exact()
 def second_moment(model: VAE, images: Tensor) -> Tensor:
-    """The mean of r² over the training set, (C, H, W), z ~ q(z|x), as in Takida et al., (G.4) and (G.11)."""
+    """The mean of r² over the training set, (C, H, W), z ~ q(z|x), as in Takida et al., (G.4) and (G.11).
+
+    In exact float32, as what is measured: the variance that a likelihood keeps is made of it.
+    """
     model.eval()
     total = torch.zeros(images.shape[1:], dtype=torch.float64, device=images.device)
     for part in images.split(BATCH):

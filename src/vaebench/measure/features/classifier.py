@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vaebench.base.errors import UserError
+from vaebench.base.precision import exact
 from vaebench.data.store import Prepared
-from vaebench.measure.features.exact import exact
 
 __all__ = ["FEATURES", "Classifier", "targets", "train_classifier"]
 

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from vaebench.base.errors import UserError
 from vaebench.base.files import read_json, write_atomically, write_json
+from vaebench.base.precision import exact
 from vaebench.data.store import Prepared
-from vaebench.measure.features.exact import exact
 from vaebench.measure.features.frechet import frechet_distance, moments, symmetric_root
 
 __all__ = ["Kind", "Reference", "build_reference", "load_reference"]

@@ -55,7 +55,7 @@ def _of_batch(run: Run, x, k: int, generator):
     """−ln of each image's mean weight, (B,) float64."""
     import torch
 
-    from vaebench.measure.features.exact import exact
+    from vaebench.base.precision import exact
 
     model = run.model
     with exact():

@@ -39,7 +39,7 @@ def reconstruction(
     """
     import torch
 
-    from vaebench.measure.features.exact import exact
+    from vaebench.base.precision import exact
 
     rows = run.subset(len(run.data.split(split)), images, f"reconstruction {split}")
     generator = run.torch_generator("reconstruction")

@@ -27,8 +27,8 @@ def variance(run: Run, *, split: Literal["train", "test"] = "test") -> dict:
     """
     import torch
 
+    from vaebench.base.precision import exact
     from vaebench.data.noise import partitions
-    from vaebench.measure.features.exact import exact
 
     model, generator = run.model, run.torch_generator("variance")
     rows = np.arange(len(run.data.split(split)))

@@ -56,3 +56,7 @@ class Posterior(nn.Module):
     def forward(self, h: Tensor) -> Latent:
         """(B, features) to a draw."""
         raise NotImplementedError
+
+    def monitor(self) -> dict[str, float]:
+        """Numbers for the history's row of this epoch; waits for the device."""
+        return {}

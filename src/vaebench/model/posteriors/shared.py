@@ -35,3 +35,8 @@ class Shared(Posterior):
         mean = full(h)
         log_var = self.log_sigma2.clamp(*LOG_VAR_RANGE).to(mean.dtype)
         return Latent.draw(mean, log_var.expand_as(mean))
+
+    def monitor(self) -> dict[str, float]:
+        """``sigma_z2``, where it is trained."""
+        trained = isinstance(self.log_sigma2, nn.Parameter)
+        return {"sigma_z2": float(self.log_sigma2.detach().exp())} if trained else {}

@@ -18,11 +18,14 @@ CURVES = {
     "regularization": "regularization term",
     "validation_mse": "validation MSE",
     "sigma2": "σ̂²",
+    "sigma_z2": "σz²",
     "beta": "β",
     "adversary": "adversary's loss",
     "learning_rate": "learning rate",
 }
 """The columns of a history that are drawn, in this order."""
+
+_LOGARITHMIC = ("validation_mse", "sigma2", "sigma_z2", "learning_rate")
 
 
 def mean_history(histories: Iterable[pd.DataFrame]) -> pd.DataFrame:
@@ -59,7 +62,7 @@ def training_curves(histories: dict[str, pd.DataFrame], stem: Path) -> list[Path
                     )
             ax.set(title=CURVES[column], xlabel="epoch")
             ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
-            if column in ("validation_mse", "sigma2", "learning_rate") and _positive(histories, column):
+            if column in _LOGARITHMIC and _positive(histories, column):
                 ax.set_yscale("log")
                 log_ticks(ax.yaxis)
         handles = {}
