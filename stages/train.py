@@ -76,7 +76,7 @@ def main(task: Task):
         if outcome.seconds:
             seconds["epoch_median"] = sorted(outcome.seconds)[len(outcome.seconds) // 2]
         made = describe(task, data=data.meta, device=describe_device(device), seconds=seconds)
-        write_json(provenance, made | {"mlflow_run_id": run.run_id, "precision": settings.precision})
+        write_json(provenance, made | {"mlflow_run_id": run.run_id} | outcome.precision.record())
         task.check()
         checkpoints.discard()
     return [out, history, provenance]

@@ -12,11 +12,12 @@ import pytest
 import torch
 from torch import nn
 
+from vaebench.base.compiled import Compiled
 from vaebench.cpu.adam import CopyingAdam
 from vaebench.model.vae import build_model
 from vaebench.study.params import Training
 from vaebench.training import Checkpoints, train
-from vaebench.training.step import Step, _Compiled
+from vaebench.training.step import Step
 
 METHODS = {
     "vae": ({"name": "gaussian"}, {"name": "kl"}, "gaussian"),
@@ -255,15 +256,15 @@ def test_what_is_wrong_with_the_function_itself_is_not_blamed_on_compiling():
 
     lines = []
     with pytest.raises(ValueError, match="mine"):
-        _Compiled(broken, lines.append)(torch.ones(1))
+        Compiled(broken, lines.append)(torch.ones(1))
     assert lines == []
 
 
 @pytest.mark.nightly
 def test_without_a_compiler_a_training_runs_uncompiled(tmp_path):
     code = (
-        "import torch\nfrom vaebench.training.step import _Compiled\n"
-        "call = _Compiled(lambda x: (x.sin() + 1).sum(), lambda line: print('said:', line))\n"
+        "import torch\nfrom vaebench.base.compiled import Compiled\n"
+        "call = Compiled(lambda x: (x.sin() + 1).sum(), lambda line: print('said:', line))\n"
         "assert torch.isclose(call(torch.zeros(3)), torch.tensor(3.0))\nassert call(torch.zeros(2)) == 2\n"
     )
     environment = os.environ | {"CXX": "/bin/false", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}

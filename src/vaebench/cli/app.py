@@ -284,7 +284,7 @@ def verify(
     params = load_params(ACTIVE, specs=())
     dataset, seed = dataset or params.study.datasets[0], params.study.seeds[0] if seed is None else seed
     params.check_defined(dataset=dataset, method=method)
-    differences = run_again(params, dataset, method, seed, ACTIVE)
+    differences = run_again(params, dataset, method, seed)
     for line in differences:
         typer.echo(line)
     cell = f"{method} on {dataset}, seed {seed}"

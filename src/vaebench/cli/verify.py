@@ -10,6 +10,8 @@ from itertools import zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import yaml
+
 import vaebench
 from vaebench.base.errors import UserError
 from vaebench.base.files import read_json
@@ -20,7 +22,7 @@ from vaebench.study.params import Params
 __all__ = ["verify"]
 
 
-def verify(params: Params, dataset: str, method: str, seed: int, params_file: Path) -> list[str]:
+def verify(params: Params, dataset: str, method: str, seed: int) -> list[str]:
     """Train, fit and evaluate one cell again; nothing that is recorded is touched.
 
     Args:
@@ -28,7 +30,6 @@ def verify(params: Params, dataset: str, method: str, seed: int, params_file: Pa
         dataset: which cell of the grid, with ``method`` and ``seed``.
         method: see ``dataset``.
         seed: see ``dataset``.
-        params_file: what ``params`` was read from.
 
     Returns:
         A line for each number of the metrics that differs and for the first such row of the history; no
@@ -40,15 +41,16 @@ def verify(params: Params, dataset: str, method: str, seed: int, params_file: Pa
     root = Path.cwd()
     cell = params.study.name, dataset, method, seed
     compared = paths.metrics_json(*cell), paths.history_csv(*cell)
-    needed = *compared, paths.prepared_dir(*cell[:2]), paths.reference_dir(*cell[:2])
-    for path in needed:
+    needed = [*compared, paths.prepared_dir(*cell[:2]), paths.reference_dir(*cell[:2])]
+    trained = paths.provenance_json("train", *cell)
+    for path in (*needed, trained):
         if not path.exists():
             raise UserError(
                 f"{path} is not there; `dvc repro` makes it, and then there is something to verify."
             )
     with TemporaryDirectory(prefix="vaebench-verify-") as folder:
         scratch = Path(folder)
-        (scratch / "params.yaml").write_bytes(params_file.read_bytes())
+        (scratch / "params.yaml").write_text(_as_recorded(params, cell), encoding="utf-8")
         for path in needed[2:]:
             (scratch / path).parent.mkdir(parents=True, exist_ok=True)
             (scratch / path).symlink_to(root / path)
@@ -56,6 +58,15 @@ def verify(params: Params, dataset: str, method: str, seed: int, params_file: Pa
         if all((root / path).read_bytes() == (scratch / path).read_bytes() for path in compared):
             return []
         return [*_metrics(compared[0], root, scratch), *_rows(compared[1], root, scratch)]
+
+
+def _as_recorded(params: Params, cell: tuple) -> str:
+    """The study; what ``precision: auto`` was when the cell was trained, it is again."""
+    content = params.model_dump(mode="json")
+    if params.training_of(cell[2]).precision == "auto":
+        made = read_json(paths.provenance_json("train", *cell))
+        content["methods"][cell[2]]["training"]["precision"] = made["precision"]
+    return yaml.safe_dump(content, sort_keys=False)
 
 
 def _run_stages(params: Params, cell: tuple, root: Path, scratch: Path) -> None:

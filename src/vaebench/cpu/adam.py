@@ -24,6 +24,8 @@ from collections.abc import Collection, Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
+from vaebench.base.compiled import Compiled
+
 __all__ = ["CopyingAdam"]
 
 BETAS, EPS = (0.9, 0.999), 1e-8
@@ -48,7 +50,7 @@ class CopyingAdam(torch.optim.Optimizer):
         self.copies = [w.detach().bfloat16().requires_grad_() if w in copied else w for w in weights]
         for weight in weights:
             self.state[weight] = {"exp_avg": torch.zeros_like(weight), "exp_avg_sq": torch.zeros_like(weight)}
-        self._update = torch.compile(_update, fullgraph=True, dynamic=False)
+        self._update = Compiled(_update, say=lambda line: None, fullgraph=True)
 
     @torch.no_grad()
     def step(self, gradients: Sequence[Tensor]) -> None:

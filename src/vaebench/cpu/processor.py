@@ -1,16 +1,20 @@
-"""What a training asks of the processor and its memory. All of it holds for the whole process."""
+"""The processor, and what a training asks of it and of its memory, which holds for the whole process."""
 
 from __future__ import annotations
 
 import ctypes
+import platform
 import sys
+from pathlib import Path
 
 import torch
 
-__all__ = ["flush_subnormal", "keep_freed_memory", "keep_triton_out"]
+__all__ = ["flush_subnormal", "keep_freed_memory", "keep_triton_out", "processor"]
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """From glibc's malloc.h: free memory kept at the heap's end, and the size from which a block is mapped."""
+
+EXTENSIONS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 
 
 def keep_freed_memory() -> None:
@@ -43,3 +47,13 @@ def flush_subnormal() -> None:
     for this thread and for those that start after it.
     """
     torch.set_flush_denormal(True)
+
+
+def processor() -> str:
+    """Its name and those of its extensions that decide about speed."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
+    name = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), None)
+    flags = next((line.split() for line in lines if line.startswith("flags")), [])
+    extensions = [flag for flag in EXTENSIONS if flag in flags]
+    return " ".join([name or platform.processor() or platform.machine(), *extensions])

@@ -119,7 +119,7 @@ class Training(_Strict):
     learning_rate: PositiveFloat = 1e-3
     plateau: Plateau | None = None
     early_stopping: PositiveInt | None = None
-    precision: Literal["bf16", "fp32"] = "fp32"
+    precision: Literal["auto", "bf16", "fp32"] = "fp32"
     compile: Literal["auto", "always", "never"] = "auto"
     checkpoint_seconds: PositiveFloat = 60.0
 

@@ -24,6 +24,7 @@ from vaebench.study.params import Training
 from vaebench.training.checkpoint import Checkpoints
 from vaebench.training.interrupt import Interrupt, stop_signal
 from vaebench.training.passes import encode_means, resident, second_moment, validate
+from vaebench.training.precision import Precision, choose_precision
 from vaebench.training.state import State, are_finite_weights, copy_of_weights
 from vaebench.training.step import Step
 
@@ -38,11 +39,13 @@ class Outcome:
     """Result of a training besides the model.
 
     Attributes:
+        precision: of the networks.
         history: one mapping per epoch, its losses in nats per image.
         diverged_at_epoch: the first epoch (from 1) with a loss that is not finite, or None.
         seconds: wall time of each epoch that this process ran.
     """
 
+    precision: Precision
     history: list[dict] = field(default_factory=list)
     diverged_at_epoch: int | None = None
     seconds: list[float] = field(default_factory=list)
@@ -78,7 +81,7 @@ def train(
     loop = _Loop(model, data, settings, seed, device, checkpoints, say)
     loop.resume()
     state = loop.state
-    outcome = Outcome(state.history)
+    outcome = Outcome(loop.precision, state.history)
     with stop_signal() as stop:
         while state.epoch < settings.epochs:
             began = time.perf_counter()
@@ -114,7 +117,7 @@ class _Loop:
         checkpoints: Checkpoints,
         say: Callable[[str], None],
     ):
-        self.model, self.settings, self.seed = model, settings, seed
+        self.model, self.seed = model, seed
         self.checkpoints, self.say = checkpoints, say
         model.to(device, memory_format=torch.channels_last)
         self.images = resident(data.split("train"), device)
@@ -122,6 +125,14 @@ class _Loop:
         self.validation = resident(data.split("validation"), device) if has_validation else None
         _check_sizes(self.images, self.validation, settings, model.regularizer)
 
+        self._saved, line = checkpoints.load()
+        if line:
+            say(line)
+        if self._saved is None:
+            self.precision = choose_precision(model, self.images, settings, say)
+        else:
+            self.precision = Precision(**self._saved["precision"])
+        self.settings = settings = settings.model_copy(update={"precision": self.precision.precision})
         self.batches = (len(self.images) - model.regularizer.held_out) // settings.batch_size
         compiled = _worth_compiling(model, self.images, settings, self.batches, say)
         self.step = Step(model, self.images, settings, compiled, say)
@@ -130,16 +141,14 @@ class _Loop:
 
     def resume(self) -> None:
         """Go on from the checkpoint, where there is one."""
-        saved, line = self.checkpoints.load()
-        if line:
-            self.say(line)
-        if saved is not None:
-            self.state.load_state_dict(saved)
+        if self._saved is not None:
+            self.state.load_state_dict(self._saved)
+            self._saved = None
         elif self.model.regularizer.starts_from_validation:
             self.model.regularizer.end_epoch(validate(self.model, self.validation, self.settings)[2])
 
     def save(self) -> None:
-        if failure := self.checkpoints.save(self.state.state_dict()):
+        if failure := self.checkpoints.save(self.state.state_dict() | {"precision": self.precision.record()}):
             self.say(failure)
 
     def epoch(self, stop: Interrupt) -> None:

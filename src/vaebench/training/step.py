@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.modules.conv import _ConvNd
 
+from vaebench.base.compiled import Compiled
 from vaebench.cpu.adam import CopyingAdam
 from vaebench.cpu.processor import keep_freed_memory, keep_triton_out
 from vaebench.model.posteriors.base import Latent
@@ -74,7 +75,7 @@ class Step:
             self.adversary_optimizer = _adam(opponent, model.regularizer.adversary_learning_rate, device)
 
         self.sums = torch.zeros(4, dtype=torch.float64, device=device)
-        self._gradients = _Compiled(self._differentiate, say) if compiled else self._differentiate
+        self._gradients = Compiled(self._differentiate, say) if compiled else self._differentiate
         self._captures = device.type == "cuda" and not model.likelihood.synchronizes
         self._graph = None
         if self._captures:
@@ -186,36 +187,3 @@ def _computing(model: VAE) -> set[nn.Parameter]:
     """The weights that autocast would cast: those of convolutions and matrix products."""
     networks = [*model.encoder.modules(), *model.decoder.modules()]
     return {p for m in networks if isinstance(m, (nn.Linear, _ConvNd)) for p in m.parameters(recurse=False)}
-
-
-class _Compiled:
-    """A function through torch.compile, or as it is where compiling fails at its first call.
-
-    That needs a C++ compiler, Python's headers, and a temporary folder from which code may be run.
-    """
-
-    def __init__(self, function: Callable, say: Callable[[str], None]):
-        torch._dynamo.config.trace_autograd_ops = True
-        self._function, self._say = function, say
-        self._call = torch.compile(function, dynamic=False)
-        self._works = False
-
-    def __call__(self, *arguments):
-        if self._works:
-            return self._call(*arguments)
-        try:
-            result = self._call(*arguments)
-        except Exception as error:
-            self._call = self._function
-            result = self._call(*arguments)  # what is wrong with the function itself is raised here
-            self._say(
-                f"not compiled, which this machine cannot ({_reason(error)}); slower, the same otherwise"
-            )
-        self._works = True
-        return result
-
-
-def _reason(error: Exception) -> str:
-    """The line that says why compiling failed; torch adds the whole command and its own advice."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return next((line for line in lines if "fatal error" in line), lines[0]).strip()
