@@ -19,6 +19,7 @@ from vaebench.measure.metrics.similarity import psnr, ssim
 from vaebench.measure.pictures.grids import LEAST, save_grid, write_grids
 from vaebench.measure.run import evaluate
 from vaebench.model.likelihoods.gaussian import Gaussian
+from vaebench.report.papers import paper_metric, paper_values
 
 WEIGHT = orthogonal(6, 2, (2.0, 0.5))
 
@@ -260,12 +261,24 @@ def test_prd_of_the_real_and_of_other_images(images):
             autoencoder(), prepared(images), reference=pixels(unit), densities={"gaussian": Normal(2)}
         )
         run._features["gaussian"] = fake.reshape(len(fake), -1)
-        return evaluate(run, [{"name": "prd"}])["prd"]
+        return evaluate(run, [{"name": "prd"}])["prd_classifier"]
 
     assert prd(unit) == pytest.approx({"precision": 1, "recall": 1}, abs=0.02)
     assert prd(unit + 100) == pytest.approx({"precision": 0, "recall": 0}, abs=1e-6)
     one_mode = prd(np.repeat(unit[:1], 300, axis=0))
     assert one_mode["precision"] > 5 * one_mode["recall"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("inception", "prd"), ("inception_bf16", "prd_bf16"), ("classifier", "prd_classifier")]
+)
+def test_precision_and_recall_are_named_by_their_features(images, kind, name):
+    reference = replace(pixels(images), kind=kind)
+    run = run_of(autoencoder(), prepared(images), reference=reference, densities={"prior": Normal(2)})
+    assert set(evaluate(run, [{"name": "prd"}])) == {name}
+    papers = {paper_metric(f"{name}.precision"), paper_metric(f"{name}.recall")}
+    printed = set(paper_values("avae2024")["metric"])
+    assert (papers <= printed) == (kind == "inception")
 
 
 def test_no_prd_without_a_density_to_sample(images):

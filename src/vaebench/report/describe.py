@@ -21,6 +21,8 @@ GROUPS = {
     "fid_bf16": "Fréchet inception distance, features in bfloat16",
     "fd_classifier": "Fréchet distance, classifier features",
     "prd": "Precision and recall",
+    "prd_bf16": "Precision and recall, features in bfloat16",
+    "prd_classifier": "Precision and recall, classifier features",
     "latent": "Latent space",
     "smoothness": "Decoder smoothness",
     "variance": "Estimated variance",
@@ -101,6 +103,8 @@ _BETTER: dict[str, Better] = {
     "latent.entropy": "higher",
     "latent.entropy_capped": "higher",
     "prd": "higher",
+    "prd_bf16": "higher",
+    "prd_classifier": "higher",
     "disentanglement": "higher",
 }
 
@@ -160,6 +164,8 @@ def _label(path: str, head: str, rest: str) -> str:
     if head in _DISTANCES and rest:
         name = _FEATURES.get(rest) or re.sub(r"^gmm_?(\d+)$", r"GMM-\1", rest)
         return f"{_DISTANCES[head]} {name}"
+    if head.startswith("prd_") and rest:
+        return rest
     if head == "variance" and rest:
         return f"σ̂² {rest}"
     return path

@@ -27,7 +27,7 @@ def _reconstruction(metric: str) -> bool:
 
 def _generation(metric: str) -> bool:
     family, _, what = metric.partition(".")
-    return family == "prd" or (family in _FAMILIES and what not in _INTERPOLATED)
+    return family.startswith("prd") or (family in _FAMILIES and what not in _INTERPOLATED)
 
 
 def _latent_space(metric: str) -> bool:

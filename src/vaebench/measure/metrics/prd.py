@@ -20,8 +20,9 @@ def prd(run: Run) -> dict:
     histograms is averaged over 10 clusterings.
 
     Returns:
-        ``{"prd": {"precision": F_1/8, "recall": F_8}}``, each in [0, 1]; nothing where the study samples
-        neither from the prior nor from one Gaussian.
+        ``{"prd": {"precision": F_1/8, "recall": F_8}}``, each in [0, 1]; of another network's features
+        than Inception's in float32 ``{"prd_classifier": …}``, named as that network's Fréchet distance is.
+        Nothing where the study samples neither from the prior nor from one Gaussian.
     """
     name = next((name for name in DENSITIES if run.densities.get(name) is not None), None)
     if name is None:
@@ -40,7 +41,13 @@ def prd(run: Run) -> dict:
         histograms = (np.bincount(part, minlength=CLUSTERS) / size for part in np.split(clusters, [size]))
         curves.append(curve(*histograms))
     precision, recall = f_pair(*np.mean(curves, axis=0))
-    return {"prd": {"precision": precision, "recall": recall}}
+    return {_named(run.reference.name): {"precision": precision, "recall": recall}}
+
+
+def _named(distance: str) -> str:
+    """``prd`` for the features of ``fid``, ``prd_classifier`` for those of ``fd_classifier``."""
+    _, mark, features = distance.partition("_")
+    return f"prd{mark}{features}"
 
 
 prd.needs_features = True
