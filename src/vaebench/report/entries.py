@@ -14,7 +14,9 @@ DASH = "–"
 class Entry:
     """Our mean of ``n`` seeds, of ``sound`` runs that did not diverge, beside the paper's value.
 
-    ``mark`` is ``best`` or ``second``, ``flag`` says what is unsound.
+    ``se`` is the standard error over test images. ``mark`` is ``best``, not distinguishable from the best
+    of its column; ``single``, the best of one seed, which decides nothing; or empty. ``flag`` says what is
+    unsound.
     """
 
     mean: float = math.nan
@@ -26,20 +28,26 @@ class Entry:
     paper_std: float = math.nan
     mark: str = ""
     flag: str = ""
+    se: float = math.nan
 
     @classmethod
     def of(cls, r) -> Entry:
         """The unmarked entry of a row of :func:`vaebench.report.means.summarise`, from ``itertuples``."""
         flag = f"{r.label}: {r.flag}" if r.flag else ""
-        return cls(r.mean, r.std, r.n, r.sound, r.diverged, r.paper, r.paper_std, flag=flag)
+        return cls(r.mean, r.std, r.n, r.sound, r.diverged, r.paper, r.paper_std, flag=flag, se=r.se)
 
     @property
     def ours(self) -> str:
-        """Our value, † where some runs diverged, ‡ where unsound; a dash; ``diverged`` where all did."""
+        """Our value and its error; a dash; or ``diverged`` where all runs did.
+
+        The error is the deviation over seeds, or with one seed the standard error over test images. † stands
+        behind it where some runs diverged, ‡ where it is unsound, ° where it is the best of one seed.
+        """
         if self.diverged and not self.sound:
             return "diverged"
-        signs = ("†" if self.diverged else "") + ("‡" if self.flag else "")
-        return number(self.mean, self.std) + (signs if self.n else "")
+        signs = {"†": self.diverged, "‡": self.flag, "°": self.mark == "single"}
+        value = number(self.mean, self.se if self.n == 1 else self.std)
+        return value + ("".join(sign for sign, there in signs.items() if there) if self.n else "")
 
     @property
     def printed(self) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vaebench.base.files import read_json, write_atomically, write_json
 from vaebench.report.claims import judge
-from vaebench.report.papers import PAPERS
+from vaebench.report.papers import read_paper
 from vaebench.report.results import Results
 from vaebench.report.templates import template
 
@@ -23,7 +23,7 @@ def write_card(results: Results) -> Path:
     card = {
         "name": results.name,
         "title": results.title,
-        "paper": PAPERS.get(study.paper, ""),
+        "paper": read_paper(study.paper).cite if study.paper else "",
         "datasets": study.datasets,
         "methods": len(study.methods),
         "seeds": len(study.seeds),

@@ -1,4 +1,4 @@
-"""Means over seeds beside the papers' numbers.
+"""Means over seeds with their error, beside the papers' numbers.
 
 The difference is ours − paper, the relative difference is taken of |paper|, ranks count from 1 within a
 data set in the metric's better direction (ties share the smaller rank), and ± is the sample standard
@@ -14,36 +14,65 @@ import numpy as np
 import pandas as pd
 
 from vaebench.report.describe import describe, is_measure, sort_key
-from vaebench.report.papers import paper_dataset, paper_method, paper_metric, paper_values
+from vaebench.report.papers import paper_metric, read_paper
 from vaebench.report.results import DIVERGED, Results
+from vaebench.report.statistics import Sample, leaders, prediction_interval, t_interval
 from vaebench.study.params import Study
 
-__all__ = ["SIGN", "summarise"]
+__all__ = ["ERROR", "SIGN", "marks", "over_seeds", "summarise"]
 
 SUMMARY = [
     *("dataset", "method", "label", "metric"),
-    *("mean", "std", "n", "sound", "diverged"),
-    *("paper", "paper_std", "table", "difference", "relative"),
+    *("mean", "std", "n", "low", "high", "se", "sound", "diverged"),
+    *("paper", "paper_std", "paper_seeds", "table", "difference", "relative"),
+    *("predicted_low", "predicted_high", "reproduced"),
     *("rank", "paper_rank", "mark", "flag"),
 ]
 
 SIGN = {"lower": 1.0, "higher": -1.0, "": math.nan}
 """What a value is multiplied by so that less is better, by the metric's better direction."""
 
+ERROR = "_se"
+"""What the name of a metric's standard error over test images ends in."""
+
+_KEYS = ["dataset", "method", "metric"]
+
+
+def over_seeds(runs: pd.DataFrame) -> pd.DataFrame:
+    """Every metric of a data set and method over the seeds of its sound runs.
+
+    Args:
+        runs: of :attr:`vaebench.report.results.Results.runs`.
+
+    Returns:
+        ``dataset, method, metric, mean, std, n, low, high, se``: the sample standard deviation and the
+        95 % interval of the mean are NaN for one seed; ``se`` is the mean over seeds of the standard error
+        over test images, NaN where none was measured.
+    """
+    sound = runs[~runs["diverged"] & (runs["metric"] != DIVERGED)]
+    grouped = sound.assign(metric=sound["metric"].map(paper_metric)).groupby(_KEYS, sort=False)["value"]
+    means = grouped.agg(mean="mean", std="std", n="count").reset_index()
+    errors = means["metric"].str.endswith(ERROR).astype(bool)
+    se = means[errors].assign(metric=means.loc[errors, "metric"].str.removesuffix(ERROR))
+    se = se[[*_KEYS, "mean"]].rename(columns={"mean": "se"})
+    means = means[means["metric"].map(is_measure).astype(bool)].merge(se, on=_KEYS, how="left")
+    ends = [t_interval(r.mean, r.std, r.n) for r in means.itertuples()]
+    means[["low", "high"]] = np.array(ends).reshape(-1, 2)
+    return means[[*_KEYS, "mean", "std", "n", "low", "high", "se"]]
+
 
 def summarise(results: Results) -> pd.DataFrame:
-    """Mean, spread, the paper's value and rank for every (data set, method, metric) of the study.
+    """Mean, error, the paper's value and rank for every (data set, method, metric) of the study.
 
     A row exists for every method of the study and every metric that either we or the paper have for the
     data set, so that what is missing shows. ``n`` counts the seeds in the mean, ``sound`` and ``diverged``
-    the method's runs that did and did not survive training, ``mark`` is ``best``, ``second`` or empty,
-    ``flag`` the reason why the method is unsound, or empty.
+    the method's runs that did and did not survive training. ``reproduced`` is "yes" or "no" where the paper
+    prints a spread: whether our mean lies in the 95 % prediction interval of its seeds and our ``n``.
+    ``mark`` is that of :func:`marks`, ``flag`` the reason why the method is unsound, or empty; then it has
+    neither rank nor mark.
     """
     study, runs = results.study, results.runs
-    sound = runs[~runs["diverged"] & (runs["metric"] != DIVERGED) & runs["metric"].map(is_measure)]
-    sound = sound.assign(metric=sound["metric"].map(paper_metric))
-    keys = ["dataset", "method", "metric"]
-    ours = sound.groupby(keys, sort=False)["value"].agg(mean="mean", std="std", n="count").reset_index()
+    ours = over_seeds(runs)
     printed = _printed(study)
     both = pd.concat([ours[["dataset", "metric"]], printed[["dataset", "metric"]]]).drop_duplicates()
     grid = pd.MultiIndex.from_tuples(
@@ -53,10 +82,10 @@ def summarise(results: Results) -> pd.DataFrame:
             for method in study.methods
             for metric in sorted(both.loc[both["dataset"] == dataset, "metric"], key=sort_key)
         ],
-        names=keys,
+        names=_KEYS,
     )
     frame = grid.to_frame(index=False).astype(str)
-    frame = frame.merge(ours, on=keys, how="left").merge(printed, on=keys, how="left")
+    frame = frame.merge(ours, on=_KEYS, how="left").merge(printed, on=_KEYS, how="left")
     frame["n"] = frame["n"].fillna(0).astype(int)
     cells = pd.MultiIndex.from_frame(frame[["dataset", "method"]])
     for column, chosen in (("sound", ~runs["diverged"]), ("diverged", runs["diverged"])):
@@ -65,26 +94,59 @@ def summarise(results: Results) -> pd.DataFrame:
     frame["label"] = frame["method"].map(results.label)
     frame["difference"] = frame["mean"] - frame["paper"]
     frame["relative"] = frame["difference"] / frame["paper"].abs().replace(0, np.nan)
+    ends = [_predicted(r) for r in frame.itertuples()]
+    frame[["predicted_low", "predicted_high"]] = np.array(ends, float).reshape(-1, 2)
+    inside = frame["mean"].between(frame["predicted_low"], frame["predicted_high"])
+    frame["reproduced"] = np.where(frame["predicted_low"].isna(), "", np.where(inside, "yes", "no"))
     reasons = {key: flag.reason for key, flag in results.flags.items()}
     frame["flag"] = [reasons.get(key, "") for key in zip(frame["dataset"], frame["method"], strict=True)]
     frame["rank"] = _ranks(frame.assign(mean=frame["mean"].where(frame["flag"] == "")), "mean")
     frame["paper_rank"] = _ranks(frame, "paper")
-    frame["mark"] = frame["rank"].map({1.0: "best", 2.0: "second"}).fillna("")
+    frame["mark"] = ""
+    for (_, metric), rows in frame[(frame["n"] > 0) & (frame["flag"] == "")].groupby(["dataset", "metric"]):
+        samples = {r.Index: Sample(r.mean, r.std, r.n) for r in rows.itertuples()}
+        for index, mark in marks(samples, SIGN[describe(metric).better]).items():
+            frame.loc[index, "mark"] = mark
     return frame[SUMMARY]
 
 
+def marks(samples: dict, sign: float) -> dict:
+    """What a column marks: ``best`` for all that are not distinguishable from the best mean.
+
+    Where that mean is of one seed nothing is best, and it alone is marked, as ``single``.
+
+    Args:
+        samples: the means that are compared.
+        sign: of :data:`SIGN`; NaN where neither direction is better, and then nothing is marked.
+    """
+    if not samples or math.isnan(sign):
+        return {}
+    first = min(samples, key=lambda name: sign * samples[name].mean)
+    if samples[first].n < 2:
+        return {first: "single"} if len(samples) > 1 else {}
+    return dict.fromkeys(leaders(samples, sign), "best")
+
+
+def _predicted(r) -> tuple[float, float]:
+    if not r.n or math.isnan(r.paper):
+        return math.nan, math.nan
+    return prediction_interval(Sample(r.paper, r.paper_std, int(r.paper_seeds)), r.n)
+
+
 def _printed(study: Study) -> pd.DataFrame:
-    paper = paper_values(study.paper)
-    columns = ["dataset", "method", "metric", "paper", "paper_std", "table"]
-    renamed = paper.drop(columns="paper").rename(columns={"value": "paper", "std": "paper_std"})
+    columns = ["dataset", "method", "metric", "paper", "paper_std", "paper_seeds", "table"]
     parts = []
-    for dataset in study.datasets:
-        part = renamed[renamed["dataset"] == paper_dataset(study.paper, dataset)]
-        names = {method: paper_method(study.paper, method) for method in study.methods}
-        for method, name in names.items():
-            parts.append(part[part["method"] == name].assign(dataset=dataset, method=method))
-    frame = pd.concat(parts, ignore_index=True) if parts else renamed
-    return frame[columns].astype({"paper": float, "paper_std": float})
+    if study.paper is not None:
+        paper = read_paper(study.paper)
+        names = {"value": "paper", "std": "paper_std", "seeds": "paper_seeds"}
+        values = paper.values.drop(columns="paper").rename(columns=names)
+        for dataset in study.datasets:
+            part = values[values["dataset"] == paper.dataset(dataset)]
+            for method in study.methods:
+                row = part[part["method"] == paper.method(method)]
+                parts.append(row.assign(dataset=dataset, method=method))
+    frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+    return frame[columns].astype({"paper": float, "paper_std": float, "paper_seeds": float})
 
 
 def _ranks(frame: pd.DataFrame, column: str) -> pd.Series:

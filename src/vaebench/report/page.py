@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -18,7 +19,7 @@ from vaebench.report.claims import judge
 from vaebench.report.describe import describe, sort_key
 from vaebench.report.entries import DASH, Entry, number
 from vaebench.report.index import write_card
-from vaebench.report.papers import PAPERS
+from vaebench.report.papers import read_paper
 from vaebench.report.results import DIVERGED, Cell, Results, spec_text
 from vaebench.report.tables import all_tables
 from vaebench.report.templates import asset, template
@@ -62,7 +63,7 @@ def _view(results: Results) -> dict:
     return {
         "name": results.name,
         "title": results.title,
-        "paper": PAPERS.get(study.paper, ""),
+        "paper": read_paper(study.paper).cite if study.paper else "",
         "notes": [" ".join(part.split()) for part in results.notes.split("\n\n") if part.strip()],
         "features": results.params.evaluation.features,
         "datasets": study.datasets,
@@ -77,7 +78,7 @@ def _view(results: Results) -> dict:
         "verdicts": verdicts,
         "counts": {
             status: sum(v.status == status for v in verdicts)
-            for status in ("holds", "does not hold", "not measured")
+            for status in ("holds", "does not hold", "undecided", "not measured", "not a matter of numbers")
         },
         "runs": runs,
         "pictures": [path for run in runs.values() for path in run["pictures"]],
@@ -192,7 +193,7 @@ def _comparison(summary: pd.DataFrame) -> list[dict]:
 
 
 def _shown(r) -> dict:
-    cell = Entry.of(r)
+    cell = replace(Entry.of(r), mark=r.mark)
     return {
         "ours": cell.ours,
         "value": None if math.isnan(r.mean) else r.mean,

@@ -1,26 +1,13 @@
-"""The two papers' result tables, one tidy frame in this package's own names.
+"""A paper as data: its tables in this package's own names, and what it says of each.
 
-A study is compared by name: its data sets and methods are called as in ``papers/*.csv``
-(``mnist``/``mle_iso_i``, ``mnist32``/``avae``; :func:`paper_method` knows the exceptions). Where a paper's
-row is a number, the name spells it with ``_`` for the point and ``m`` for minus, so that it can be part of
-a path:
-
-| table | data set | method |
-| --- | --- | --- |
-| Takida 1 | ``mnist`` | ``stochastic_0_0`` … ``stochastic_m1_0``, ``deterministic_0_0`` … (log10 σx²) |
-| Takida 3 | ``mnist_<pattern>_0_01``, ``mnist_<pattern>_0_1`` | ``mle_iso_i`` … ``mle_diag_d`` |
-| Takida E.8 | ``mnist`` | ``sigma_z_1_0`` … ``sigma_z_m1_0`` (log10 σz²) |
-
-Readings that are ours: Takida's tables print E‖x′ − x‖² with x′ decoded from z ~ q(z|x), so theirs is
-``mse_sampled`` where the encoding is stochastic and ``mse`` where it is not. Saha's ``INT.`` is compared with
-midpoints; RAE's samples are drawn from one Gaussian, so its third column is ``fid.gaussian``; Table V,
-"accounting for known biases", is compared with the KL to each method's own prior, AVAE's N(0, (1 − h²)I);
-Table VI is compared with the capped entropy, which is what the authors' code computes; FactorVAE's
-percentages become shares; an estimated variance that the paper prints for a union of partitions stands beside
-each of them.
+``papers/<key>/`` holds ``paper.yaml`` (protocol, readings, tables), a CSV file per table with the columns
+``dataset, method, column, value, std``, and ``claims.yaml``; docs/add-a-paper.md describes all of it. A study
+is compared by name: its data sets and methods are called as in the tables. Where a paper's row is a number,
+the name spells it with ``_`` for the point and ``m`` for minus, so that it can be part of a path:
+``stochastic_m0_1`` is log10 σx² = −0.1.
 
     >>> frame = paper_values("takida2022")
-    >>> frame.query("dataset == 'mnist' and method == 'mle_iso_i' and metric == 'mse_sampled'").value.item()
+    >>> frame.query("dataset == 'mnist' and method == 'mle_iso_i' and column == 'mse'").value.item()
     4.4
 """
 
@@ -29,57 +16,33 @@ from __future__ import annotations
 import functools
 import math
 import re
-from importlib.resources import files
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated
 
 import pandas as pd
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator
 
 from vaebench.base.errors import UserError
+from vaebench.base.registry import explain
+from vaebench.study.papers import paper_folder
 
 __all__ = [
-    "PAPERS",
+    "Paper",
+    "PaperTable",
     "bandwidths",
-    "paper_dataset",
-    "paper_method",
+    "matches",
     "paper_metric",
     "paper_values",
+    "read_paper",
     "spell",
     "split_sweep",
     "unspell",
 ]
 
-PAPERS = {
-    "takida2022": "Takida et al., Preventing Oversmoothing in VAE via Generalized Variance Parameterization, "
-    "Neurocomputing 2022",
-    "avae2024": "Saha, Joshi, Whitaker, Matching aggregate posteriors in the variational autoencoder, "
-    "ICPR 2024",
-}
-
-COLUMNS = ["paper", "table", "dataset", "method", "metric", "value", "std"]
-
-_METRICS = {
-    "mse": "mse",
-    "kl": "kl",
-    "nll_iwae500": "nll",
-    "fid_prior": "fid.prior",
-    "fid_vae2": "fid.second_stage",
-    "fid_gmm10": "fid.gmm10",
-    "fid_gmm100": "fid.gmm100",
-    "fid_interp_mid": "fid.interp_mid",
-    "fid_interp_random": "fid.interp_random",
-    "fid_recon": "fid.recon",
-    "fid_interp": "fid.interp_mid",
-    "prd_precision": "prd.precision",
-    "prd_recall": "prd.recall",
-    "kl_aggregate_prior": "latent.kl_corrected",
-    "whitened_entropy": "latent.entropy_capped",
-    "factor_vae": "disentanglement.pca_factor_vae",
-    "mig": "disentanglement.pca_mig",
-    "sigma_z2": "smoothness.sigma_z2",
-    "mi_bound": "smoothness.mi_bound",
-    "gap_1e-2": "smoothness.gap_1e-2",
-    "gap_1e-3": "smoothness.gap_1e-3",
-    "els": "smoothness.els",
-}
+COLUMNS = ["paper", "table", "dataset", "method", "column", "metric", "value", "std", "seeds"]
 
 _SYNONYMS = {
     "fid.vae2": "fid.second_stage",
@@ -89,8 +52,250 @@ _SYNONYMS = {
     "latent.sigma_z2": "smoothness.sigma_z2",
 }
 
-_DETERMINISTIC = ("ae", "wae_mmd", "rae", "rae_gp")
-"""The rows of Takida's Tables 4 and 6 whose encoder gives one z for an image."""
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Reading(_Strict):
+    """A metric of ours, and the methods whose number it is; all by default."""
+
+    metric: str
+    methods: list[str] = ["*"]
+
+
+class Column(_Strict):
+    """A column that a paper prints, and which metric of ours stands for it: the first reading that fits.
+
+    Attributes:
+        label: what tables call it; our metric's label by default.
+        row: what the row's label ends in, where a paper has two rows for a method.
+        scale: by which the printed value is multiplied.
+        why: the reason for the reading.
+    """
+
+    ours: list[Reading]
+    label: str | None = None
+    row: str = ""
+    scale: float = 1.0
+    why: str = ""
+
+    @field_validator("ours", mode="before")
+    @classmethod
+    def _one_metric(cls, value):
+        return [{"metric": value}] if isinstance(value, str) else value
+
+    def metric(self, method: str) -> str | None:
+        """Our metric for a method; None where no reading fits."""
+        return next((r.metric for r in self.ours if matches(method, r.methods)), None)
+
+
+class DatasetName(_Strict):
+    """What a data set of the paper is called in studies, and how many images the paper trains on."""
+
+    ours: list[str] = []
+    images: PositiveInt | None = None
+
+
+class MethodName(_Strict):
+    """What a method of the paper is called in studies; ``beside`` are patterns of those it stands beside."""
+
+    ours: list[str] = []
+    beside: list[str] = []
+
+
+Epochs = PositiveInt | dict[str, PositiveInt]
+
+
+class PaperTable(_Strict):
+    """A table: its protocol, which rows of a study it shows, and how it is laid out.
+
+    Attributes:
+        number: as the paper counts; "Section 6.1" where the numbers stand in its text.
+        epochs: of all data sets, or of each, if they are stated; ``longer`` has exceptions by method and
+            data set.
+        seeds: how many trainings stand behind a number, if not the paper's ``seeds``.
+        datasets: patterns of the data sets that belong to it, ``!`` before those that do not; by default
+            those that it prints. ``methods`` likewise, by default all.
+        also: patterns of metrics of ours that are shown though the paper has no such column.
+        rows: ``method``, ``dataset`` or ``level``, the number in a method's name.
+        columns: the group and the label of a column: ``dataset``, ``method``, ``kind``, ``column`` or "".
+        ranked: within what the best is marked, ``column``, ``row`` or "" for nowhere.
+    """
+
+    number: str
+    title: str
+    epochs: Epochs = {}
+    longer: dict[str, dict[str, PositiveInt]] = {}
+    seeds: PositiveInt | None = None
+    datasets: list[str] = []
+    methods: list[str] = ["*"]
+    also: list[str] = []
+    rows: Annotated[str, Field(pattern="^(method|dataset|level)$")] = "method"
+    columns: tuple[str, str] = ("dataset", "column")
+    corner: str = "Method"
+    ranked: Annotated[str, Field(pattern="^(column|row|)$")] = "column"
+    note: str = ""
+
+    @property
+    def heading(self) -> str:
+        """``Table`` and its number, or the part of the text that it was taken from."""
+        return self.number if " " in self.number else f"Table {self.number}"
+
+    def schedule(self, dataset: str, method: str) -> int | None:
+        """The epochs that the paper trains a method on a data set; None where it does not say."""
+        own = self.longer.get(method, {}).get(dataset)
+        return own or (self.epochs if isinstance(self.epochs, int) else self.epochs.get(dataset))
+
+
+class PaperFile(_Strict):
+    """The content of ``paper.yaml``."""
+
+    name: str
+    title: str
+    cite: str
+    seeds: PositiveInt
+    datasets: dict[str, DatasetName] = {}
+    methods: dict[str, MethodName] = {}
+    columns: dict[str, Column]
+    tables: dict[str, PaperTable]
+
+
+@dataclass(frozen=True, eq=False)
+class Paper:
+    """A paper's folder, read and checked."""
+
+    key: str
+    folder: Path
+    file: PaperFile
+    values: pd.DataFrame
+
+    @functools.cached_property
+    def printed(self) -> dict[tuple[str, str, str], str]:
+        """The table of every number, by data set, method and column, in the paper's order."""
+        names = (self.values[name] for name in ("dataset", "method", "column"))
+        return dict(zip(zip(*names, strict=True), self.values["table"], strict=True))
+
+    def schedule(self, dataset: str, method: str, column: str) -> int | None:
+        """The epochs that stand behind a printed number; None where the paper does not state them.
+
+        A number that is not printed takes the schedule of the first table with the method on the data set.
+        """
+        rows = [t for (d, m, _), t in self.printed.items() if (d, m) == (dataset, method)]
+        number = self.printed.get((dataset, method, column), rows[0] if rows else None)
+        table = next((t for t in self.file.tables.values() if t.number == number), None)
+        return table.schedule(dataset, method) if table else None
+
+    def seeds(self, dataset: str, method: str, column: str) -> int:
+        """How many trainings stand behind a number."""
+        number = self.printed.get((dataset, method, column))
+        own = (t.seeds for t in self.file.tables.values() if t.number == number)
+        return next(own, None) or self.file.seeds
+
+    @property
+    def name(self) -> str:
+        """What tables and pages call it."""
+        return self.file.name
+
+    @property
+    def cite(self) -> str:
+        """Authors, title, venue and year."""
+        return self.file.cite
+
+    def dataset(self, ours: str) -> str:
+        """The paper's name of a data set of a study."""
+        return next((name for name, entry in self.file.datasets.items() if ours in entry.ours), ours)
+
+    def method(self, ours: str, one_to_one: bool = False) -> str:
+        """The paper's name of a method of a study.
+
+        A method that merely stands beside a row has that row's name, unless the answer must be
+        ``one_to_one``.
+        """
+        for name, entry in self.file.methods.items():
+            if ours in entry.ours or (not one_to_one and matches(ours, entry.beside) and entry.beside):
+                return name
+        return ours
+
+    def metric(self, column: str, method: str) -> str | None:
+        """Our metric for a printed column of a method; ``our.<metric>`` is that metric."""
+        entry = self.file.columns.get(column)
+        return column.removeprefix("our.") if entry is None else entry.metric(method)
+
+    def images(self, dataset: str) -> int | None:
+        """How many images the paper trains on; None where it is not said."""
+        found = (e.images for name, e in self.file.datasets.items() if fnmatchcase(dataset, name))
+        return next(found, None)
+
+
+def matches(name: str, patterns: list[str]) -> bool:
+    """Whether a name fits one of the patterns and none that begins with ``!``.
+
+    >>> matches("ae", ["*"]), matches("ae", ["!a*"]), matches("ae", ["!b*"]), matches("ae", [])
+    (True, False, True, False)
+    """
+    wanted = [p for p in patterns if not p.startswith("!")]
+    if any(fnmatchcase(name, p[1:]) for p in patterns if p.startswith("!")):
+        return False
+    return any(fnmatchcase(name, p) for p in wanted) if wanted else bool(patterns)
+
+
+@functools.cache
+def read_paper(key: str) -> Paper:
+    """A paper by its key.
+
+    Raises:
+        UserError: it is not found, or its folder is damaged; the message names the file and the place.
+    """
+    folder = paper_folder(key)
+    path = folder / "paper.yaml"
+    try:
+        file = PaperFile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        raise UserError(f"{path}: {explain(error, '', PaperFile)}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    values = [_read_table(folder, file, name) for name in file.tables]
+    return Paper(key, folder, file, pd.concat(values, ignore_index=True).assign(paper=key)[COLUMNS])
+
+
+def paper_values(paper: str | None) -> pd.DataFrame:
+    """Every number of one paper: ``paper, table, dataset, method, column, metric, value, std, seeds``.
+
+    One row per number. ``metric`` is our path, ``table`` the paper's own numbering, ``std`` NaN where none
+    is printed, ``seeds`` how many trainings stand behind it. A number that the paper prints for several
+    columns at once, ``SU+SL``, is a row for each. Without a paper the frame is empty.
+    """
+    return pd.DataFrame(columns=COLUMNS) if paper is None else read_paper(paper).values
+
+
+def _read_table(folder: Path, file: PaperFile, name: str) -> pd.DataFrame:
+    path = folder / f"{name}.csv"
+    table = file.tables[name]
+    try:
+        frame = pd.read_csv(path)
+        frame = frame.assign(
+            value=pd.to_numeric(frame["value"]), std=pd.to_numeric(frame.get("std", math.nan))
+        )
+        frame = frame.assign(column=frame["column"].astype(str).str.split("+")).explode("column")
+        frame = frame[["dataset", "method", "column", "value", "std"]].reset_index(drop=True)
+    except FileNotFoundError:
+        raise UserError(f"{path} is not there, but paper.yaml lists the table {name!r}.") from None
+    except (KeyError, ValueError) as error:
+        raise UserError(
+            f"{path} is not a table with the columns dataset, method, column, value: {error}"
+        ) from None
+    unknown = sorted(set(frame["column"]) - set(file.columns))
+    if unknown:
+        raise UserError(f"{path} has the column {unknown[0]!r}, which paper.yaml does not list in columns.")
+    scale = frame["column"].map(lambda column: file.columns[column].scale)
+    return frame.assign(
+        table=table.number,
+        metric=[file.columns[r.column].metric(r.method) for r in frame.itertuples()],
+        value=frame["value"] * scale,
+        std=frame["std"] * scale,
+        seeds=table.seeds or file.seeds,
+    )
 
 
 def paper_metric(path: str) -> str:
@@ -99,22 +304,6 @@ def paper_metric(path: str) -> str:
     A Fréchet distance on a classifier's features has none: it is not the papers' FID.
     """
     return _SYNONYMS.get(path, path)
-
-
-def paper_dataset(paper: str | None, dataset: str) -> str:
-    """The paper's name of a data set: Saha et al. pad MNIST to 32 × 32, and the CSV calls that mnist32."""
-    return "mnist32" if paper == "avae2024" and dataset == "mnist" else dataset
-
-
-def paper_method(paper: str | None, method: str, one_to_one: bool = False) -> str:
-    """The paper's name of a method.
-
-    ``wae`` is Saha's ``wae_mmd``. Points on the ε of MLE Diag-D, ``eps_…``, all stand beside Takida's
-    ``mle_diag_d``, unless the answer must be ``one_to_one``.
-    """
-    if paper == "takida2022" and method.startswith("eps_") and not one_to_one:
-        return "mle_diag_d"
-    return "wae_mmd" if paper == "avae2024" and method == "wae" else method
 
 
 def spell(number: float | str) -> str:
@@ -137,116 +326,10 @@ def split_sweep(method: str) -> tuple[str, float] | None:
     return (match[1], unspell(match[2])) if match else None
 
 
-@functools.cache
-def paper_values(paper: str | None) -> pd.DataFrame:
-    """Every number of one paper: ``paper, table, dataset, method, metric, value, std``, one a row.
-
-    ``metric`` is our path, ``table`` the paper's own numbering, ``std`` NaN where none is printed. Without
-    a paper the frame is empty.
-    """
-    if paper is None:
-        return pd.DataFrame(columns=COLUMNS)
-    if paper not in PAPERS:
-        raise UserError(f"no numbers are stored for the paper {paper!r}; there are: {', '.join(PAPERS)}.")
-    tables = [_READERS[key](_read(key)) for key in _READERS if key.startswith(paper)]
-    frame = pd.concat(tables, ignore_index=True)
-    frame["paper"] = paper
-    return frame[COLUMNS]
-
-
 def bandwidths() -> pd.DataFrame:
     """Saha's Tables I and II: ``latent_dim, kde_samples, h_opt, h_corrected``; h_opt NaN where "> 1.0"."""
-    frame = _read("avae2024_table1_2")
-    frame["h_opt"] = pd.to_numeric(frame["h_opt"], errors="coerce")
-    return frame.astype({"latent_dim": int, "kde_samples": int, "h_corrected": float})
-
-
-def _read(name: str) -> pd.DataFrame:
-    return pd.read_csv(str(files("vaebench.report") / "papers" / f"{name}.csv"), dtype=str)
-
-
-def _tidy(frame: pd.DataFrame, table: str) -> pd.DataFrame:
-    metric = frame["metric"].map(_METRICS)
-    return pd.DataFrame(
-        {
-            "table": table,
-            "dataset": frame["dataset"],
-            "method": frame["method"],
-            "metric": metric,
-            "value": frame["value"].astype(float),
-            "std": pd.to_numeric(frame.get("std", math.nan)),
-        }
-    )
-
-
-def _plain(table: str):
-    return lambda frame: _tidy(frame, table)
-
-
-def _smoothness(frame: pd.DataFrame) -> pd.DataFrame:
-    method = frame["encoding"] + "_" + frame["log10_sigma_x2"].map(spell)
-    return _sampled(_tidy(frame.assign(dataset="mnist", method=method), "1"))
-
-
-def _fixed_posterior(frame: pd.DataFrame) -> pd.DataFrame:
-    method = "sigma_z_" + frame["log10_sigma_z2"].map(spell)
-    return _sampled(_tidy(frame.assign(dataset="mnist", method=method), "E.8"))
-
-
-def _generation(table: str):
-    return lambda frame: _sampled(_tidy(frame, table))
-
-
-def _sampled(tidy: pd.DataFrame) -> pd.DataFrame:
-    stochastic = ~(tidy["method"].str.startswith("deterministic") | tidy["method"].isin(_DETERMINISTIC))
-    tidy.loc[stochastic & (tidy["metric"] == "mse"), "metric"] = "mse_sampled"
-    return tidy
-
-
-def _noise(frame: pd.DataFrame) -> pd.DataFrame:
-    each = frame.assign(partition=frame["partitions"].str.split("+")).explode("partition")
-    pattern = each["noise_pattern"].str.replace("-", "_")
-    return pd.DataFrame(
-        {
-            "table": "3",
-            "dataset": "mnist_" + pattern + "_" + each["noise_variance"].map(spell),
-            "method": "mle_" + each["parameterization"],
-            "metric": "variance." + each["partition"],
-            "value": each["estimated_variance"].astype(float),
-            "std": math.nan,
-        }
-    )
-
-
-def _saha_fid(frame: pd.DataFrame) -> pd.DataFrame:
-    tidy = _tidy(frame, "III")
-    tidy.loc[(tidy["method"] == "rae") & (tidy["metric"] == "fid.prior"), "metric"] = "fid.gaussian"
-    return tidy
-
-
-def _saha_disentanglement(frame: pd.DataFrame) -> pd.DataFrame:
-    tidy = _tidy(frame, "VII")
-    on_axes = tidy["method"].str.endswith("_axis_aligned")
-    tidy = tidy[~(on_axes & (tidy["metric"] == "mse"))].copy()
-    on_axes = tidy["method"].str.endswith("_axis_aligned")
-    tidy.loc[on_axes, "metric"] = tidy.loc[on_axes, "metric"].str.replace("pca_", "")
-    tidy["method"] = tidy["method"].str.removesuffix("_axis_aligned")
-    share = tidy["metric"].str.endswith("factor_vae")
-    tidy.loc[share, ["value", "std"]] /= 100
-    return tidy
-
-
-_READERS = {
-    "takida2022_table1": _smoothness,
-    "takida2022_table3": _noise,
-    "takida2022_table4": _generation("4"),
-    "takida2022_table5": _plain("5"),
-    "takida2022_table6": _generation("6"),
-    "takida2022_table7": _plain("7"),
-    "takida2022_tableE8": _fixed_posterior,
-    "avae2024_table3": _saha_fid,
-    "avae2024_table4": _plain("IV"),
-    "avae2024_table5": _plain("V"),
-    "avae2024_table6": _plain("VI"),
-    "avae2024_table7": _saha_disentanglement,
-}
+    values = read_paper("avae2024").values
+    frame = values[values["dataset"] == "prior"].pivot(index="method", columns="column", values="value")
+    sizes = frame.index.str.extract(r"l(?P<latent_dim>\d+)_m(?P<kde_samples>\d+)").astype(int)
+    frame = pd.concat([sizes, frame.reset_index(drop=True)], axis=1)
+    return frame.sort_values(["latent_dim", "kde_samples"], ignore_index=True)

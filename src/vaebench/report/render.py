@@ -27,10 +27,10 @@ def csv(table: Table) -> str:
 
 
 def markdown(table: Table) -> str:
-    """The paper's values in brackets, the best bold, the second underlined, and a legend that says so."""
+    """The paper's values in brackets, bold what may be the best, and a legend that says so."""
 
     def shown(cell: Entry) -> str:
-        ours = {"best": "**{}**", "second": "<ins>{}</ins>"}.get(cell.mark, "{}").format(cell.ours)
+        ours = f"**{cell.ours}**" if cell.mark == "best" else cell.ours
         return ours if math.isnan(cell.paper) else f"{ours} ({cell.printed})"
 
     names = [table.corner, *(" ".join(filter(None, column)) for column in table.columns)]
@@ -45,10 +45,16 @@ def markdown(table: Table) -> str:
 
 
 def _legend(table: Table) -> str:
+    entries = [entry for _, row in table.rows for entry in row]
     legend = table.legend or (
-        "Ours, mean ± standard deviation over seeds; in brackets the paper's. Best bold, second underlined."
+        "Ours, mean ± standard deviation over seeds; in brackets the paper's. Bold: not distinguishable from "
+        "the best (Welch's test of every pair, Holm's correction, 5 %)."
     )
-    if any(cell.ours.endswith("†") for _, cells in table.rows for cell in cells):
+    if not table.legend and any(entry.n == 1 for entry in entries):
+        legend += " Of one seed, ± is the standard error over test images, where it was measured."
+    if any(entry.mark == "single" for entry in entries):
+        legend += " ° The best of one seed each, which decides nothing."
+    if any("†" in entry.ours for entry in entries):
         legend += " † Some of its runs diverged and are not in the mean."
     flags = dict.fromkeys(cell.flag for _, cells in table.rows for cell in cells if cell.flag and cell.n)
     if flags:
@@ -71,7 +77,7 @@ def latex(table: Table) -> str:
 
     def shown(cell: Entry) -> str:
         ours = _tex(cell.ours)
-        ours = {"best": f"\\textbf{{{ours}}}", "second": f"\\underline{{{ours}}}"}.get(cell.mark, ours)
+        ours = f"\\textbf{{{ours}}}" if cell.mark == "best" else ours
         return ours if math.isnan(cell.paper) else f"{ours} ({_tex(cell.printed)})"
 
     lines = ["% \\usepackage{booktabs}", "\\begin{table}", "\\centering", f"\\caption{{{_tex(table.title)}}}"]
@@ -114,6 +120,7 @@ _TEX = {
     "±": r"$\pm$",
     "†": r"$^\dagger$",
     "‡": r"$^\ddagger$",
+    "°": r"$^\circ$",
     "×": r"$\times$",
     "−": r"$-$",
     "–": "--",

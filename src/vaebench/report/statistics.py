@@ -82,11 +82,11 @@ def prediction_interval(paper: Sample, n: int, level: float = LEVEL) -> tuple[fl
     m ± t(N − 1)·s·√(1/N + 1/n) of the paper's mean m and deviation s over N seeds; NaN, NaN without a
     deviation.
     """
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
     if not (paper.n > 1 and paper.std >= 0 and n > 0):
         return math.nan, math.nan
-    half = t.ppf((1 + level) / 2, paper.n - 1) * paper.std * math.sqrt(1 / paper.n + 1 / n)
+    half = stdtrit(paper.n - 1, (1 + level) / 2) * paper.std * math.sqrt(1 / paper.n + 1 / n)
     return paper.mean - half, paper.mean + half
 
 
@@ -101,7 +101,7 @@ def combine(
         value: the estimate, Σ cᵢ·mᵢ by default.
         level: the interval's coverage.
     """
-    from scipy.stats import t
+    from scipy.special import stdtr, stdtrit
 
     terms = [(c, sample) for c, sample in terms if c != 0]
     value = sum(c * sample.mean for c, sample in terms) if value is None else value
@@ -113,8 +113,8 @@ def combine(
         return Interval(value, value, value, float(value <= 0), float(value >= 0))
     freedom = total**2 / float(sum(p**2 / (s.n - 1) for p, (_, s) in zip(parts, terms, strict=True)))
     error = math.sqrt(total)
-    half = float(t.ppf((1 + level) / 2, freedom)) * error
-    above = float(t.sf(value / error, freedom))
+    half = float(stdtrit(freedom, (1 + level) / 2)) * error
+    above = float(stdtr(freedom, -value / error))
     return Interval(value, value - half, value + half, above, 1 - above)
 
 
@@ -164,7 +164,7 @@ def leaders(samples: Mapping[str, Sample], sign: float = 1.0, level: float = LEV
 
 def _pairwise(samples: list[Sample]) -> np.ndarray:
     """The two-sided p-values of Welch's test of every pair."""
-    from scipy.stats import t
+    from scipy.special import stdtr
 
     mean = np.array([s.mean for s in samples])
     part = np.array([s.variance for s in samples])
@@ -173,6 +173,6 @@ def _pairwise(samples: list[Sample]) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore"):
         statistic = np.abs(mean[:, None] - mean) / np.sqrt(total)
         welch = total**2 / (part[:, None] ** 2 / freedom[:, None] + part**2 / freedom)
-        p = 2 * t.sf(statistic, welch)
+        p = 2 * stdtr(welch, -statistic)
     equal = mean[:, None] == mean
     return np.where(total == 0, equal.astype(float), p)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -10,10 +12,11 @@ import pandas as pd
 from vaebench.report.crossing import crossing_tables
 from vaebench.report.describe import GROUPS, describe
 from vaebench.report.entries import Entry, Table
-from vaebench.report.means import SIGN
+from vaebench.report.means import SIGN, marks
 from vaebench.report.render import csv, latex, markdown
 from vaebench.report.results import Results
-from vaebench.report.shapes import SHAPES, Shape, by_method, dataset_and_metric
+from vaebench.report.shapes import Shape, by_method, dataset_and_metric, paper_shapes
+from vaebench.report.statistics import Sample
 from vaebench.report.sweeps import sweep_tables
 
 __all__ = ["all_tables", "shaped_tables", "write_tables"]
@@ -21,7 +24,7 @@ __all__ = ["all_tables", "shaped_tables", "write_tables"]
 
 def shaped_tables(results: Results) -> list[Table]:
     """The tables of the study's paper in the paper's own shape."""
-    shapes = [shape for shape in SHAPES if shape.paper == results.study.paper]
+    shapes = paper_shapes(results.study.paper)
     return [table for table in (_lay_out(shape, results.summary) for shape in shapes) if table]
 
 
@@ -37,17 +40,19 @@ def group_tables(results: Results) -> list[Table]:
     tables = []
     for group, title in GROUPS.items():
         metrics = {metric for metric in measured if describe(metric).group == group}
-        shape = Shape(group, title, None, metrics.__contains__, by_method, dataset_and_metric)
+        shape = Shape(group, title, _measuring(metrics), by_method, dataset_and_metric)
         table = _lay_out(shape, results.summary)
         if table:
             tables.append(table)
     return tables
 
 
+def _measuring(metrics: set[str]) -> Callable[[pd.DataFrame], list]:
+    return lambda summary: [r for r in summary.itertuples() if r.metric in metrics]
+
+
 def _lay_out(shape: Shape, summary: pd.DataFrame) -> Table | None:
-    chosen = [r for r in summary.itertuples() if shape.metrics(r.metric) and shape.where(r)]
-    if shape.one_mse:
-        chosen = _with_one_mse(chosen)
+    chosen = shape.choose(summary)
     if not any(r.n for r in chosen):
         return None
     cells: dict[tuple, tuple[Entry, str]] = {}
@@ -61,23 +66,15 @@ def _lay_out(shape: Shape, summary: pd.DataFrame) -> Table | None:
         cells[row, column] = (cell, describe(r.metric).better)
     kept = [c for c in columns if any(_says_something(cells.get((r, c))) for r in rows)]
     lines = {"column": [[(r, c) for r in rows] for c in kept], "row": [[(r, c) for c in kept] for r in rows]}
-    marks = {}
+    marked: dict[tuple, str] = {}
     for line in lines.get(shape.ranked, []):
-        marks.update(_marks({key: cells[key] for key in line if key in cells}))
+        marked.update(_marks({key: cells[key] for key in line if key in cells}))
     body = []
     for row in rows:
         found = [cells.get((row, column), (Entry(), ""))[0] for column in kept]
-        marked = [marks.get((row, column), "") for column in kept]
-        body.append((row, [Entry(**{**vars(c), "mark": m}) for c, m in zip(found, marked, strict=True)]))
+        entries = [replace(e, mark=marked.get((row, k), "")) for e, k in zip(found, kept, strict=True)]
+        body.append((row, entries))
     return Table(shape.name, shape.title, shape.corner, kept, body, shape.note)
-
-
-def _with_one_mse(rows: list) -> list:
-    sampled = {
-        (r.dataset, r.method) for r in rows if r.metric == "mse_sampled" and (r.n or not math.isnan(r.paper))
-    }
-    other = {True: "mse", False: "mse_sampled"}
-    return [r for r in rows if r.metric != other[(r.dataset, r.method) in sampled]]
 
 
 def _says_something(entry: tuple[Entry, str] | None) -> bool:
@@ -85,10 +82,11 @@ def _says_something(entry: tuple[Entry, str] | None) -> bool:
 
 
 def _marks(line: dict[tuple, tuple[Entry, str]]) -> dict[tuple, str]:
+    """The marks of a line of entries that all have one better direction."""
     ranked = {key: entry for key, entry in line.items() if entry[0].n and not entry[0].flag}
-    values = {key: cell.mean * SIGN[better] for key, (cell, better) in ranked.items()}
-    ranks = pd.Series(list(values.values()), dtype=float).rank(method="min")
-    return {key: {1.0: "best", 2.0: "second"}.get(rank, "") for key, rank in zip(values, ranks, strict=True)}
+    directions = {better for _, better in ranked.values()}
+    samples = {key: Sample(entry.mean, entry.std, entry.n) for key, (entry, _) in ranked.items()}
+    return marks(samples, SIGN[directions.pop()]) if len(directions) == 1 else {}
 
 
 def write_tables(results: Results) -> list[Path]:

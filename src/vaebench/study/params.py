@@ -32,6 +32,7 @@ from pydantic import (
 from vaebench.base.errors import UserError
 from vaebench.base.registry import Registry, validate
 from vaebench.study.document import compose, parse
+from vaebench.study.papers import paper_folder
 from vaebench.study.resources import Resources
 
 __all__ = [
@@ -79,11 +80,21 @@ class Study(_Strict):
 
     name: Name
     title: Line = ""
-    paper: Literal["takida2022", "avae2024"] | None = None
+    paper: Name | None = None
     datasets: Annotated[list[Name], Field(min_length=1)]
     methods: Annotated[list[Name], Field(min_length=1)]
     seeds: Annotated[list[Seed], Field(min_length=1)]
     densities: Annotated[list[Name], Field(min_length=1)]
+
+    @field_validator("paper")
+    @classmethod
+    def _found(cls, key: str | None) -> str | None:
+        if key is not None:
+            try:
+                paper_folder(key)
+            except UserError as error:
+                raise ValueError(str(error)) from None
+        return key
 
     @field_validator("datasets", "methods", "seeds", "densities")
     @classmethod

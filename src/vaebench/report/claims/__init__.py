@@ -1,49 +1,197 @@
 """What the papers claim, and whether a study's numbers bear it out.
 
-A claim is a sentence of a paper as a predicate on means over seeds. It *holds*, *does not hold*, or was
-*not measured* because a data set, method or metric that it speaks of is not in the study. A claim about
-FID is judged on FID alone, never on a classifier's features. Where a claim speaks of more than the study
-covers, the verdict is on the part that was measured, and the evidence says which.
+A claim *holds* or *does not hold* where the intervals of its comparisons say so and the study follows the
+paper's protocol: its schedule, its number of images, its seeds. In every other study that measured some of
+it, it is *undecided*, with the direction in which the means point. Only methods of the paper's own roster
+take part, and a claim about FID is judged on FID alone, never on a classifier's features. Each claim is also
+judged on the numbers that the paper itself prints.
 """
 
 from __future__ import annotations
 
+import functools
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from vaebench.report.claims import avae, takida
-from vaebench.report.claims.claim import Claim, NotMeasured, Numbers
+from vaebench.report.claims.claim import Claim, as_printed, measured, paper_claims
+from vaebench.report.claims.comparison import Judgement, Key, judge_groups
+from vaebench.report.papers import Paper, read_paper
 from vaebench.report.results import Results
+from vaebench.report.statistics import Sample
+from vaebench.study.papers import paper_keys
 
-__all__ = ["CLAIMS", "Claim", "Verdict", "judge"]
+__all__ = ["Claim", "PaperVerdict", "Verdict", "judge", "judge_printed", "paper_claims"]
 
-CLAIMS = {"takida2022": takida.CLAIMS, "avae2024": avae.CLAIMS}
-"""Each paper's claims, in its order."""
+Status = Literal["holds", "does not hold", "undecided", "not measured", "not a matter of numbers"]
+
+
+@dataclass(frozen=True)
+class PaperVerdict:
+    """A claim judged on what its paper prints.
+
+    Attributes:
+        printed: whether the printed means bear it out: ``holds`` or ``does not hold``; ``not printed``
+            where the paper has no numbers for it.
+        decided: what the printed deviations and seeds say: ``holds``, ``does not hold``, ``undecided``, or
+            empty where no spread is printed.
+        evidence: the comparisons, those that are not so first.
+    """
+
+    printed: str
+    decided: str
+    evidence: str
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A claim and what the study says of it; ``evidence`` names the numbers or what is missing."""
+    """A claim and what a study says of it.
+
+    Attributes:
+        status: the verdict.
+        direction: ``for`` or ``against``, where the means point; empty where nothing was measured.
+        evidence: the numbers, or what is missing.
+        coverage: how much of what the claim speaks of was measured.
+        seeds: the least number of seeds behind a number that took part.
+        share: the least share of the paper's schedule, epochs and images, that a number was trained for;
+            NaN where the paper does not state it.
+        limits: why a verdict that the intervals would give is not given.
+        features: whose features Fréchet distances were taken on.
+        paper: the claim on the paper's own numbers.
+    """
 
     claim: Claim
-    status: Literal["holds", "does not hold", "not measured"]
+    status: Status
+    direction: str
     evidence: str
+    coverage: str = ""
+    seeds: int = 0
+    share: float = math.nan
+    limits: str = ""
+    features: str = ""
+    paper: PaperVerdict | None = None
+
+    @property
+    def words(self) -> str:
+        """The status, and the direction of one that is undecided."""
+        pointing = {"for": "points this way", "against": "points the other way"}.get(self.direction)
+        return f"{self.status}, {pointing}" if self.status == "undecided" and pointing else self.status
 
 
 def judge(results: Results) -> list[Verdict]:
     """The verdict on every claim of the study's paper.
 
-    A study without a paper is judged on both papers' claims, and only those that it measured are given.
+    A study without a paper is judged on all papers' claims, and only those of which it measured something
+    are given.
+    A model that is flagged as broken is no result: it takes part in claims about collapse alone.
     """
+    unsound = results.flags
     verdicts = []
     own = results.study.paper
-    for paper in [own] if own else CLAIMS:
-        means = Numbers(results.summary, paper)
-        for claim in CLAIMS[paper]:
-            try:
-                holds, evidence = claim.check(means)
-                verdicts.append(Verdict(claim, "holds" if holds else "does not hold", evidence))
-            except NotMeasured as missing:
-                if own:
-                    verdicts.append(Verdict(claim, "not measured", f"needs {missing}"))
+    for key in [own] if own else paper_keys():
+        paper = read_paper(key)
+        sound, everything = (measured(paper, results.summary, without) for without in (unsound, ()))
+        for claim in paper_claims(key):
+            verdict = _verdict(results, paper, claim, everything if claim.collapse else sound)
+            if own or verdict.status in ("holds", "does not hold", "undecided"):
+                verdicts.append(verdict)
     return verdicts
+
+
+def judge_printed(paper: Paper, claim: Claim, numbers: Mapping[Key, Sample] | None = None) -> PaperVerdict:
+    """A claim on the numbers that its paper prints, or on ``numbers`` in their place."""
+    if numbers is None:
+        return _printed_verdict(paper, claim.id)
+    found = judge_groups(claim.groups(paper), numbers)
+    if not found.total or found.measured < found.total:
+        return PaperVerdict("not printed", "", found.evidence)
+    spread = all(numbers[key].n > 1 for key in found.keys)
+    decided = {True: "holds", False: "does not hold", None: "undecided"}[found.decided] if spread else ""
+    return PaperVerdict("holds" if found.direction == "for" else "does not hold", decided, found.evidence)
+
+
+@functools.cache
+def _printed_verdict(paper: Paper, claim_id: str) -> PaperVerdict:
+    claim = next(claim for claim in paper_claims(paper.key) if claim.id == claim_id)
+    return judge_printed(paper, claim, as_printed(paper))
+
+
+def _verdict(results: Results, paper: Paper, claim: Claim, numbers: Mapping[Key, Sample]) -> Verdict:
+    printed = judge_printed(paper, claim)
+    if claim.check is None:
+        return Verdict(claim, "not a matter of numbers", "", f"needs {claim.needs}", paper=printed)
+    found = judge_groups(claim.groups(paper), numbers)
+    if not found.measured:
+        return Verdict(claim, "not measured", "", f"needs {_missing(paper, found)}", paper=printed)
+    seeds = min(numbers[key].n for key in found.keys)
+    share = _share(results, paper, found.keys)
+    limits = _limits(paper, found, seeds, share)
+    status: Status = "undecided"
+    if found.decided is not None and not limits:
+        status = "holds" if found.decided else "does not hold"
+    if found.decided is True and found.measured < found.total:
+        status = "undecided"
+    return Verdict(
+        claim,
+        status,
+        found.direction,
+        found.evidence,
+        _coverage(found),
+        seeds,
+        share,
+        limits,
+        results.params.evaluation.features,
+        printed,
+    )
+
+
+def _limits(paper: Paper, found: Judgement, seeds: int, share: float) -> str:
+    """What of the paper's protocol the study falls short of; empty where nothing."""
+    parts = []
+    if share < 1:
+        parts.append(f"{100 * share:.3g} % of the paper's schedule")
+    wanted = max(paper.seeds(*key) for key in found.keys)
+    if seeds < wanted:
+        parts.append(f"{seeds} of the paper's {wanted} seeds")
+    if seeds == 1 and wanted == 1:
+        parts.append("one seed")
+    return ", ".join(parts)
+
+
+def _share(results: Results, paper: Paper, keys: tuple[Key, ...]) -> float:
+    """The least share of the paper's epochs times images; NaN where it states none of them."""
+    study = results.study
+    names = {(paper.dataset(d), paper.method(m, True)): (d, m) for d in study.datasets for m in study.methods}
+    shares = []
+    for dataset, method, column in keys:
+        ours, wanted = names[dataset, method], paper.schedule(dataset, method, column)
+        if wanted is not None:
+            epochs = results.params.training_of(ours[1]).epochs
+            images = _images(results.params.datasets[ours[0]].source, paper.images(dataset))
+            shares.append(min(1.0, epochs / wanted) * images)
+    return min(shares, default=math.nan)
+
+
+def _images(source: dict, wanted: int | None) -> float:
+    """The share of the paper's training images that a data set's source keeps."""
+    kept = 1 / math.prod(source.get("thin", {}).values())
+    limits = [source[key] for key in ("limit", "train_limit") if source.get(key)]
+    return min([kept, *(limit / wanted for limit in limits)]) if wanted else kept
+
+
+def _coverage(found: Judgement) -> str:
+    def of(index: int, name: str) -> str:
+        have, need = ({key[index] for key in keys} for keys in (found.keys, found.needed))
+        return f"{len(have & need)} of {len(need)} {name}"
+
+    if found.measured == found.total:
+        return "all of it"
+    return f"{found.measured} of {found.total} comparisons: {of(0, 'data sets')}, {of(1, 'methods')}"
+
+
+def _missing(paper: Paper, found: Judgement) -> str:
+    columns = list(dict.fromkeys(key[2] for key in found.needed))
+    datasets = list(dict.fromkeys(key[0] for key in found.needed))
+    metrics = list(dict.fromkeys(paper.metric(c, found.needed[0][1]) or c for c in columns))
+    return f"{', '.join(metrics)} of the paper's methods on {', '.join(datasets)}"

@@ -1,118 +1,118 @@
-"""A claim, the numbers that it is checked on, and the check that both papers need: who is best."""
+"""A paper's claims: read from its ``claims.yaml``, and the numbers that they are judged on."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable
-from dataclasses import dataclass
+import functools
+from collections.abc import Collection, Mapping
+from typing import Annotated
 
 import pandas as pd
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from vaebench.report.describe import describe
-from vaebench.report.entries import number
-from vaebench.report.papers import paper_dataset, paper_method
+from vaebench.base.errors import UserError
+from vaebench.base.registry import explain
+from vaebench.report.claims.comparison import Group, Key
+from vaebench.report.claims.vocabulary import Check, groups
+from vaebench.report.papers import Paper, read_paper
+from vaebench.report.statistics import Sample
 
-__all__ = ["Check", "Claim", "NotMeasured", "Numbers", "is_best", "on_each", "place"]
+__all__ = ["Claim", "as_printed", "measured", "paper_claims"]
 
-
-class NotMeasured(Exception):  # noqa: N818
-    """A number that a claim needs is not in the study."""
-
-
-class Numbers:
-    """Means over seeds by the paper's names of data sets and methods."""
-
-    def __init__(self, summary: pd.DataFrame, paper: str):
-        measured = summary[summary["n"] > 0]
-        self._means = {
-            (
-                paper_dataset(paper, r.dataset),
-                paper_method(paper, r.method, one_to_one=True),
-                r.metric,
-            ): r.mean
-            for r in measured.itertuples()
-        }
-        self.datasets = list(dict.fromkeys(key[0] for key in self._means))
-
-    def __call__(self, dataset: str, method: str, metric: str) -> float:
-        """One mean; raises :class:`NotMeasured` where there is none."""
-        try:
-            return self._means[dataset, method, metric]
-        except KeyError:
-            raise NotMeasured(f"{describe(metric).label} of {method} on {dataset}") from None
-
-    def of(
-        self, dataset: str, metric: str, methods: list[str] | None = None, least: int = 2
-    ) -> dict[str, float]:
-        """Every method's mean of a metric, ``least`` of them or more."""
-        found = {
-            method: value
-            for (d, method, m), value in self._means.items()
-            if (d, m) == (dataset, metric) and (methods is None or method in methods)
-        }
-        if len(found) < least:
-            raise NotMeasured(f"{describe(metric).label} of {least} methods on {dataset}")
-        return found
+OURS = "our."
+"""What stands before a metric of ours that is no column of the paper."""
 
 
-Check = Callable[[Numbers], tuple[bool, str]]
+class Claim(BaseModel):
+    """One claim of a paper.
 
+    Attributes:
+        id: its name within the paper, as long as the text may be reworded.
+        source: where it is made.
+        text: what it says.
+        check: how numbers decide it; without one it is listed with what it ``needs``.
+        needs: what is missing to decide it: a metric, a study, or eyes.
+        collapse: whether a training that collapsed is a number of this claim; it is of no other.
+        refuted_by: numbers, ``<data set>/<method>/<column>: value``, that make the sentence false when
+            they replace those printed; where the printed ones already do, ``borne_out_by`` makes it true.
+    """
 
-@dataclass(frozen=True)
-class Claim:
-    """One claim: where it is made, what it says, and how it is checked."""
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
+    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     source: str
     text: str
-    check: Check
+    check: Check | None = None
+    needs: str = ""
+    collapse: bool = False
+    refuted_by: dict[str, float] = {}
+    borne_out_by: dict[str, float] = {}
+
+    def groups(self, paper: Paper) -> list[Group]:
+        """The comparisons that decide it, none where numbers cannot."""
+        return [] if self.check is None else _groups(paper, self.id)
 
 
-def on_each(
-    datasets: tuple[str, ...], check: Callable[[str], tuple[bool, str]], needs: str
-) -> tuple[bool, str]:
-    """Whether ``check`` holds on each measured data set; :class:`NotMeasured` of ``needs`` where none is."""
-    results = []
-    for dataset in datasets:
-        with contextlib.suppress(NotMeasured):
-            holds, text = check(dataset)
-            results.append((holds, f"{dataset}: {text}"))
-    if not results:
-        raise NotMeasured(needs)
-    return all(holds for holds, _ in results), "; ".join(text for _, text in results) + "."
+@functools.cache
+def _groups(paper: Paper, claim_id: str) -> list[Group]:
+    claim = next(claim for claim in paper_claims(paper.key) if claim.id == claim_id)
+    return groups(claim.check, paper)
 
 
-def is_best(metrics: tuple[str, ...], method: str, datasets: tuple[str, ...], places: int = 1) -> Check:
-    """``method`` is among the first ``places`` in each metric on each data set, as far as measured."""
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
-    def check(v: Numbers) -> tuple[bool, str]:
-        results, parts, missing = [], [], None
-        for dataset in datasets:
-            for metric in metrics:
-                try:
-                    values = v.of(dataset, metric)
-                    own = v(dataset, method, metric)
-                except NotMeasured as error:
-                    missing = missing or error
-                    continue
-                holds, text = place(values, own, metric, places)
-                results.append(holds)
-                parts.append(f"{dataset} {describe(metric).label}: {text}")
-        if not results:
-            raise missing
-        return all(results), "; ".join(parts) + "."
-
-    return check
+    claims: list[Claim]
 
 
-def place(values: dict[str, float], own: float, metric: str, places: int) -> tuple[bool, str]:
-    """Whether ``own`` is among the ``places`` best values; equal values share a place."""
-    sign = -1 if describe(metric).better == "higher" else 1
-    rank = 1 + len({value for value in values.values() if sign * value < sign * own})
-    leader = min(values, key=lambda m: sign * values[m])
-    text = f"{number(own)}, {_ordinal(rank)} of {len(values)}"
-    return rank <= places, text if rank == 1 else f"{text} (first is {leader}, {number(values[leader])})"
+@functools.cache
+def paper_claims(key: str) -> tuple[Claim, ...]:
+    """The claims of a paper in its order; none where its folder has no ``claims.yaml``.
+
+    Raises:
+        UserError: the file is damaged; the message names the place.
+    """
+    path = read_paper(key).folder / "claims.yaml"
+    if not path.is_file():
+        return ()
+    try:
+        claims = _File.model_validate(yaml.safe_load(path.read_text(encoding="utf-8"))).claims
+    except ValidationError as error:
+        raise UserError(f"{path}: {explain(error, '', _File)}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    ids = [claim.id for claim in claims]
+    if repeated := {i for i in ids if ids.count(i) > 1}:
+        raise UserError(f"{path} has two claims with the id {min(repeated)!r}.")
+    return tuple(claims)
 
 
-def _ordinal(rank: int) -> str:
-    suffix = "th" if rank % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(rank % 10, "th")
-    return f"{rank}{suffix}"
+def as_printed(paper: Paper) -> dict[Key, Sample]:
+    """The paper's own numbers, with their deviation and seeds where it prints a deviation."""
+    return {
+        (r.dataset, r.method, r.column): Sample(r.value, r.std, r.seeds if r.std == r.std else 1)
+        for r in paper.values.itertuples()
+    }
+
+
+def measured(
+    paper: Paper, summary: pd.DataFrame, without: Collection[tuple[str, str]] = ()
+) -> Mapping[Key, Sample]:
+    """A study's means by the paper's names.
+
+    Args:
+        paper: whose names.
+        summary: of :func:`vaebench.report.means.summarise`.
+        without: (data set, method) of the study whose trainings are no result.
+    """
+    found: dict[Key, Sample] = {}
+    for r in summary[summary["n"] > 0].itertuples():
+        if (r.dataset, r.method) in without:
+            continue
+        dataset, method = paper.dataset(r.dataset), paper.method(r.method, one_to_one=True)
+        sample = Sample(r.mean, r.std, r.n)
+        found[dataset, method, f"{OURS}{r.metric}"] = sample
+        for column, entry in paper.file.columns.items():
+            if entry.metric(method) == r.metric:
+                found[dataset, method, column] = sample
+    return found

@@ -1,0 +1,42 @@
+"""The checks of Saha et al. that are no words of the vocabulary."""
+
+from __future__ import annotations
+
+import itertools
+
+from vaebench.report.claims.comparison import Comparison, Group
+
+DIMENSIONS = (10, 20, 40, 50, 70, 100)
+SAMPLES = (500, 1000, 2000, 5000, 10000)
+
+
+def bandwidth_order(paper):
+    """h_opt, where it is printed as a number, rises with l and falls with m."""
+    printed = set(paper.values.loc[paper.values["column"] == "h_opt", "method"])
+    steps = [
+        *((f"l{a}_m{m}", f"l{b}_m{m}") for m in SAMPLES for a, b in _steps(DIMENSIONS)),
+        *((f"l{d}_m{b}", f"l{d}_m{a}") for d in DIMENSIONS for a, b in _steps(SAMPLES)),
+    ]
+    comparisons = [
+        Comparison(
+            (("prior", low, "h_opt"), ("prior", high, "h_opt")),
+            lambda x, y: y - x,
+            f"{low} {{0}} not above {high} {{1}}",
+            ties=True,
+        )
+        for low, high in steps
+        if {low, high} <= printed
+    ]
+    return [Group(comparisons)]
+
+
+def bandwidth_above_one(paper):
+    """What the table prints as "> 1.0", for which it has no number."""
+    names = [f"l{d}_m{m}" for d in (40, 50, 70, 100) for m in (500, 1000)]
+    return [
+        Group([Comparison((("prior", n, "h_opt"),), lambda x: x - 1, f"{n} {{0}} above 1") for n in names])
+    ]
+
+
+def _steps(values):
+    return list(itertools.pairwise(values))
