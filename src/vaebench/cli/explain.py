@@ -29,7 +29,7 @@ _GAUSSIAN = {
 
 _FORMULAS = {
     "likelihood": {
-        "bernoulli": "E[-sum(x ln m + (1 - x) ln(1 - m))]",
+        "bernoulli": "scale * E[-sum(x ln m + (1 - x) ln(1 - m))]",
         "l2": "scale * E[sum r^2]",
         "mol": "E[-sum ln p(x)], p a mixture of discretized logistics",
     },
