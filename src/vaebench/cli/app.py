@@ -260,6 +260,16 @@ def best() -> None:
 
 
 @app.command()
+def claims(
+    paper: Annotated[str | None, typer.Option(help="The key of one paper, as takida2022.")] = None,
+) -> None:
+    """Print every paper's claims, the verdict of all studies on each, and the evidence."""
+    from vaebench.report.ledger import claims_text
+
+    typer.echo(claims_text("reports", paper))
+
+
+@app.command()
 def bandwidths() -> None:
     """Print AVAE's bandwidths beside the paper's Tables I and II (half a minute)."""
     from vaebench.model.kde import bandwidth_table

@@ -39,6 +39,7 @@ def tabulate(params: Params, root: str | Path = ".") -> list[Path]:
 
     from vaebench.report.figures.comparison import write_figures
     from vaebench.report.index import write_index
+    from vaebench.report.ledger import write_ledger, write_verdicts
     from vaebench.report.page import write_page
     from vaebench.report.results import read_results
     from vaebench.report.summary import summary
@@ -61,7 +62,9 @@ def tabulate(params: Params, root: str | Path = ".") -> list[Path]:
         means,
         *write_tables(results),
         *write_figures(results),
+        write_verdicts(results),
         *write_page(results),
+        write_ledger(study_dir.parent),
         write_index(study_dir.parent),
     ]
 
@@ -72,13 +75,17 @@ def build_report(reports_dir: str | Path) -> Path:
     A study that cannot be read is a notice on the index, so that it does not hide the others.
     """
     from vaebench.report.index import write_index
+    from vaebench.report.ledger import write_ledger, write_verdicts
     from vaebench.report.page import write_page
     from vaebench.report.results import read_results
 
     broken = {}
     for source in sorted(Path(reports_dir).glob("*/study.yaml")):
         try:
-            write_page(read_results(source.parent))
+            results = read_results(source.parent)
+            write_verdicts(results)
+            write_page(results)
         except UserError as error:
             broken[source.parent.name] = str(error)
+    write_ledger(reports_dir)
     return write_index(Path(reports_dir), broken)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from vaebench.base.files import read_json, write_atomically, write_json
-from vaebench.report.claims import judge
 from vaebench.report.papers import read_paper
 from vaebench.report.results import Results
 from vaebench.report.templates import template
@@ -18,7 +17,7 @@ CARD = "card.json"
 def write_card(results: Results) -> Path:
     """What the index says of a study: schedule, size, verdicts and one picture."""
     study = results.study
-    statuses = [verdict.status for verdict in judge(results)]
+    statuses = [verdict.status for verdict in results.verdicts]
     pictures = [path for paths in results.images.values() for path in paths if path.stem.startswith("sample")]
     card = {
         "name": results.name,

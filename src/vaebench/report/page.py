@@ -15,7 +15,7 @@ import pandas as pd
 
 from vaebench.base.files import write_atomically
 from vaebench.base.style import colour
-from vaebench.report.claims import judge
+from vaebench.report.claims import STATUSES
 from vaebench.report.describe import describe, sort_key
 from vaebench.report.entries import DASH, Entry, number
 from vaebench.report.index import write_card
@@ -59,7 +59,7 @@ def _view(results: Results) -> dict:
     metrics = [describe(path) for path in sorted(set(measured["metric"]), key=sort_key)]
     wide = [metric for metric in metrics if metric.group != "angles"]
     runs = {(d, m): _runs(results, d, m) for d in study.datasets for m in study.methods}
-    verdicts = judge(results)
+    verdicts = results.verdicts
     return {
         "name": results.name,
         "title": results.title,
@@ -76,10 +76,7 @@ def _view(results: Results) -> dict:
         "comparison": _comparison(summary),
         "tables": all_tables(results),
         "verdicts": verdicts,
-        "counts": {
-            status: sum(v.status == status for v in verdicts)
-            for status in ("holds", "does not hold", "undecided", "not measured", "not a matter of numbers")
-        },
+        "counts": {status: sum(v.status == status for v in verdicts) for status in STATUSES},
         "runs": runs,
         "pictures": [path for run in runs.values() for path in run["pictures"]],
         "data": _data(results, metrics),

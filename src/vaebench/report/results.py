@@ -27,6 +27,7 @@ from vaebench.base.registry import explain
 from vaebench.study.params import Method, Params, Study
 
 if TYPE_CHECKING:
+    from vaebench.report.claims import Verdict
     from vaebench.report.soundness import Flag
 
 __all__ = ["DIVERGED", "Cell", "Results", "flatten", "read_results", "spec_text"]
@@ -168,6 +169,13 @@ class Results:
     def measured(self) -> pd.DataFrame:
         """The rows of :attr:`summary` that have a number of ours."""
         return self.summary[self.summary["n"] > 0]
+
+    @cached_property
+    def verdicts(self) -> list[Verdict]:
+        """What the study says of its paper's claims; see :func:`vaebench.report.claims.judge`."""
+        from vaebench.report.claims import judge
+
+        return judge(self)
 
     def check(self) -> Results:
         """Read every file now, so that a damaged one stops the work before anything is overwritten."""

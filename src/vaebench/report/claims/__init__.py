@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import math
+import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -22,9 +23,12 @@ from vaebench.report.results import Results
 from vaebench.report.statistics import Sample
 from vaebench.study.papers import paper_keys
 
-__all__ = ["Claim", "PaperVerdict", "Verdict", "judge", "judge_printed", "paper_claims"]
+__all__ = ["STATUSES", "Claim", "PaperVerdict", "Verdict", "judge", "judge_printed", "paper_claims"]
 
 Status = Literal["holds", "does not hold", "undecided", "not measured", "not a matter of numbers"]
+
+STATUSES: tuple[Status, ...] = typing.get_args(Status)
+"""The verdicts, from what is decided to what numbers cannot decide."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,7 @@ class Verdict:
     """A claim and what a study says of it.
 
     Attributes:
+        paper: the key of the claim's paper.
         status: the verdict.
         direction: ``for`` or ``against``, where the means point; empty where nothing was measured.
         evidence: the numbers, or what is missing.
@@ -58,9 +63,11 @@ class Verdict:
             NaN where the paper does not state it.
         limits: why a verdict that the intervals would give is not given.
         features: whose features Fréchet distances were taken on.
-        paper: the claim on the paper's own numbers.
+        comparisons: how many comparisons were measured, of how many.
+        printed: the claim on the paper's own numbers.
     """
 
+    paper: str
     claim: Claim
     status: Status
     direction: str
@@ -70,7 +77,8 @@ class Verdict:
     share: float = math.nan
     limits: str = ""
     features: str = ""
-    paper: PaperVerdict | None = None
+    comparisons: tuple[int, int] = (0, 0)
+    printed: PaperVerdict | None = None
 
     @property
     def words(self) -> str:
@@ -120,10 +128,12 @@ def _printed_verdict(paper: Paper, claim_id: str) -> PaperVerdict:
 def _verdict(results: Results, paper: Paper, claim: Claim, numbers: Mapping[Key, Sample]) -> Verdict:
     printed = judge_printed(paper, claim)
     if claim.check is None:
-        return Verdict(claim, "not a matter of numbers", "", f"needs {claim.needs}", paper=printed)
+        needs = f"needs {claim.needs}"
+        return Verdict(paper.key, claim, "not a matter of numbers", "", needs, printed=printed)
     found = judge_groups(claim.groups(paper), numbers)
     if not found.measured:
-        return Verdict(claim, "not measured", "", f"needs {_missing(paper, found)}", paper=printed)
+        needs = f"needs {_missing(paper, found)}"
+        return Verdict(paper.key, claim, "not measured", "", needs, printed=printed)
     seeds = min(numbers[key].n for key in found.keys)
     share = _share(results, paper, found.keys)
     limits = _limits(paper, found, seeds, share)
@@ -133,6 +143,7 @@ def _verdict(results: Results, paper: Paper, claim: Claim, numbers: Mapping[Key,
     if found.decided is True and found.measured < found.total:
         status = "undecided"
     return Verdict(
+        paper.key,
         claim,
         status,
         found.direction,
@@ -142,6 +153,7 @@ def _verdict(results: Results, paper: Paper, claim: Claim, numbers: Mapping[Key,
         share,
         limits,
         results.params.evaluation.features,
+        (found.measured, found.total),
         printed,
     )
 

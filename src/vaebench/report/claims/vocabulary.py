@@ -206,7 +206,8 @@ def _methods(paper: Paper, names: list[str], dataset: str, column: str) -> list[
     """Methods by name; with a pattern among the names, those that the paper prints there and that fit."""
     if not any(mark in name for name in names for mark in "*!"):
         return names
-    return [m for m in _printed(paper, dataset, column) if matches(m, names)]
+    known = _printed(paper, dataset, column) or dict.fromkeys(m for d, m, _ in paper.printed if d == dataset)
+    return [m for m in known if matches(m, names)]
 
 
 def _printed(paper: Paper, dataset: str, column: str) -> list[str]:

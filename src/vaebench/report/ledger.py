@@ -1,0 +1,188 @@
+"""``reports/claims.json``: for every claim of every paper, what all studies say, and one current verdict.
+
+A study leaves its verdicts in ``reports/<study>/claims.json``; the ledger puts them side by side, the
+strongest evidence first: the share of the paper's schedule, then the seeds, then how much was measured.
+The current verdict is that of the strongest evidence that decides, or, where none does, of the strongest.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from pathlib import Path
+
+from vaebench.base.errors import UserError
+from vaebench.base.files import read_json, write_json
+from vaebench.report.claims import STATUSES, Claim, Verdict, judge_printed, paper_claims
+from vaebench.report.papers import read_paper
+from vaebench.report.results import Results
+from vaebench.study.papers import paper_keys
+
+__all__ = ["LEDGER", "claims_text", "ledger", "paper_counts", "write_ledger", "write_verdicts"]
+
+LEDGER = "claims.json"
+_DECIDED = ("holds", "does not hold")
+_MEASURED = (*_DECIDED, "undecided")
+
+
+def write_verdicts(results: Results) -> Path:
+    """Write a study's ``claims.json``: its verdicts on the claims of which it measured something."""
+    path = results.path / LEDGER
+    write_json(path, [_evidence(results.name, v) for v in results.verdicts if v.status in _MEASURED])
+    return path
+
+
+def _evidence(study: str, verdict: Verdict) -> dict:
+    return {
+        "paper": verdict.paper,
+        "claim": verdict.claim.id,
+        "study": study,
+        "status": verdict.status,
+        "direction": verdict.direction,
+        "words": verdict.words,
+        "evidence": verdict.evidence,
+        "coverage": verdict.coverage,
+        "comparisons": list(verdict.comparisons),
+        "seeds": verdict.seeds,
+        "schedule": None if math.isnan(verdict.share) else round(verdict.share, 6),
+        "limits": verdict.limits,
+        "features": verdict.features,
+    }
+
+
+def ledger(reports: str | Path) -> dict:
+    """The content of ``reports/claims.json``, made from the studies' verdicts.
+
+    Returns:
+        For each paper ``cite``, ``counts`` and ``claims``; for each claim its text, the verdict on the
+        paper's own numbers, the current verdict, and ``evidence``, strongest first.
+
+    Raises:
+        UserError: a study's ``claims.json`` is damaged; the message names it.
+    """
+    evidence: dict[tuple[str, str], list[dict]] = {}
+    for path in sorted(Path(reports).glob(f"*/{LEDGER}")):
+        try:
+            for entry in read_json(path):
+                evidence.setdefault((entry["paper"], entry["claim"]), []).append(entry)
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{path} is damaged ({error!r}); `vaebench report` makes it again.") from None
+    papers = {}
+    for key in sorted(paper_keys()):
+        claims = [_entry(key, claim, evidence.get((key, claim.id), [])) for claim in paper_claims(key)]
+        papers[key] = {"cite": read_paper(key).cite, "counts": _counts(claims), "claims": claims}
+    return papers
+
+
+def _entry(key: str, claim: Claim, evidence: list[dict]) -> dict:
+    ordered = sorted(evidence, key=_strength, reverse=True)
+    current = next((e for e in ordered if e["status"] in _DECIDED), ordered[0] if ordered else None)
+    return {
+        "claim": claim.id,
+        "source": claim.source,
+        "text": claim.text,
+        "needs": claim.needs,
+        "paper": asdict(judge_printed(read_paper(key), claim)),
+        **_current(claim, current),
+        "evidence": [{k: v for k, v in e.items() if k not in ("paper", "claim")} for e in ordered],
+    }
+
+
+def _strength(evidence: dict) -> tuple[float, int, int]:
+    schedule = evidence["schedule"]
+    return 1.0 if schedule is None else schedule, evidence["seeds"], evidence["comparisons"][0]
+
+
+def _current(claim: Claim, evidence: dict | None) -> dict:
+    if evidence is None:
+        status = "not measured" if claim.check else "not a matter of numbers"
+        return {"status": status, "direction": "", "words": status, "study": None}
+    return {key: evidence[key] for key in ("status", "direction", "words", "study")}
+
+
+def _counts(claims: list[dict]) -> dict:
+    statuses = [claim["status"] for claim in claims]
+    shares = [c["evidence"][0]["schedule"] for c in claims if c["evidence"]]
+    known = [share for share in shares if share is not None]
+    return {
+        **{status: statuses.count(status) for status in STATUSES},
+        "schedule": [min(known), max(known)] if known else None,
+        "contradicted by its own numbers": sum(c["paper"]["printed"] == "does not hold" for c in claims),
+    }
+
+
+def write_ledger(reports: str | Path) -> Path:
+    """Write ``reports/claims.json``."""
+    path = Path(reports) / LEDGER
+    write_json(path, ledger(reports))
+    return path
+
+
+def paper_counts(reports: str | Path) -> list[dict]:
+    """For the report's first screen: how each paper's claims stand, and on what schedule.
+
+    Returns:
+        One mapping per paper: ``key``, ``cite``, a count for each status, ``schedule`` in words, and ``own``,
+        how many claims the paper's own numbers contradict.
+    """
+    rows = []
+    for key, paper in ledger(reports).items():
+        counts = paper["counts"]
+        own = counts["contradicted by its own numbers"]
+        statuses = {status: counts[status] for status in STATUSES}
+        schedule = _schedule(counts["schedule"])
+        rows.append({"key": key, "cite": paper["cite"], **statuses, "schedule": schedule, "own": own})
+    return rows
+
+
+def _schedule(ends: list[float] | None) -> str:
+    if ends is None:
+        return "nothing measured"
+    low, high = (f"{100 * end:.2g}" for end in ends)
+    return f"{low} % of its schedule" if low == high else f"{low} to {high} % of its schedule"
+
+
+def claims_text(reports: str | Path, paper: str | None = None) -> str:
+    """The ledger for a terminal: each paper's counts, then its claims with their strongest evidence.
+
+    Args:
+        reports: the folder of all studies' results.
+        paper: the key of the one that is wanted; all by default.
+
+    Raises:
+        UserError: there is no such paper.
+    """
+    papers = ledger(reports)
+    if paper is not None and paper not in papers:
+        raise UserError(f"the paper {paper!r} is not found; there are: {', '.join(papers) or 'none'}.")
+    blocks = []
+    for key, content in papers.items():
+        if paper in (None, key):
+            counts = content["counts"]
+            summary = ", ".join(f"{counts[status]} {status}" for status in STATUSES if counts[status])
+            standing = f"{summary or 'no claims'}; {_schedule(counts['schedule'])}"
+            lines = [f"{key}: {content['cite']}", standing]
+            order = {status: place for place, status in enumerate(STATUSES)}
+            for claim in sorted(content["claims"], key=lambda c: order[c["status"]]):
+                lines += ["", *_claim_lines(claim)]
+            blocks.append("\n".join(lines))
+    return "\n\n\n".join(blocks)
+
+
+def _claim_lines(claim: dict) -> list[str]:
+    lines = [f"[{claim['words']}] {claim['source']}: {claim['text']}"]
+    own = claim["paper"]
+    if own["printed"] != "not printed":
+        decided = f", by its own spread {own['decided']}" if own["decided"] else ""
+        lines.append(f"    the paper's own numbers: {own['printed']}{decided}")
+    if claim["evidence"]:
+        first = claim["evidence"][0]
+        limits = f"; {first['limits']}" if first["limits"] else ""
+        lines.append(f"    {first['study']}: {first['coverage']}; n = {first['seeds']}{limits}")
+        lines.append(f"    {first['evidence']}")
+        others = len(claim["evidence"]) - 1
+        if others:
+            lines.append(f"    and {others} {'study' if others == 1 else 'studies'} with less")
+    elif claim["needs"]:
+        lines.append(f"    needs {claim['needs']}")
+    return lines
