@@ -28,7 +28,7 @@ from data_fixtures import (
 from stages import evaluate, posthoc, prepare, reference, tabulate, train
 from vaebench.data import cifar10 as cifar10_module
 from vaebench.study.document import compose
-from vaebench.study.params import SPECS
+from vaebench.study.params import SPECS, load_params
 from vaebench.study.stage import Task
 
 ROOT = Path(__file__).parent.parent
@@ -143,3 +143,25 @@ def test_a_study_runs_on_files_in_the_owners_layout(name, inception_weights, tmp
         rows = list(csv.reader(file))
     assert set(methods) <= set(itertools.chain.from_iterable(rows))
     assert name in Path("reports/index.html").read_text(encoding="utf-8")
+
+
+TABLE_XI = {
+    "mnist": (1e-4, 1e-7),
+    "celeba": (1e-4, 1e-7),
+    "cifar10": (1e-3, 1e-6),
+    "dsprites": (1e-4, 1e-6),
+    "shapes3d": (1e-4, 1e-6),
+}
+SIDES = {"mnist": 32, "celeba": 64, "cifar10": 32, "dsprites": 64, "shapes3d": 64}
+
+
+@pytest.mark.parametrize("name", TABLE_XI)
+def test_rae_has_table_xi_on_its_authors_units(name):
+    """mean over pixels of Σ_channels r² + β · mean over dimensions of z² + decoder · Σ w²."""
+    study = load_params(ROOT / f"studies/avae_{name}.yaml")
+    (dataset,) = study.datasets.values()
+    method, (beta, decoder) = study.methods["rae"], TABLE_XI[name]
+    assert method.likelihood["scale"] == pytest.approx(1 / SIDES[name] ** 2)
+    weight_of_half_a_square = method.regularizer["embedding"] / 2
+    assert weight_of_half_a_square == pytest.approx(beta / dataset.network["latent_dim"], rel=2e-3)
+    assert method.regularizer["decoder"] == decoder
