@@ -76,12 +76,12 @@ class Registry:
         """The class or function behind ``name``."""
         if name not in self.names():
             raise UserError(_unknown(f"{where}.name" if where else self.axis, name, self.names()))
+        entry = self._entries[name]
+        if not isinstance(entry, str):
+            return entry
         if name not in self._loaded:
-            entry = self._entries[name]
-            if isinstance(entry, str):
-                module, _, attribute = entry.partition(":")
-                entry = getattr(importlib.import_module(module), attribute)
-            self._loaded[name] = entry
+            module, _, attribute = entry.partition(":")
+            self._loaded[name] = getattr(importlib.import_module(module), attribute)
         return self._loaded[name]
 
     def module(self, name: str) -> str:
