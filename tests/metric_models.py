@@ -45,6 +45,9 @@ class Linear(nn.Module):
     def decoder(self, z: Tensor) -> Tensor:
         return (z @ self.weight.T).reshape(-1, *self.shape)
 
+    def render(self, z: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        return self.decode(z)
+
     def decode(self, z: Tensor) -> Tensor:
         return self.likelihood.mean(self.decoder(z))
 

@@ -320,6 +320,30 @@ def test_mixture_of_logistics_for_colours_is_the_direct_formula():
         assert log_prob.item() == pytest.approx(math.log(total), rel=1e-9)
 
 
+def test_mixture_of_logistics_draws_have_its_probabilities():
+    """The histogram of grey levels; and of colours E_p[q/p] = 1 for another mixture's probability q."""
+    grey = build({"name": "mol", "components": 3, "render": "sample"}, (1, 1, 1), "sigmoid")
+    levels = torch.arange(256.0).reshape(256, 1, 1, 1) / 255
+    torch.manual_seed(0)
+    raw = torch.randn(1, grey.channels, 1, 1)
+    drawn = grey.render(raw.expand(50_000, -1, -1, -1), torch.Generator().manual_seed(1))
+    found = torch.bincount((drawn.flatten() * 255).round().long(), minlength=256) / 50_000
+    probability = grey.log_prob(raw.expand(256, -1, -1, -1), levels).exp()
+    assert (found - probability).abs().max() < 4 * (probability.max() / 50_000).sqrt()
+    assert abs(found[0] - probability[0]) < 4 * (probability[0] / 50_000).sqrt()
+
+    colour = build({"name": "mol", "components": 2, "render": "sample"}, (3, 1, 1), "tanh")
+    raw = torch.randn(1, colour.channels, 1, 1).expand(20_000, -1, -1, -1)
+    drawn = colour.render(raw)
+    for near in (raw + 0.1, raw - 0.1):
+        ratio = (colour.log_prob(near, drawn) - colour.log_prob(raw, drawn)).exp()
+        assert abs(ratio.mean() - 1) < 4 * ratio.std() / 20_000**0.5
+    assert torch.equal(
+        build({"name": "mol"}, (3, 1, 1), "tanh").render(raw[:1, :1].expand(1, 100, 1, 1)),
+        build({"name": "mol"}, (3, 1, 1), "tanh").mean(raw[:1, :1].expand(1, 100, 1, 1)),
+    )
+
+
 def test_misfits_are_refused_with_what_to_do():
     with pytest.raises(UserError, match="1 or 3 channels"):
         build({"name": "mol"}, (2, 4, 4))

@@ -13,8 +13,8 @@ Images are (B, C, H, W) in the data set's value range, latents (B, d).
 ...         return torch.zeros(len(x), 2)
 ...     def decode(self, z):
 ...         return torch.full((len(z), 1, 8, 8), 0.3)
->>> sorted(evaluate(Mean(), data))
-['active_units', 'mse', 'mse_pixel', 'mse_se', 'psnr']
+>>> round(evaluate(Mean(), data)["psnr"], 1)
+8.5
 """
 
 from __future__ import annotations
@@ -141,8 +141,8 @@ def evaluate(
     >>> model = build_method({"likelihood": {"name": "l2"}, "regularizer": {"name": "kl"}}, data.shape,
     ...                      network={"name": "compact"}, train_size=len(data.split("train")))
     >>> measured = evaluate(model, data, ["reconstruction", "latent"])
-    >>> sorted(measured)[:4], sorted(measured["latent"])[:2]
-    (['active_units', 'kl', 'kl_se', 'latent'], ['entropy', 'entropy_capped'])
+    >>> measured["kl"] > measured["kl_se"] > 0, "entropy" in measured["latent"]
+    (True, True)
     """
     data = data if isinstance(data, Prepared) else Prepared.open(Path(data))
     device = torch.device(device)
@@ -224,6 +224,9 @@ class _Foreign(nn.Module):
 
     def decode(self, z: Tensor) -> Tensor:
         return self._model.decode(z)
+
+    def render(self, z: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        return self.decode(z)
 
     @property
     def decoder(self) -> NoReturn:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -160,6 +160,9 @@ class Run:
 
     def decode(self, z: np.ndarray) -> Iterator[Tensor]:
         """The mean images of ``z`` (n, d), batch by batch, on the device in the model's value range."""
+        return self._in_batches(self.model.decode, z)
+
+    def _in_batches(self, function: Callable[[Tensor], Tensor], z: np.ndarray) -> Iterator[Tensor]:
         import torch
 
         from vaebench.base.precision import exact
@@ -167,14 +170,15 @@ class Run:
         for start in range(0, len(z), self.batch_size):
             batch = torch.from_numpy(z[start : start + self.batch_size]).to(self.device, torch.float32)
             with exact():
-                images = self.model.decode(batch)
+                images = function(batch)
             yield images
 
     def render(self, z: np.ndarray) -> Iterator[Tensor]:
-        """As :meth:`decode`, as images like the real ones: rounded to 8 bits where those are uint8."""
+        """What the model shows of ``z``, as images like the real ones: of 8 bits where those are uint8."""
         import torch
 
-        for x in self.decode(z):
+        generator = self.torch_generator("render")
+        for x in self._in_batches(lambda batch: self.model.render(batch, generator), z):
             unit = self.model.to_unit(x).clamp(0, 1)
             yield (unit * 255).round().to(torch.uint8) if self.data.images.dtype == np.uint8 else unit
 

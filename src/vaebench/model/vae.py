@@ -79,6 +79,10 @@ class VAE(nn.Module):
         """E[x|z], (B, C, H, W) in the model's range, for ``z`` (B, d)."""
         return self.likelihood.mean(self.decoder(z))
 
+    def render(self, z: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """The image that ``z`` (B, d) is shown and measured as: :meth:`decode`, or a draw from p(x|z)."""
+        return self.likelihood.render(self.decoder(z), generator)
+
     def loss(self, x: Tensor) -> Losses:
         """The minibatch objective for ``x`` (B, C, H, W) in the model's range."""
         latent = self.encode(x)

@@ -55,12 +55,12 @@ def reconstruction(
         with exact():
             latent = run.model.encode(x)
             mean, log_var = latent.mean, latent.log_var
-            decoded = run.model.decode(mean)
+            decoded = run.model.render(mean, generator)
             unit = run.model.to_unit(decoded), run.model.to_unit(x)
             keep(mse=_squared(decoded - x), psnr=psnr(*unit), ssim=ssim(*unit))
             if run.stochastic:
                 noise = torch.randn(mean.shape, generator=generator, device=mean.device)
-                decoded = run.model.decode(mean + (log_var / 2).exp() * noise)
+                decoded = run.model.render(mean + (log_var / 2).exp() * noise, generator)
                 kl = (mean.double().square() + log_var.double().exp() - log_var.double() - 1) / 2
                 keep(mse_sampled=_squared(decoded - x), kl=kl.sum(1))
     values = {name: torch.cat(parts) for name, parts in found.items()}

@@ -56,6 +56,10 @@ class Likelihood(nn.Module):
         """E[x|z]: (B, channels, H, W) raw output to (B, C, H, W) in the model's value range."""
         return self.activate(full(raw[:, : self.image_shape[0]]))
 
+    def render(self, raw: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """The image that a latent is shown and measured as, (B, C, H, W): the mean, or a draw from p(x|z)."""
+        return self.mean(raw)
+
     def residual(self, raw: Tensor, x: Tensor) -> Tensor:
         """x − E[x|z], (B, C, H, W)."""
         return full(x) - self.mean(raw)

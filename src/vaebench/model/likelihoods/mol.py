@@ -14,6 +14,8 @@ log-scales, and K·C(C − 1)/2 coefficients.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from pydantic import PositiveInt
 from torch import Tensor
@@ -38,6 +40,7 @@ class MixtureOfLogistics(Likelihood):
         activation: gives the value range, [−1, 1] for tanh and [0, 1] otherwise; pixels are rounded to its
             256 levels.
         components: K.
+        render: what an image is shown and measured as: the mixture's mean, or a sample of it.
 
     Raises:
         UserError: another number of channels.
@@ -46,10 +49,15 @@ class MixtureOfLogistics(Likelihood):
     discrete = True
 
     def __init__(
-        self, image_shape: tuple[int, int, int], activation: Activation, *, components: PositiveInt = 10
+        self,
+        image_shape: tuple[int, int, int],
+        activation: Activation,
+        *,
+        components: PositiveInt = 10,
+        render: Literal["mean", "sample"] = "mean",
     ):
         super().__init__(image_shape, activation)
-        self.colors, self.components = image_shape[0], components
+        self.colors, self.components, self.samples = image_shape[0], components, render == "sample"
         if self.colors not in (1, 3):
             raise UserError(
                 f"likelihood mol is for images with 1 or 3 channels, and these have {self.colors}; "
@@ -73,6 +81,33 @@ class MixtureOfLogistics(Likelihood):
             expected.append(scale * (softplus((mean + 1) / scale) - softplus((mean - 1) / scale)) - 1)
         weighted = (torch.softmax(weights, 1)[:, None] * torch.stack(expected, 1)).sum(2)
         return weighted if self.value_range[0] < 0 else (weighted + 1) / 2
+
+    def render(self, raw: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """The mean, or with ``render: sample`` a draw, rounded to its 256 levels, (B, C, H, W)."""
+        return self._draw(raw, generator) if self.samples else self.mean(raw)
+
+    def _draw(self, raw: Tensor, generator: torch.Generator | None) -> Tensor:
+        weights, means, log_scales, shifts = self._split(raw)
+
+        def uniform(like: Tensor) -> Tensor:
+            tiny = torch.finfo(like.dtype).eps
+            drawn = torch.rand(like.shape, generator=generator, device=like.device, dtype=like.dtype)
+            return drawn.clamp(tiny, 1 - tiny)
+
+        chosen = (weights - torch.log(-torch.log(uniform(weights)))).argmax(1, keepdim=True)[:, None]
+
+        def of_chosen(parameter: Tensor) -> Tensor:
+            return parameter.gather(2, chosen.expand(-1, parameter.shape[1], -1, -1, -1)).squeeze(2)
+
+        means, log_scales = of_chosen(means), of_chosen(log_scales)
+        shifts = of_chosen(shifts) if self.pairs else shifts
+        drawn: list[Tensor] = []
+        for color in range(self.colors):
+            mean = means[:, color] + _shift(shifts, drawn, color)
+            value = mean + log_scales[:, color].exp() * torch.logit(uniform(mean))
+            drawn.append(((value + 1) * (LEVELS / 2)).round().clamp(0, LEVELS) / LEVELS * 2 - 1)
+        image = torch.stack(drawn, 1)
+        return image if self.value_range[0] < 0 else (image + 1) / 2
 
     def loss(self, raw: Tensor, x: Tensor) -> Tensor:
         """−ln P(x|z), mean over the batch."""
