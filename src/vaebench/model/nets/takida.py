@@ -7,7 +7,8 @@ What the listings leave open, and the reading taken:
   size, so it is 5 x 5 at stride 2 too; on CelebA it keeps the size, so it is 5 x 5 at stride 1.
 - The MNIST decoder's second fully connected layer is normalized per unit, before the reshape, as in the
   InfoGAN networks that the paper adopts.
-- D.1 prints z ∈ R^16, but its latent size is 8: the encoder's 16 outputs are a mean and a log-variance each.
+- D.1 prints z ∈ R^16, but its latent size is 8, of which FC16 is a mean and a log-variance each. Here the
+  encoder has what the posterior asks for: 8 outputs with the one σz² of Section 4, or without one.
 """
 
 from __future__ import annotations
