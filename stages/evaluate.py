@@ -1,9 +1,10 @@
 """Measure one trained model and every density fitted to its latents."""
 
+import hashlib
 import time
 
 from vaebench.base.device import describe_device, select_device
-from vaebench.base.files import read_json, write_folder, write_json
+from vaebench.base.files import write_folder, write_json
 from vaebench.data.store import Prepared
 from vaebench.measure.pictures import write_pictures
 from vaebench.measure.run import Run, evaluate
@@ -11,32 +12,26 @@ from vaebench.study import paths
 from vaebench.study.params import SPECS
 from vaebench.study.provenance import describe
 from vaebench.study.stage import Task, run_stage
-from vaebench.tracking.run import track
+from vaebench.tracking.follow import tracked
 
 
 def main(task: Task):
     """Evaluate one cell of the active study."""
     params, cell = task.params, task.names
-    _, dataset, method, seed = cell
     folder, prepared = paths.model_dir(*cell), paths.prepared_dir(*cell[:2])
     densities = {name: paths.density_dir(*cell, name) for name in params.study.densities}
     metrics, images = paths.metrics_json(*cell), paths.images_dir(*cell)
-    trained, provenance = (paths.provenance_json(stage, *cell) for stage in ("train", "evaluate"))
-    try:
-        run_id = read_json(trained)["mlflow_run_id"]
-    except (OSError, ValueError, KeyError, TypeError):  # then by its parameters
-        run_id = None
+    provenance = paths.provenance_json("evaluate", *cell)
     data = Prepared.open(prepared)
     device = select_device(data.shape)
 
-    with track(params, dataset, method, seed, run_id=run_id or "") as tracker:
-        tracker.model(folder, densities)
+    with tracked(*cell):
         run = Run.open(
             prepared=prepared,
             model=folder,
             densities=densities,
             reference=paths.reference_dir(*cell[:2]),
-            seed=seed,
+            seed=cell[-1],
             samples=params.evaluation.samples,
             batch_size=params.evaluation.batch_size,
             device=device,
@@ -45,11 +40,10 @@ def main(task: Task):
         with write_folder(images) as partial:
             write_pictures(run, params.evaluation.metrics, partial)
         write_json(metrics, result)
-        tracker.metrics(result)
-        tracker.images(images)
         seconds = {"stage": time.perf_counter() - task.began}
         made = describe(task, data=data.meta, device=describe_device(device), seconds=seconds)
-        write_json(provenance, made | {"mlflow_run_id": tracker.run_id})
+        weights = (folder / "model.safetensors").read_bytes()
+        write_json(provenance, made | {"model_sha256": hashlib.sha256(weights).hexdigest()})
     return [metrics, images, provenance]
 
 

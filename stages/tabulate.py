@@ -2,11 +2,13 @@
 
 from vaebench.report import tabulate
 from vaebench.study.stage import Task, run_stage
+from vaebench.tracking.follow import tracked
 
 
 def main(task: Task):
     """Tabulate the active study."""
-    written = tabulate(task.params)
+    with tracked(task.params.study.name):
+        written = tabulate(task.params)
     return {path if path.suffix == ".html" else path.parent: None for path in written}
 
 

@@ -15,9 +15,9 @@ from vaebench.study import paths
 from vaebench.study.params import SPECS
 from vaebench.study.provenance import describe, digest
 from vaebench.study.stage import Task, run_stage
-from vaebench.tracking.run import track
+from vaebench.tracking.follow import tracked
 from vaebench.training import Checkpoints, are_finite, encode_data, train
-from vaebench.training.history import write_history
+from vaebench.training.history import live_history, write_history
 from vaebench.training.progress import EpochProgress
 
 
@@ -43,11 +43,12 @@ def main(task: Task):
     model = build_model(spec)
 
     key = digest([task.inputs, seed, data.meta, torch.__version__, device.type])
-    folder = paths.checkpoint_dir(*cell)
+    folder, name = paths.checkpoint_dir(*cell), f"{point.label} · {dataset} · {seed}"
+    out, history = paths.model_dir(*cell), paths.history_csv(*cell)
     with (
         Checkpoints(folder, key, settings.checkpoint_seconds) as checkpoints,
-        track(params, dataset, method, seed) as run,
-        EpochProgress(f"{point.label} · {dataset} · {seed}", settings.epochs, run.epoch) as progress,
+        tracked(*cell),
+        EpochProgress(name, settings.epochs, live_history(history)) as progress,
     ):
         outcome = train(
             model,
@@ -60,7 +61,6 @@ def main(task: Task):
             say=progress.say,
         )
         spec["prior_scale"] = model.regularizer.prior_scale
-        out, history = paths.model_dir(*cell), paths.history_csv(*cell)
         latents, diverged_at = encode_data(model, data), outcome.diverged_at_epoch
         if diverged_at is None and not are_finite(latents):
             diverged_at = len(outcome.history)
@@ -76,7 +76,7 @@ def main(task: Task):
         if outcome.seconds:
             seconds["epoch_median"] = sorted(outcome.seconds)[len(outcome.seconds) // 2]
         made = describe(task, data=data.meta, device=describe_device(device), seconds=seconds)
-        write_json(provenance, made | {"mlflow_run_id": run.run_id} | outcome.precision.record())
+        write_json(provenance, made | outcome.precision.record())
         task.check()
         checkpoints.discard()
     return [out, history, provenance]

@@ -30,11 +30,9 @@ def study(*methods: str, epochs: int = 3, **training) -> dict:
 
 
 def write_study(folder: Path, content: dict) -> Path:
-    """``params.yaml``, and in place of MLflow a module that cannot be imported: tracking is off at once."""
+    """The folder with its ``params.yaml``."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
-    (folder / "fakes").mkdir(exist_ok=True)
-    (folder / "fakes/mlflow.py").write_text("raise ImportError('no tracking in this test')\n")
     return folder
 
 
@@ -47,8 +45,9 @@ def share_data(source: Path, folder: Path) -> None:
 
 def environment(folder: Path) -> dict[str, str]:
     """Of a stage in ``folder``: this tree's code, one thread, no GPU."""
-    path = os.pathsep.join(map(str, (folder / "fakes", ROOT / "src", ROOT)))
-    return os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "VAEBENCH_DEVICE": "cpu"}
+    path = os.pathsep.join(map(str, (ROOT / "src", ROOT)))
+    ours = {"OMP_NUM_THREADS": "1", "VAEBENCH_DEVICE": "cpu", "VAEBENCH_TRACKING": "off"}
+    return os.environ | {"PYTHONPATH": path, **ours}
 
 
 def start(folder: Path, stage: str, *arguments: str, **options) -> subprocess.Popen:

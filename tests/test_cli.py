@@ -1,4 +1,5 @@
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 
 from vaebench.base.errors import UserError
 from vaebench.cli import app as cli
+from vaebench.tracking import follow
 
 STUDY = """
 study:
@@ -313,17 +315,20 @@ def test_bandwidths_prints_both_tables(monkeypatch):
 
 def test_ui_serves_the_local_store_to_this_machine_only(workspace, monkeypatch):
     commands = []
-    monkeypatch.setattr(cli.os, "execv", lambda program, command: commands.append(command))
+    monkeypatch.setattr(cli.os, "execve", lambda program, command, env: commands.append(command))
     monkeypatch.setattr(cli, "_runs_page", lambda uri: "/#/runs")
-    for name in ("DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY"):  # so that what the command sets is forgotten
-        monkeypatch.setenv(name, "true")
+    monkeypatch.setattr(follow, "_QUIET_AND_QUICK", {})
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     assert "`dvc repro`" in run("ui").output
     Path("mlflow.db").touch()
     assert "http://127.0.0.1:5999/#/runs" in run("ui", "--port", 5999).output
     (command,) = commands
     assert command[command.index("--host") + 1] == "127.0.0.1"
     assert command[command.index("--port") + 1] == "5999"
-    assert command[command.index("--backend-store-uri") + 1] == f"sqlite:///{workspace / 'mlflow.db'}"
+    assert command[command.index("--backend-store-uri") + 1] == "sqlite:///mlflow.db"
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert f"port {port} is not free" in run("ui", "--port", port).output
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://server:5000")
     assert "http://server:5000" in run("ui").output
     assert len(commands) == 1

@@ -129,7 +129,7 @@ CODE = {
     "another regularizer": ("model/regularizers/mmd.py", set()),
     "tables": ("report/tables.py", {"tabulate"}),
     "the command line": ("cli/app.py", set()),
-    "tracking": ("tracking/run.py", set()),
+    "tracking": ("tracking/follow.py", set()),
 }
 
 

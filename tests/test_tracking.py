@@ -1,21 +1,35 @@
+"""What is on disk comes into MLflow: all of it, once, whatever happens to the store meanwhile."""
+
+from __future__ import annotations
+
 import json
 import os
 import shutil
-import socket
+import sqlite3
+import statistics
+import subprocess
+import sys
+import time
+import uuid
+from contextlib import closing
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 
+from vaebench.base.errors import UserError
+from vaebench.base.files import write_json
+from vaebench.densities.sampler import Sampler
 from vaebench.model.vae import build_model, save_model
-from vaebench.study.params import parse_params
-from vaebench.study.paths import prepared_dir
+from vaebench.report.statistics import t_interval
+from vaebench.study import paths
+from vaebench.study.params import load_params
 from vaebench.study.provenance import digest, item_digest
-from vaebench.tracking import run as tracking
-from vaebench.tracking.run import flat_params, store_uri, track, workspace_root
-from vaebench.tracking.sampler import Sampler, save_sampler
-from vaebench.tracking.store import serve
+from vaebench.tracking import follow
+from vaebench.training.history import live_history, write_history
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
@@ -23,9 +37,9 @@ STUDY = {
     "study": {
         "name": "tiny",
         "datasets": ["digits"],
-        "methods": ["vae", "rae"],
-        "seeds": [0],
-        "densities": ["prior"],
+        "methods": ["vae"],
+        "seeds": [0, 1, 2],
+        "densities": ["gaussian"],
     },
     "datasets": {"digits": {"source": {"name": "digits"}, "network": {"name": "compact", "latent_dim": 3}}},
     "methods": {
@@ -33,35 +47,14 @@ STUDY = {
             "label": "VAE",
             "likelihood": {"name": "gaussian", "variance": "mle"},
             "regularizer": {"name": "kl", "weight": 2.0},
-        },
-        "rae": {
-            "label": "RAE",
-            "likelihood": {"name": "l2"},
-            "posterior": {"name": "deterministic"},
-            "training": {"epochs": 7},
-        },
+        }
     },
-    "densities": {"prior": {"name": "prior"}},
-    "training": {"epochs": 2, "plateau": {"patience": 3}},
+    "densities": {"gaussian": {"name": "gaussian"}},
+    "training": {"epochs": 2},
     "evaluation": {"features": "classifier", "metrics": [{"name": "reconstruction"}]},
 }
 META = {"dataset": "digits", "shape": [1, 8, 8], "dtype": "uint8", "splits": {"train": [0, 9]}}
-
-
-@pytest.fixture
-def params():
-    return parse_params(STUDY, specs=())
-
-
-@pytest.fixture
-def workspace(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.delenv("DVC_EXP_NAME", raising=False)
-    folder = prepared_dir("tiny", "digits")
-    folder.mkdir(parents=True)
-    (folder / "meta.json").write_text(json.dumps(META))
-    return tmp_path
+CELL = "tiny", "digits", "vae"
 
 
 @pytest.fixture(scope="session")
@@ -74,31 +67,33 @@ def empty_store(tmp_path_factory):
 
 
 @pytest.fixture
-def store(workspace, empty_store):
-    """A client of the workspace's store, whose tables are there already."""
-    from mlflow import MlflowClient
-
-    shutil.copy(empty_store, workspace / "mlflow.db")
-    return MlflowClient(tracking_uri=store_uri(workspace))
-
-
-def call(params, run_id, *calls, method="vae", seed=0):
-    """What a tracking process answers to ``calls`` after it has opened the run."""
-    answers = []
-    description = tracking._describe(params, "digits", method, seed, run_id)
-    lines = [json.dumps(c) for c in (["open", description], *calls)]
-    status = serve(lines, lambda *parts: answers.append(list(parts)))
-    return status, answers
+def clone(tmp_path, monkeypatch, empty_store):
+    """A clone that has trained nothing, in a folder of an awkward name, and the current folder."""
+    folder = tmp_path / "a clone's 100% ?#ü"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    for name in ("DVC_EXP_NAME", "VAEBENCH_TRACKING"):
+        monkeypatch.delenv(name, raising=False)
+    name = f"{uuid.uuid4().hex}.db"  # MLflow keeps a connection to each address
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{name}")
+    shutil.copy(empty_store, name)
+    write_study(STUDY)
+    write_json(paths.prepared_dir("tiny", "digits") / "meta.json", META)
+    return folder
 
 
-def opened(params, run_id=None, *calls, **cell):
-    status, answers = call(params, run_id, *(calls or (["close", "FINISHED"],)), **cell)
-    assert (status, answers[-1]) == (0, ["closed"]), answers
-    return answers[0][1]
+def write_study(content: dict) -> None:
+    Path("params.yaml").write_text(yaml.safe_dump(content))
 
 
-def model_folder(folder):
-    torch.manual_seed(0)
+def write_training(seed: int = 0, epochs: int = 2, loss: float = 9.0) -> list[dict]:
+    """The files that *train* leaves."""
+    rows = [{"epoch": e, "loss": loss / e, "validation_mse": 7.0} for e in range(1, epochs + 1)]
+    write_history(paths.history_csv(*CELL, seed), rows)
+    made = {"params": item_digest(load_params(specs=()), *CELL[1:], seed)}
+    record = {"digests": made, "seconds": {"epochs": 12.5}, "git_commit": "ab" * 20}
+    write_json(paths.provenance_json("train", *CELL, seed), record)
+    torch.manual_seed(seed)
     spec = {
         "image_shape": [1, 8, 8],
         "value_range": [-1.0, 1.0],
@@ -109,272 +104,378 @@ def model_folder(folder):
         "regularizer": {"name": "kl"},
         "prior_scale": 1.0,
     }
-    model = build_model(spec)
-    save_model(folder, model, spec)
-    return model.eval()
+    save_model(paths.model_dir(*CELL, seed), build_model(spec), spec)
+    return rows
 
 
-def density_folder(folder, mean):
+def write_evaluation(seed: int = 0, mse: float = 7.0, **more: float) -> None:
+    """The files that *posthoc* and *evaluate* leave."""
+    write_density(paths.density_dir(*CELL, seed, "gaussian"), 5.0)
+    write_json(paths.metrics_json(*CELL, seed), {"mse": mse, "fid": {"gaussian": 21.0}, **more})
+    pictures = paths.images_dir(*CELL, seed)
+    pictures.mkdir(parents=True, exist_ok=True)
+    Image.new("L", (16, 16)).save(pictures / "samples-gaussian.png")
+
+
+def write_density(folder: Path, mean: float) -> Path:
     from vaebench.densities import DENSITIES
 
     density = DENSITIES.build({"name": "gaussian"})
-    rng = np.random.default_rng(0)
-    latents = (mean + 0.01 * rng.standard_normal((50, 3))).astype("float32")
-    density.fit({"train_mean": latents, "prior_scale": np.float32(1)}, seed=0)
+    latents = mean + 0.01 * np.random.default_rng(0).standard_normal((50, 3))
+    density.fit({"train_mean": latents.astype("float32"), "prior_scale": np.float32(1)}, seed=0)
     density.save(folder)
     return folder
 
 
-def test_two_cells_at_once_in_a_new_store_and_evaluation_goes_on(params, workspace, monkeypatch, capfd):
-    """Train and evaluate as the stages do, each in real processes, the store not being there before."""
-    with track(params, "digits", "vae", 0) as first, track(params, "digits", "rae", 0) as second:
-        for epoch in (1, 2, 3):
-            first.epoch({"epoch": epoch, "loss": 9.0 / epoch, "learning_rate": 1e-3, "validation_mse": 7.0})
-    assert first.run_id is not None
-    assert second.run_id is not None
-    pictures = workspace / "pictures" / "samples"
-    pictures.mkdir(parents=True)
-    Image.new("L", (16, 16)).save(pictures / "prior.png")
-    model = model_folder(workspace / "model")
-    with track(params, "digits", "vae", 0, run_id=first.run_id) as run:
-        run.model(workspace / "model", {"gaussian": density_folder(workspace / "density", 5.0)})
-        run.model(workspace / "nowhere")
-        with monkeypatch.context() as full:
-            full.setattr("tempfile.tempdir", str(workspace / "no room"))
-            run.model(workspace / "model")
-        run.metrics({"mse": 7.5, "fid": {"prior": 21.0, "text": "no number"}})
-        run.images(workspace / "pictures")
-        run.tags({"report": "reports/index.html"})
-    assert run.run_id == first.run_id
-    out, err = capfd.readouterr()
-    nowhere, full = out.splitlines()
-    assert nowhere.startswith("tracking: the model is not logged: ")
-    assert "nowhere" in nowhere
-    assert "no room" in full
-    assert err == ""
+def exporter():
+    from vaebench.tracking.export import Exporter
 
-    import mlflow
+    return Exporter(follow.store_uri(), Path(), load_params(specs=()))
+
+
+def runs(kind: str = "seed") -> list:
     from mlflow import MlflowClient
 
-    client = MlflowClient(tracking_uri=f"sqlite:///{workspace / 'mlflow.db'}")
-    experiment = client.get_experiment_by_name("tiny")
-    assert len(client.search_runs([experiment.experiment_id])) == 2
-    found = client.get_run(first.run_id)
-    assert found.info.run_name == "vae · digits · 0"
-    assert found.info.status == "FINISHED"
-    assert found.data.params["likelihood.variance"] == "mle"
-    assert found.data.metrics == {
-        "train/loss": 3.0,
-        "train/learning_rate": 1e-3,
-        "validation/mse": 7.0,
-        "mse": 7.5,
-        "fid/prior": 21.0,
+    client = MlflowClient(tracking_uri=follow.store_uri())
+    experiment = client.get_experiment_by_name("tiny").experiment_id
+    return client.search_runs([experiment], f"tags.kind = '{kind}'", order_by=["attributes.start_time DESC"])
+
+
+def curve(run, key: str = "train/loss") -> list[tuple[int, float]]:
+    from mlflow import MlflowClient
+
+    points = MlflowClient(tracking_uri=follow.store_uri()).get_metric_history(run.info.run_id, key)
+    return [(point.step, point.value) for point in points]
+
+
+def test_a_training_is_in_the_store_with_all_that_is_on_disk(clone):
+    import mlflow
+
+    write_training()
+    write_evaluation()
+    assert exporter().all() == "1 trainings of tiny"
+    (run,), (parent,) = runs(), runs("method")
+    assert (run.info.run_name, run.info.status) == ("vae · digits · 0", "FINISHED")
+    assert run.info.end_time - run.info.start_time == 12_500
+    expected = {
+        "likelihood": "gaussian",
+        "likelihood.variance": "mle",
+        "network.latent_dim": "3",
+        "epochs": "2",
     }
-    curve = client.get_metric_history(first.run_id, "train/loss")
-    assert [(point.step, point.value) for point in curve] == [(1, 9.0), (2, 4.5), (3, 3.0)]
-    tags = found.data.tags
-    assert (tags["study"], tags["method"], tags["seed"], tags["regularizer"]) == ("tiny", "vae", "0", "kl")
-    assert tags["data_digest"] == digest(META)
-    assert tags["params_digest"] == item_digest(params, "digits", "vae", 0)
-    assert tags["report"] == "reports/index.html"
-    (dataset,) = (item.dataset for item in found.inputs.dataset_inputs)
-    assert (dataset.name, json.loads(dataset.profile)["shape"]) == ("digits", [1, 8, 8])
-    assert json.loads(dataset.source)["uri"] == "data/prepared/tiny/digits"
-    images = [item.path for item in client.list_artifacts(first.run_id, "images")]
-    assert any("samples~prior" in path and path.endswith(".png") for path in images)
-    assert (workspace / "mlruns" / "tiny" / first.run_id / "artifacts" / "images").is_dir()
-
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{workspace / 'mlflow.db'}")
-    loaded = mlflow.pytorch.load_model(f"runs:/{first.run_id}/model")
-    z = torch.randn(4, 3)
-    assert torch.allclose(loaded.decode(z), (model.decode(z) + 1) / 2)
-    assert loaded.names == ["prior", "gaussian"]
-    assert loaded.sample(5, "gaussian").shape == (5, 1, 8, 8)
-    assert loaded.encode(loaded.sample(2)).mean.shape == (2, 3)
+    assert expected.items() <= run.data.params.items()
+    assert curve(run) == [(1, 9.0), (2, 4.5)]
+    assert run.data.metrics == {"train/loss": 4.5, "validation/mse": 7.0, "mse": 7.0, "fid/gaussian": 21.0}
+    assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    assert run.data.tags["mlflow.source.git.commit"] == "ab" * 20
+    assert "(/report/tiny/index.html#digits/vae)" in run.data.tags["mlflow.note.content"]
+    (data,) = (item.dataset for item in run.inputs.dataset_inputs)
+    assert (data.name, data.digest) == ("digits", digest(META)[:32])
+    assert json.loads(data.profile)["shape"] == [1, 8, 8]
+    client = mlflow.MlflowClient()
+    (image,) = client.list_artifacts(run.info.run_id, "images")
+    assert image.path == "images/samples-gaussian.png"
+    (output,) = run.outputs.model_outputs
+    model = client.get_logged_model(output.model_id)
+    assert {metric.key: metric.value for metric in model.metrics} == {"mse": 7.0, "fid/gaussian": 21.0}
 
 
-def test_an_unknown_id_falls_back_to_the_same_parameters_then_to_a_new_run(params, store):
-    trained = opened(params)
-    assert opened(params, trained) == trained
-    assert opened(params, "") == trained
-    assert opened(params, "0123456789abcdef0123456789abcdef") == trained
-    assert opened(params, trained, method="rae") == trained
-    assert opened(params, "", method="rae") != trained
-    store.delete_run(trained)
-    again = opened(params, trained)
-    assert again != trained
-    assert store.get_run(again).data.params["regularizer.weight"] == "2.0"
+def test_the_logged_model_is_the_one_on_disk_and_holds_no_pickle(clone):
+    import mlflow
+
+    write_training()
+    write_evaluation()
+    exporter().all()
+    loaded = mlflow.pyfunc.load_model(f"runs:/{runs()[0].info.run_id}/model")
+    images = np.random.default_rng(0).random((4, 1, 8, 8), np.float32)
+    ours = Sampler.load(paths.model_dir(*CELL, 0), {"gaussian": paths.density_dir(*CELL, 0, "gaussian")})
+    np.testing.assert_allclose(loaded.predict(images), ours(torch.from_numpy(images)).detach(), rtol=1e-5)
+    sampler = loaded.unwrap_python_model().sampler
+    assert sampler.names == ["prior", "gaussian"]
+    assert torch.equal(sampler.sample(3, "gaussian"), ours.sample(3, "gaussian"))
+    assert loaded.metadata.signature.inputs.inputs[0].shape == (-1, 1, 8, 8)
+    assert loaded.metadata.get_input_schema() is not None
+    kept = [path.suffix for path in Path("mlruns").rglob("*") if path.is_file()]
+    assert ".safetensors" in kept
+    assert not {".pkl", ".pth", ".pickle", ".pt"} & set(kept)
 
 
-def test_training_again_is_a_new_run_unless_the_last_one_was_interrupted(params, store):
-    finished = opened(params)
-    status, answers = call(params, None, ["metrics", {"train/loss": 1.0}, 1])
-    interrupted = answers[0][1]
-    assert (status, answers[1:]) == (1, [])
-    assert interrupted != finished
-    assert store.get_run(interrupted).info.status == "KILLED"
-    assert store.get_run(interrupted).data.metrics == {"train/loss": 1.0}
-    assert opened(params, None, ["metrics", {"train/loss": 0.5}, 2], ["close", "FINISHED"]) == interrupted
-    assert len(store.get_metric_history(interrupted, "train/loss")) == 2
-    assert store.get_run(interrupted).info.status == "FINISHED"
-    assert opened(params) not in (finished, interrupted)
+def test_written_twice_it_is_there_once_and_a_later_value_replaces(clone):
+    import mlflow
+
+    write_training()
+    write_evaluation()
+    exporter().all()
+    (before,) = runs()
+    exporter().all()
+    write_evaluation(mse=6.0)
+    exporter().all()
+    (after,) = runs()
+    assert (after.info.run_id, curve(after)) == (before.info.run_id, [(1, 9.0), (2, 4.5)])
+    assert after.data.metrics["mse"] == 6.0
+    assert (after.info.start_time, after.info.end_time) == (before.info.start_time, before.info.end_time)
+    mlflow.pyfunc.load_model(f"runs:/{after.info.run_id}/model")
+    (model,) = mlflow.MlflowClient().search_logged_models([after.info.experiment_id])
+    latest = max((m for m in model.metrics if m.key == "mse"), key=lambda metric: metric.timestamp)
+    assert latest.value == 6.0
+    assert len(runs("method")) == 1
 
 
-def test_a_changed_weight_is_another_run(params, store):
-    other = json.loads(json.dumps(STUDY))
-    other["methods"]["vae"]["regularizer"]["weight"] = 3.0
-    first, second = opened(params, ""), opened(parse_params(other, specs=()), "")
-    assert first != second
-    assert store.get_run(second).data.params["regularizer.weight"] == "3.0"
+def test_curves_appear_while_a_training_runs_and_it_is_the_same_run_in_the_end(clone):
+    began = time.time() - 1
+    write = live_history(paths.history_csv(*CELL, 0))
+    one = exporter()
+    one.cell("digits", "vae", 0, began)
+    assert runs() == []
+    write([{"epoch": 1, "loss": 9.0}])
+    one.cell("digits", "vae", 0, began)
+    (run,) = runs()
+    assert (run.info.status, curve(run)) == ("RUNNING", [(1, 9.0)])
+    write_training()
+    one.cell("digits", "vae", 0)
+    (ended,) = runs()
+    assert (ended.info.run_id, ended.info.status) == (run.info.run_id, "FINISHED")
+    assert curve(ended) == [(1, 9.0), (2, 4.5)]
 
 
-def test_a_later_value_replaces_a_metric(params, store):
-    close = ["close", "FINISHED"]
-    run_id = opened(params, None, ["metrics", {"mse": 7.0}, 0], close)
-    opened(params, run_id, ["metrics", {"mse": 6.0}, 0], close)
-    assert store.get_run(run_id).data.metrics == {"mse": 6.0}
+def test_a_killed_trainings_run_says_so_and_goes_on_when_it_does(clone):
+    write_history(paths.history_csv(*CELL, 0), [{"epoch": 1, "loss": 9.0}])
+    exporter().cell("digits", "vae", 0)
+    (killed,) = runs()
+    assert killed.info.status == "KILLED"
+    write_training(epochs=3)
+    exporter().cell("digits", "vae", 0)
+    (ended,) = runs()
+    assert (ended.info.run_id, ended.info.status) == (killed.info.run_id, "FINISHED")
+    assert len(curve(ended)) == 3
 
 
-def test_the_model_is_replaced_and_a_failure_to_log_it_leaves_the_rest(params, store, tmp_path):
-    model_folder(tmp_path / "m")
-    close = ["close", "FINISHED"]
-    for _ in range(2):
-        save_sampler(Sampler.load(tmp_path / "m"), tmp_path / "s")
-        run_id = opened(params, "", ["model", str(tmp_path / "s")], close)
-        (tmp_path / "s" / "MLmodel").unlink()
-    assert len(store.get_run(run_id).outputs.model_outputs) == 1
-    bad = ["model", str(tmp_path / "nowhere")]
-    status, answers = call(params, "", bad, ["metrics", {"mse": 1.0}, 0], close)
-    assert status == 0
-    assert answers[1][0] == "say"
-    assert "the model is not logged" in answers[1][1]
-    assert store.get_run(run_id).data.metrics["mse"] == 1.0
+def test_an_earlier_trainings_history_is_not_the_running_ones(clone):
+    write_training()
+    exporter().cell("digits", "vae", 0, time.time() + 60)
+    assert runs() == []
 
 
-def test_the_status_says_how_the_stage_ended(params, workspace, monkeypatch):
-    ends = []
-    monkeypatch.setattr(
-        tracking, "TrackedRun", lambda _: type("Run", (), {"close": lambda self, s: ends.append(s)})()
+def test_other_numbers_of_the_same_parameters_are_another_run(clone):
+    write_training(loss=9.0)
+    exporter().all()
+    write_training(loss=8.0)
+    exporter().all()
+    assert [curve(run)[0] for run in runs()] == [(1, 8.0), (1, 9.0)]
+
+
+def test_what_has_other_parameters_than_the_study_is_left_out(clone):
+    write_training()
+    changed = json.loads(json.dumps(STUDY))
+    changed["methods"]["vae"]["regularizer"]["weight"] = 3.0
+    write_study(changed)
+    assert exporter().all() == "0 trainings of tiny; 1 of other parameters than the study's are left out"
+    write_training(loss=5.0)
+    exporter().all()
+    (run,) = runs()
+    assert run.data.params["regularizer.weight"] == "3.0"
+
+
+def test_metrics_of_an_earlier_model_are_not_the_new_ones(clone):
+    write_training()
+    write_evaluation()
+    write_json(paths.provenance_json("evaluate", *CELL, 0), {"model_sha256": "0" * 64})
+    exporter().all()
+    assert "mse" not in runs()[0].data.metrics
+
+
+def test_a_methods_run_holds_mean_deviation_interval_and_number_of_its_seeds(clone):
+    values = [7.0, 8.0, 10.0]
+    for seed, mse in enumerate(values):
+        write_training(seed)
+        write_evaluation(seed, mse, **({"odd": 1.0} if seed == 0 else {}))
+    exporter().all()
+    (parent,) = runs("method")
+    mean, deviation = statistics.fmean(values), statistics.stdev(values)
+    low, high = t_interval(mean, deviation, 3)
+    found = parent.data.metrics
+    assert {key: found[key] for key in ("mse", "sd/mse", "low/mse", "high/mse", "n/mse")} == pytest.approx(
+        {"mse": mean, "sd/mse": deviation, "low/mse": low, "high/mse": high, "n/mse": 3}
     )
-    for error in (ValueError, KeyboardInterrupt, SystemExit):
-        with pytest.raises(error), track(params, "digits", "vae", 0):
-            raise error
-    with track(params, "digits", "vae", 0):
-        pass
-    assert ends == ["FAILED", "KILLED", "KILLED", "FINISHED"]
+    assert (found["n/odd"], "sd/odd" in found) == (1, False)
+    assert {run.data.tags["mlflow.parentRunId"] for run in runs()} == {parent.info.run_id}
 
 
-def test_an_unreachable_server_is_one_line(params, workspace, monkeypatch, capfd):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+def test_tables_and_notes_are_artifacts_of_the_study(clone):
+    from mlflow import MlflowClient
+
+    (paths.report_dir("tiny") / "tables").mkdir(parents=True)
+    for name in ("tables/all.csv", "notes.md", "summary.json"):
+        (paths.report_dir("tiny") / name).write_text("x")
+    exporter().all()
+    (run,) = runs("tables")
+    client = MlflowClient(tracking_uri=follow.store_uri())
+    assert {a.path for a in client.list_artifacts(run.info.run_id)} == {"tables", "notes.md", "summary.json"}
+
+
+def test_a_dvc_experiments_runs_are_told_apart_by_name(clone, monkeypatch):
+    monkeypatch.setenv("DVC_EXP_NAME", "heavier")
+    write_training()
+    exporter().all()
+    assert runs()[0].info.run_name == "vae · digits · 0 · heavier"
+    assert runs()[0].data.tags["dvc_experiment"] == "heavier"
+
+
+def test_the_saved_view_has_columns_of_metrics(clone):
+    from mlflow import MlflowClient
+
+    from vaebench.tracking.export import VIEW
+
+    write_training()
+    write_evaluation()
+    exporter().all()
+    tags = MlflowClient(tracking_uri=follow.store_uri()).get_experiment_by_name("tiny").tags
+    view = json.loads(tags[f"mlflow.sharedViewState.{VIEW}"])
+    assert view["selectedColumns"] == ["attributes.`Duration`", "metrics.`mse`", "metrics.`fid/gaussian`"]
+
+
+def test_a_clone_that_is_copied_or_moved_writes_into_its_own_folder(clone, monkeypatch):
+    """Each in a process of its own, as there one folder is the current one."""
+    code = "from pathlib import Path; from vaebench.tracking.follow import track; print(track(Path()))"
+
+    def track(folder: Path, seed: int) -> int:
+        monkeypatch.chdir(folder)
+        write_training(seed)
+        write_evaluation(seed)
+        subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
+        return len(list(folder.glob("mlruns/**/*.safetensors")))
+
+    assert track(clone, 0) == 1
+    moved = clone.rename(clone.with_name("moved"))
+    copy = Path(shutil.copytree(moved, clone.with_name("copied")))
+    assert track(moved, 1) == 2
+    assert track(copy, 1) == 2
+    assert not clone.exists()
+
+
+def test_an_experiment_that_was_deleted_is_there_again(clone):
+    from mlflow import MlflowClient
+
+    write_training(0)
+    exporter().all()
+    client = MlflowClient(tracking_uri=follow.store_uri())
+    client.delete_experiment(client.get_experiment_by_name("tiny").experiment_id)
+    write_training(1)
+    exporter().all()
+    assert len(runs()) == 2
+
+
+def test_a_run_that_was_deleted_is_made_again(clone):
+    from mlflow import MlflowClient
+
+    write_training()
+    exporter().all()
+    (deleted,) = runs()
+    MlflowClient(tracking_uri=follow.store_uri()).delete_run(deleted.info.run_id)
+    exporter().all()
+    (again,) = runs()
+    assert again.info.run_id != deleted.info.run_id
+
+
+def test_a_study_that_has_only_its_report_is_written_with_its_own_parameters(clone):
+    write_training()
+    write_evaluation()
+    report = paths.report_dir("tiny")
+    shutil.copy("params.yaml", report / "study.yaml")
+    shutil.move(paths.provenance_dir("tiny"), report / "provenance")
+    shutil.rmtree("data")
+    other = json.loads(json.dumps(STUDY))
+    other["study"]["name"] = "another"
+    write_study(other)
+    assert follow.track(Path(), "tiny").endswith(".db: 1 trainings of tiny.")
+    (run,) = runs()
+    assert (run.data.metrics["mse"], run.outputs.model_outputs) == (7.0, [])
+    with pytest.raises(UserError, match="'absent' is not the active study"):
+        follow.track(Path(), "absent")
+
+
+def test_a_store_that_cannot_be_written_is_said_without_its_password(clone, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with track(params, "digits", "vae", 0) as run:
-        run.epoch({"epoch": 1, "loss": 1.0})
-        assert run.run_id is None
-        run.metrics({"mse": 1.0})
+    with pytest.raises(UserError, match=r"http://me:…@127\.0\.0\.1:9 cannot be written") as raised:
+        follow.track(Path())
+    assert "secret" not in str(raised.value)
+
+
+def test_a_reason_keeps_its_remedy_and_no_statement():
+    error = RuntimeError("(sqlite3.OperationalError) database is locked\n[SQL: SELECT 1]\n" + "x" * 500)
+    assert follow.reason(error) == "(sqlite3.OperationalError) database is locked"
+    assert follow.reason(RuntimeError("run `mlflow db upgrade`. " + "y" * 400)).count("y") == 400
+    assert follow.reason(KeyError()) == "KeyError"
+
+
+def test_experiments_in_dvcs_temporary_folders_log_to_the_workspace(clone, monkeypatch):
+    copy = clone / ".dvc/tmp/exps/tmpab12"
+    copy.mkdir(parents=True)
+    monkeypatch.chdir(copy)
+    assert follow.enter_workspace() == Path(".dvc/tmp/exps/tmpab12")
+    assert Path.cwd() == clone
+
+
+def test_whatever_mlflow_does_the_stage_goes_on_with_a_line(clone, monkeypatch, capfd):
+    fakes = clone.parent / "fakes"
+    fakes.mkdir()
+    (fakes / "mlflow.py").write_text("raise ImportError('no mlflow here')")
+    monkeypatch.setenv("PYTHONPATH", str(fakes))
+    trouble = follow.FOLDER / "tiny.off"
+    with follow.tracked("tiny", "digits", "vae", 0):
+        deadline = time.monotonic() + 60
+        while not trouble.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
     out, err = capfd.readouterr()
-    assert out.startswith("tracking off: ")
-    assert "127.0.0.1" in out
-    assert (out.count("\n"), err) == (1, "")
-    assert not (workspace / "mlflow.db").exists()
+    assert out == "tracking off: no mlflow here (`vaebench track` writes what is missing)\n"
+    assert err == ""
+
+
+def test_tracking_can_be_switched_off(clone, monkeypatch, capfd):
+    monkeypatch.setenv("VAEBENCH_TRACKING", "off")
+    with follow.tracked("tiny", "digits", "vae", 0):
+        pass
+    assert capfd.readouterr() == ("", "")
+    assert not follow.FOLDER.exists()
 
 
 @pytest.mark.nightly
-def test_a_server_that_never_answers_is_one_line(params, workspace, monkeypatch, capfd):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.getsockname()[1]}")
-        with track(params, "digits", "vae", 0) as run:
-            assert run.run_id is None
-            run.metrics({"mse": 1.0})
-    out, err = capfd.readouterr()
-    assert out.startswith("tracking off: ")
-    assert (out.count("\n"), err) == (1, "")
+def test_a_database_that_another_program_holds_is_tried_until_it_is_free(clone):
+    """The exporter's process, as a stage starts it; the database is free only after the stage has ended."""
+    command = [sys.executable, "-m", "vaebench.tracking.follow", "tiny", "digits", "vae", "0"]
+    write_training()
+    write_evaluation()
+    with closing(
+        sqlite3.connect(follow.store_uri().removeprefix("sqlite:///"), isolation_level=None)
+    ) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        process = subprocess.Popen(command, stdin=subprocess.PIPE)
+        while not (follow.FOLDER / "tiny.off").exists():
+            assert process.poll() is None
+            time.sleep(0.1)
+        process.stdin.close()
+        other.execute("ROLLBACK")
+    assert process.wait(120) == 0
+    (run,) = runs()
+    assert (run.info.status, run.data.metrics["mse"]) == ("FINISHED", 7.0)
+    assert not (follow.FOLDER / "tiny.off").exists()
 
 
-@pytest.mark.parametrize(
-    ("module", "reason"),
-    [
-        ("raise ImportError('no mlflow here')", "no mlflow here"),
-        ("print('noise'); import os; os._exit(3)", "its process ended early"),
-        ("import threading; threading.Event().wait()", "did not answer within"),
-    ],
-)
-def test_whatever_mlflow_does_the_stage_goes_on(params, workspace, monkeypatch, capfd, module, reason):
-    fakes = workspace / "fakes"
-    fakes.mkdir()
-    (fakes / "mlflow.py").write_text(module)
-    monkeypatch.setenv("PYTHONPATH", str(fakes))
-    monkeypatch.setattr(tracking, "PATIENCE", 60.0 if "Event" not in module else 0.2)
-    with track(params, "digits", "vae", 0) as run:
-        assert run.run_id is None
-        for epoch in range(2000):
-            run.epoch({"epoch": epoch, "loss": 1.0, "reconstruction": 1.0, "regularization": 1.0})
-    out, err = capfd.readouterr()
-    assert out.startswith("tracking off: ")
-    assert reason in out
-    assert (out.count("\n"), err) == (1, "")
-
-
-def test_parameters_are_flat_and_few(params):
-    assert flat_params(params, "digits", "vae") == {
-        "likelihood": "gaussian",
-        "likelihood.variance": "mle",
-        "regularizer": "kl",
-        "regularizer.weight": 2.0,
-        "posterior": "gaussian",
-        "network": "compact",
-        "latent_dim": 3,
-        "epochs": 2,
-        "batch_size": 64,
-        "learning_rate": 1e-3,
-        "plateau.factor": 0.5,
-        "plateau.patience": 3,
-        "precision": "fp32",
-    }
-    assert flat_params(params, "digits", "rae")["epochs"] == 7
-
-
-def test_a_network_s_own_latent_size_is_a_parameter_too():
-    study = json.loads(json.dumps(STUDY))
-    del study["datasets"]["digits"]["network"]["latent_dim"]
-    assert flat_params(parse_params(study, specs=()), "digits", "vae")["latent_dim"] == 8
-
-
-def test_experiments_in_dvc_s_temporary_folders_log_to_the_workspace(tmp_path, monkeypatch, params):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    copy = tmp_path / ".dvc" / "tmp" / "exps" / "tmpab12"
-    copy.mkdir(parents=True)
-    assert workspace_root(tmp_path) == tmp_path
-    assert workspace_root(copy) == tmp_path
-    assert workspace_root(copy / "deeper") == tmp_path
-    assert workspace_root(tmp_path / ".dvc" / "tmp") == tmp_path / ".dvc" / "tmp"
-    monkeypatch.chdir(copy)
-    monkeypatch.setenv("DVC_EXP_NAME", "tried-weight")
-    described = tracking._describe(params, "digits", "vae", 0, None)
-    assert described["uri"] == f"sqlite:///{tmp_path / 'mlflow.db'}"
-    assert described["artifacts"] == (tmp_path / "mlruns" / "tiny").as_uri()
-    assert described["tags"]["dvc_experiment"] == "tried-weight"
-    assert described["data"] is None
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://server")
-    described = tracking._describe(params, "digits", "vae", 0, None)
-    assert (described["uri"], described["artifacts"]) == ("http://server", None)
-
-
-def test_a_sampler_speaks_in_unit_images_and_names_its_densities(tmp_path):
-    from vaebench.base.errors import UserError
-
-    model = model_folder(tmp_path / "m")
-    sampler = Sampler.load(tmp_path / "m", {"far": density_folder(tmp_path / "d", 30.0)})
+def test_a_sampler_speaks_in_unit_images_and_names_its_densities(clone):
+    write_training()
+    density = write_density(clone / "d", 30.0)
+    sampler = Sampler.load(paths.model_dir(*CELL, 0), {"far": density})
+    model = sampler.model
     with torch.no_grad():
         expected = (model.decode(torch.full((1, 3), 30.0)) + 1) / 2
     assert torch.allclose(sampler.sample(3, "far"), expected.expand(3, -1, -1, -1), atol=2e-2)
     assert torch.equal(sampler.sample(3, seed=1), sampler.sample(3, seed=1))
     assert not torch.equal(sampler.sample(3, seed=1), sampler.sample(3, seed=2))
     grey = torch.full((2, 1, 8, 8), 51, dtype=torch.uint8)
-    assert torch.allclose(
-        sampler.encode(grey).mean, model.encode(torch.full((2, 1, 8, 8), -0.6)).mean, atol=1e-5
-    )
+    encoded = model.encode(torch.full((2, 1, 8, 8), -0.6)).mean
+    assert torch.allclose(sampler.encode(grey).mean, encoded, atol=1e-5)
     assert torch.allclose(sampler(grey), sampler.decode(sampler.encode(grey).mean))
     with pytest.raises(UserError, match=r"no density 'gmm10'.*prior, far"):
         sampler.sample(1, "gmm10")

@@ -298,15 +298,6 @@ def test_what_is_wrong_is_named_and_nothing_is_lost(stages, folder, name):
     check_refused(stages, folder, arguments, expected)
 
 
-def test_a_damaged_record_of_how_it_was_made_costs_only_the_way_to_its_mlflow_run(stages, folder):
-    path = next(folder.rglob("ae/0/train.json"))
-    path.write_text("{", encoding="utf-8")
-    before = (folder / METRICS).read_bytes()
-    status, said = stages.run(folder, *EVALUATE)
-    assert status == 0, said
-    assert (folder / METRICS).read_bytes() == before
-
-
 def test_a_device_that_is_not_there(stages, folder):
     check_refused(stages, folder, ["train", *item("ae")], ["'cuda:7'", "cpu"], VAEBENCH_DEVICE="cuda:7")
 
@@ -435,19 +426,6 @@ def test_a_folder_that_cannot_be_written(stages, folder, read_only, arguments, p
     assert status == 1, said
     assert "Traceback" not in said
     assert "permi" in said  # "Operation not permitted", "Permission denied", and the advice
-
-
-# MLflow: absent in every test here; a server that refuses.
-
-
-def test_a_server_that_refuses_costs_nothing(stages, folder):
-    (folder / "fakes/mlflow.py").unlink()
-    before = (folder / METRICS).read_bytes()
-    status, said = stages.run(folder, *EVALUATE, MLFLOW_TRACKING_URI="http://127.0.0.1:9")
-    assert status == 0, said
-    assert said.count("tracking off: ") == 1
-    assert "Traceback" not in said
-    assert (folder / METRICS).read_bytes() == before
 
 
 # A download that is cut off.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.metadata import entry_points
 
 import pytest
@@ -35,3 +36,21 @@ def test_the_workspaces_report_is_served_and_nothing_else_of_it(client, tmp_path
 def test_mlflows_own_addresses_are_there_and_nobody_is_logged_in(client):
     assert client.get("/health").text == "OK"
     assert client.get("/ajax-api/2.0/mlflow/users/current").status_code == 204
+
+
+def test_a_cell_leads_to_its_latest_run(client, tmp_path, monkeypatch):
+    from mlflow import MlflowClient
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'store.db'}")
+    assert client.get("/report/run/tiny/digits/vae/0").status_code == 404
+    store = MlflowClient(tracking_uri=os.environ["MLFLOW_TRACKING_URI"])
+    experiment = store.create_experiment("tiny")
+    for start, seed in ((1, 0), (2, 0), (3, 1)):
+        tags = {"kind": "seed", "dataset": "digits", "method": "vae", "seed": str(seed)}
+        run = store.create_run(experiment, start, tags)
+        if (start, seed) == (2, 0):
+            latest = run.info.run_id
+    answer = client.get("/report/run/tiny/digits/vae/0")
+    assert answer.headers["Location"] == f"/#/experiments/{experiment}/runs/{latest}"
+    assert client.get("/report/run/tiny/digits/vae'/0").status_code == 404

@@ -73,6 +73,7 @@ def make_repository(folder: Path) -> Path:
     run(folder, "git", "add", "-A")
     run(folder, "git", "commit", "-qm", "a study")
     run(folder, "dvc", "repro")
+    run(folder, "vaebench", "track")  # the stages' exporters may still be at work
     return folder
 
 

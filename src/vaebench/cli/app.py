@@ -10,6 +10,7 @@ import itertools
 import math
 import os
 import signal
+import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -202,7 +203,7 @@ def sample(
 
     from torchvision.utils import save_image
 
-    from vaebench.tracking.sampler import Sampler
+    from vaebench.densities.sampler import Sampler
 
     sampler = Sampler.load(model, {} if density is None else {"chosen": density})
     images = sampler.sample(n, "prior" if density is None else "chosen", seed)
@@ -332,33 +333,56 @@ def repro(
 
 
 @app.command()
+def track(
+    study: Annotated[
+        str, typer.Argument(help="Without it, the active one.", autocompletion=_complete_study)
+    ] = "",
+    follow: Annotated[bool, typer.Option(help="Go on until Ctrl-C, as results appear.")] = False,
+) -> None:
+    """Write a study's results into MLflow.
+
+    All that lies on disk of it, and once, however often this runs. The stages do it by themselves.
+    """
+    from vaebench.tracking.follow import enter_workspace
+    from vaebench.tracking.follow import track as export
+
+    typer.echo(export(enter_workspace(), study, follow))
+
+
+@app.command()
 def ui(port: Annotated[int, typer.Option(min=1, max=65535, help="Where it listens.")] = 5000) -> None:
     """Serve MLflow's UI with the report beside it, and print the study's address.
 
     It shows the local store, to this machine only.
     """
-    from vaebench.tracking.run import store_uri, workspace_root
+    from vaebench.tracking.follow import DEFAULT, enter_workspace, shown, store_uri
 
-    root = workspace_root()
-    uri = store_uri(root)
+    enter_workspace()
+    uri = store_uri()
     if uri.startswith(("http://", "https://", "databricks")):
         raise UserError(
-            f"MLFLOW_TRACKING_URI is {uri}: that server has the runs and its own UI; open it there."
+            f"MLFLOW_TRACKING_URI is {shown(uri)}: that server has the runs and its own UI; open it there."
         )
-    if uri == f"sqlite:///{root / 'mlflow.db'}" and not (root / "mlflow.db").is_file():
-        raise UserError(f"{root / 'mlflow.db'} is not there: nothing has been tracked yet; `dvc repro` does.")
-    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
-    os.environ |= {**quiet, **os.environ}
+    if uri == DEFAULT and not Path("mlflow.db").is_file():
+        raise UserError(
+            f"{Path('mlflow.db').resolve()} is not there: nothing has been tracked yet. `dvc repro` does it, "
+            "and `vaebench track` for results on disk."
+        )
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise UserError(f"port {port} is not free ({error.strerror}); try `--port {port + 1}`.") from None
     here = f"http://127.0.0.1:{port}"
     typer.echo(
-        f"MLflow's UI, in a few seconds: {here}{_runs_page(uri)}\nThe report: {here}/report/\nCtrl-C ends it."
+        f"MLflow's UI, within a minute: {here}{_runs_page(uri)}\nThe report: {here}/report/\nCtrl-C ends it."
     )
     sys.stdout.flush()
-    command = [sys.executable, "-m", "mlflow", "server", "--app-name", "vaebench", "--workers", "1"]
-    command += ["--backend-store-uri", uri]
-    command += ["--default-artifact-root", (root / "mlruns").as_uri()]
-    command += ["--host", "127.0.0.1", "--port", str(port)]
-    os.execv(sys.executable, command)
+    command = [sys.executable, "-W", "ignore", "-m", "mlflow", "server", "--app-name", "vaebench"]
+    command += ["--workers", "1", "--backend-store-uri", uri, "--default-artifact-root", "mlruns"]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--uvicorn-opts", "--log-level warning"]
+    os.execve(sys.executable, command, os.environ | {"MLFLOW_TRACKING_URI": uri, "PYTHONWARNINGS": "ignore"})
 
 
 def _runs_page(uri: str) -> str:
@@ -366,13 +390,17 @@ def _runs_page(uri: str) -> str:
     from mlflow import MlflowClient
 
     from vaebench.study.params import load_params
+    from vaebench.tracking.export import VIEW
 
     try:
         study = load_params(ACTIVE, specs=()).study.name
     except UserError:
         return ""
     found = MlflowClient(tracking_uri=uri).get_experiment_by_name(study)
-    return f"/#/experiments/{found.experiment_id}/runs?workflowType=machine_learning" if found else ""
+    if not found:
+        return ""
+    view = f"&viewStateShareKey={VIEW}" if f"mlflow.sharedViewState.{VIEW}" in found.tags else ""
+    return f"/#/experiments/{found.experiment_id}/runs?workflowType=machine_learning{view}"
 
 
 def _spec(spec: dict) -> str:

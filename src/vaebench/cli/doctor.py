@@ -17,7 +17,7 @@ from vaebench.base.errors import UserError
 from vaebench.data import SOURCES
 from vaebench.data.raw import RawFiles
 from vaebench.study.params import load_params
-from vaebench.tracking.run import store_uri, workspace_root
+from vaebench.tracking.follow import DEFAULT, enter_workspace, reason, shown, store_uri
 
 __all__ = ["Check", "examine"]
 
@@ -72,9 +72,7 @@ def examine(studies: Path) -> Iterator[Check]:
         )
         yield Check("data", name, found, detail + users)
     yield _weights(inception)
-    uri = store_uri(workspace_root())
-    there = not uri.startswith("sqlite:///") or Path(uri.removeprefix("sqlite:///")).exists()
-    yield Check("tracking", "MLflow store", there, uri if there else f"{uri} is made by the first run")
+    yield _store()
 
 
 def _devices() -> Iterator[Check]:
@@ -116,10 +114,10 @@ class _Looked(Exception):  # noqa: N818
 
 
 class _Look(RawFiles):
-    def find(self, what, files, advice, *, folders=(".",), download=None):
+    def find(self, what, files, advice, *, download=None, **options):
         """As in :class:`RawFiles`, but without the download."""
         try:
-            found = super().find(what, files, advice, folders=folders)
+            found = super().find(what, files, advice, **options)
         except UserError:
             if download is None:
                 raise
@@ -153,3 +151,21 @@ def _weights(inception: list[str]) -> Check:
     users = f" Studies that need it: {', '.join(inception)}." if inception else ""
     cost = f"{path} is not there; pytorch-fid's 91 MiB are downloaded when first needed."
     return Check("weights", "FID's Inception", False, cost + users)
+
+
+def _store() -> Check:
+    """Ask the MLflow store for an experiment; one that does not exist yet is not made."""
+    here, _ = Path.cwd(), enter_workspace()
+    uri = store_uri()
+    place = str(Path("mlflow.db").resolve()) if uri == DEFAULT else shown(uri)
+    try:
+        if uri == DEFAULT and not Path("mlflow.db").is_file():
+            return Check("tracking", "MLflow store", False, f"{place} is made by the first run")
+        from mlflow import MlflowClient
+
+        MlflowClient(tracking_uri=uri).search_experiments(max_results=1)
+    except Exception as error:
+        return Check("tracking", "MLflow store", False, f"{place} does not answer: {reason(error)}")
+    finally:
+        os.chdir(here)
+    return Check("tracking", "MLflow store", True, place)

@@ -75,7 +75,7 @@ def _run_stages(params: Params, cell: tuple, root: Path, scratch: Path) -> None:
     stages = [("train",), *(("posthoc", "--density", name) for name in params.study.densities), ("evaluate",)]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("DVC_")} | {
         "PYTHONPATH": os.pathsep.join([str(Path(vaebench.__file__).parents[1]), str(root)]),
-        "MLFLOW_TRACKING_URI": f"sqlite:///{scratch / 'mlflow.db'}",
+        "VAEBENCH_TRACKING": "off",
     }
     for stage, *more in stages:
         command = [sys.executable, "-m", f"stages.{stage}", *item, *more]

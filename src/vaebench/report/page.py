@@ -107,6 +107,7 @@ def _runs(results: Results, dataset: str, method: str) -> dict:
             {
                 "seed": cell.seed,
                 "state": _state(results, cell),
+                "run": f"/report/run/{results.name}/{dataset}/{method}/{cell.seed}",
                 "command": f"dvc repro -f evaluate@{results.name}-{dataset}-{method}-{cell.seed}",
                 "stages": [
                     (name, list(_flat_text(record))) for name, record in results.provenance[cell].items()

@@ -19,6 +19,7 @@ __all__ = [
     "report_dir",
     "resolved_dir",
     "summary_json",
+    "workspace_root",
 ]
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -88,3 +89,13 @@ def summary_json(study: str) -> Path:
 def checkpoint_dir(study: str, dataset: str, method: str, seed: int) -> Path:
     """*train*, while it runs: outside DVC's outputs, so that a killed stage resumes."""
     return Path(".vaebench/checkpoints", study, dataset, method, str(seed))
+
+
+def workspace_root(folder: str | Path = ".") -> Path:
+    """The workspace that ``folder`` is, or of which it is one of DVC's temporary copies."""
+    folder = Path(folder).resolve()
+    parts = folder.parts
+    for index in range(len(parts) - 3):
+        if parts[index : index + 3] == (".dvc", "tmp", "exps"):
+            return Path(*parts[:index])
+    return folder

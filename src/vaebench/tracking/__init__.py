@@ -1,1 +1,1 @@
-"""MLflow: what a stage logs, the store, the logged model, and the UI."""
+"""MLflow: what lies on disk of a study, written into a store; and the UI with the report beside it."""

@@ -1,35 +1,55 @@
 """What ``vaebench ui`` serves: MLflow's app, and the report beside it at ``/report/``.
 
-A run's description leads to its method in the report, and a method's record in the report to its run. MLflow
-finds :func:`create_app` by its entry point: ``mlflow server --app-name vaebench``.
+A run's description leads to its method in the report, and ``/report/run/…`` from there to its latest run.
+MLflow finds :func:`create_app` by its entry point: ``mlflow server --app-name vaebench``. Its two names that
+are used here, ``mlflow.server.app`` and ``mlflow.server.fastapi_app.app``, are tested with the installed
+version.
 """
 
 from __future__ import annotations
 
-from vaebench.tracking.run import workspace_root
+from pathlib import Path
+
+from vaebench.tracking.follow import store_uri
 
 __all__ = ["create_app"]
 
 
 def create_app():
-    """MLflow's ASGI app with two more addresses."""
+    """MLflow's ASGI app with more addresses; the current folder is the workspace."""
     from mlflow.server import app as pages
     from mlflow.server.fastapi_app import app
 
     pages.add_url_rule("/report/", view_func=_report)
     pages.add_url_rule("/report/<path:name>", view_func=_report)
+    pages.add_url_rule("/report/run/<study>/<dataset>/<method>/<int:seed>", view_func=_run)
     pages.add_url_rule("/ajax-api/2.0/mlflow/users/current", view_func=_nobody)
     return app
 
 
 def _report(name: str = "index.html"):
-    """A file of the workspace's ``reports/``: the index, a study's page, what they show and link to."""
+    """A file of ``reports/``."""
     from flask import send_from_directory
 
-    folder = workspace_root() / "reports"
-    if not (folder / "index.html").is_file():
-        return f"{folder / 'index.html'} is not there yet: `vaebench report` makes it.", 404
-    return send_from_directory(folder, name)
+    if name == "index.html" and not Path("reports/index.html").is_file():
+        return "reports/index.html is not there yet: `vaebench report` makes it.", 404
+    return send_from_directory(Path("reports").resolve(), name)
+
+
+def _run(study: str, dataset: str, method: str, seed: int):
+    """The way to the latest run of a cell."""
+    from flask import redirect
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=store_uri())
+    experiment = client.get_experiment_by_name(study)
+    if experiment and "'" not in dataset + method:
+        tags = {"kind": "seed", "dataset": dataset, "method": method, "seed": seed}
+        same = " AND ".join(f"tags.{key} = '{value}'" for key, value in tags.items())
+        latest = ["attributes.start_time DESC"]
+        for run in client.search_runs([experiment.experiment_id], same, max_results=1, order_by=latest):
+            return redirect(f"/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}")
+    return f"No run of {method} on {dataset} with seed {seed} is tracked: `vaebench track {study}` does.", 404
 
 
 def _nobody():

@@ -59,7 +59,7 @@ def train(
     seed: int,
     device: torch.device,
     checkpoints: Checkpoints,
-    on_epoch: Callable[[dict], None] = lambda row: None,
+    on_epoch: Callable[[list[dict]], None] = lambda history: None,
     say: Callable[[str], None] = print,
 ) -> Outcome:
     """Train ``model`` in place on the training images of ``data``.
@@ -71,7 +71,7 @@ def train(
         seed: determines batch order and noise.
         device: where the images and the model live.
         checkpoints: entered; a run that was interrupted goes on from there.
-        on_epoch: called with each new row of the history.
+        on_epoch: called with the history after each epoch, whose row is the last.
         say: called with each decision worth a line.
 
     Raises:
@@ -92,7 +92,7 @@ def train(
                 outcome.diverged_at_epoch = state.epoch + 1
                 return outcome
             outcome.seconds.append(time.perf_counter() - began)
-            on_epoch(row)
+            on_epoch(state.history)
             if loop.stops_early(row):
                 break
             if checkpoints.due():

@@ -11,15 +11,15 @@ __all__ = ["EpochProgress"]
 
 
 class EpochProgress:
-    """Callable with each new row of the history, and a context manager.
+    """Callable with the history after each epoch, and a context manager.
 
     Args:
         name: what is trained.
         epochs: how many there will be.
-        also: called with each row too (the tracker).
+        also: called with the history too.
     """
 
-    def __init__(self, name: str, epochs: int, also: Callable[[dict], None]):
+    def __init__(self, name: str, epochs: int, also: Callable[[list[dict]], None]):
         self.name, self.epochs, self.also = name, epochs, also
         self._bar = None
 
@@ -34,8 +34,9 @@ class EpochProgress:
         if self._bar is not None:
             self._bar.close()
 
-    def __call__(self, row: dict) -> None:
-        """Show ``row`` and pass it on."""
+    def __call__(self, history: list[dict]) -> None:
+        """Show the last row and pass the history on."""
+        row = history[-1]
         shown = {k: f"{v:.4g}" for k, v in row.items() if k not in ("epoch", "learning_rate")}
         if self._bar is not None:
             self._bar.update(row["epoch"] - self._bar.n)
@@ -43,7 +44,7 @@ class EpochProgress:
         else:
             text = ", ".join(f"{k} {v}" for k, v in shown.items())
             print(f"{self.name}: epoch {row['epoch']}/{self.epochs}: {text}", flush=True)
-        self.also(row)
+        self.also(history)
 
     def say(self, line: str) -> None:
         """A line that does not disturb the bar."""

@@ -399,11 +399,11 @@
 
   // `vaebench ui` serves MLflow beside the report
   if (location.pathname.startsWith("/report/")) {
-    all(document, "[data-mlflow-run]").forEach((cell) => {
+    all(document, "[data-mlflow]").forEach((place) => {
       const link = document.createElement("a");
-      link.href = `/#/runs/${cell.dataset.mlflowRun}`;
-      link.textContent = cell.textContent;
-      cell.replaceChildren(link);
+      link.href = place.dataset.mlflow;
+      link.textContent = "its run in MLflow";
+      place.replaceChildren(link);
     });
   }
 

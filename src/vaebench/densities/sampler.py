@@ -1,15 +1,13 @@
-"""A trained model and its densities in one object: what MLflow stores and `vaebench sample` draws from.
+"""A trained model and its densities in one object.
 
-sampler = mlflow.pytorch.load_model("runs:/<run id>/model")
+sampler = Sampler.load("data/models/quickstart/digits/avae/0", {"gmm10": "data/densities/…/gmm10"})
 images = sampler.sample(64, "gmm10")                  # (64, C, H, W) in [0, 1]
 restored = sampler.decode(sampler.encode(images).mean)
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +21,7 @@ from vaebench.densities.store import load_density
 from vaebench.model.posteriors.base import Latent
 from vaebench.model.vae import VAE, load_model
 
-__all__ = ["Sampler", "save_sampler"]
+__all__ = ["Sampler"]
 
 BATCH = 500
 
@@ -101,26 +99,3 @@ class Sampler(nn.Module):
     @property
     def _device(self) -> torch.device:
         return next(self.model.parameters()).device
-
-
-def save_sampler(sampler: Sampler, folder: Path) -> None:
-    """Write ``sampler`` as MLflow's PyTorch flavour stores a module, and ``versions.json``.
-
-    The module is pickled with cloudpickle: loading it runs what the file says, so load only what is yours.
-    """
-    import cloudpickle
-
-    class pickle_module:  # noqa: N801
-        Pickler = cloudpickle.CloudPickler
-
-    data = folder / "data"
-    data.mkdir(parents=True, exist_ok=True)
-    torch.save(sampler.cpu(), data / "model.pth", pickle_module=pickle_module)
-    (data / "pickle_module_info.txt").write_text("mlflow.pytorch.pickle_module")
-    versions = {"torch": torch.__version__}
-    for name in ("numpy", "vaebench"):
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    (folder / "versions.json").write_text(json.dumps(versions))

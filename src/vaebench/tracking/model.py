@@ -1,0 +1,30 @@
+"""The code of a logged model, which MLflow copies beside the files that *train* and *posthoc* wrote.
+
+model = mlflow.pyfunc.load_model("runs:/<run id>/model")
+restored = model.predict(images)                                      # (N, C, H, W) in [0, 1]
+sampler = model.unwrap_python_model().sampler                         # vaebench.densities.sampler.Sampler
+"""
+
+from pathlib import Path
+
+import torch
+from mlflow.models import set_model
+from mlflow.pyfunc import PythonModel
+
+from vaebench.densities.sampler import Sampler
+
+
+class LoggedModel(PythonModel):
+    """Reconstructions, and a sampler for all else."""
+
+    def load_context(self, context):
+        """Read the model and its densities."""
+        folder = Path(context.artifacts["trained"])
+        self.sampler = Sampler.load(folder, {path.name: path for path in folder.glob("densities/*")})
+
+    def predict(self, context, model_input, params=None):
+        """Reconstructions of images (N, C, H, W), float in [0, 1] or uint8."""
+        return self.sampler(torch.as_tensor(model_input)).detach().numpy()
+
+
+set_model(LoggedModel())
