@@ -38,15 +38,23 @@ def study(tmp_path, methods, metrics, **options):
 
 def test_each_figure_is_a_png_and_a_pdf(tmp_path):
     paths = draw(study(tmp_path, CROSSED, lambda *_: {"mse": 1.0}, epochs=2))
-    assert stems(paths) == {"curves_mnist", "axes_mnist"}
+    assert stems(paths) == {"curves_mnist", "axes_mnist", "seconds_mnist"}
     assert {p.suffix for p in paths} == {".png", ".pdf"}
-    assert len(paths) == 4
+    assert len(paths) == 6
     for path in paths:
         if path.suffix == ".png":
             with Image.open(path) as picture:
                 picture.verify()
         else:
             assert path.read_bytes().startswith(b"%PDF")
+
+
+def test_times_are_drawn_where_one_device_took_them(tmp_path):
+    folder = write_study(tmp_path, images=False, epochs=0, diverged=())
+    assert "seconds_mnist" in stems(draw(folder))
+    path = folder / "provenance" / "mnist" / "mle_iso_i" / "0" / "train.json"
+    path.write_text(path.read_text("utf-8").replace("cpu (2 cores)", "cpu (1 core)"), "utf-8")
+    assert "seconds_mnist" not in stems(draw(folder))
 
 
 def test_axes_are_drawn_only_where_they_are_crossed(tmp_path):

@@ -8,6 +8,7 @@
 | ``sweep_<dataset>`` | metrics against an option of the likelihood, where a study varies one |
 | ``angles_<dataset>`` | angles between factors' directions (Saha, Figure 4) |
 | ``variance_<dataset>`` | smoothness criteria against log10 σx² or σz² (Takida, Tables 1 and E.8) |
+| ``seconds_<dataset>`` | seconds per epoch, where all were timed on one device (Takida, Figure 2) |
 | ``contact_<dataset>`` | one row a method: reconstructions, samples per density, interpolations |
 """
 
@@ -26,6 +27,7 @@ from vaebench.report.describe import describe
 from vaebench.report.entries import DASH, number
 from vaebench.report.figures.angles import angle_matrices
 from vaebench.report.figures.curves import mean_history, training_curves
+from vaebench.report.figures.seconds import seconds_per_epoch
 from vaebench.report.figures.sweep import option_sweep
 from vaebench.report.papers import split_sweep
 from vaebench.report.results import Results
@@ -49,6 +51,7 @@ def write_figures(results: Results) -> list[Path]:
         paths += option_sweep(results, part, folder / f"sweep_{dataset}")
         paths += angle_matrices(results, part, folder / f"angles_{dataset}")
         paths += _sweep(part, folder / f"variance_{dataset}")
+        paths += seconds_per_epoch(results, dataset, folder / f"seconds_{dataset}")
         paths += _contact(results, dataset, folder / f"contact_{dataset}")
     return paths
 
