@@ -15,7 +15,7 @@ from vaebench.report.papers import read_paper
 from vaebench.report.results import read_results
 from vaebench.report.statistics import Sample
 
-PAPERS = ("takida2022", "avae2024")
+PAPERS = ("takida2022", "avae2024", "pythae2022")
 CLAIMS = [(paper, claim.id) for paper in PAPERS for claim in paper_claims(paper)]
 JUDGED = [
     (paper, claim.id)
@@ -40,6 +40,7 @@ CONTRADICTED = {
         "rae-entropy-above-vae",
         "aae-entropy-comparable",
     },
+    "pythae2022": set(),
 }
 """The sentences that the papers' own tables do not bear out."""
 

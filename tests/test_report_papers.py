@@ -1,4 +1,7 @@
-"""The papers' numbers, and the claims that are checked against ours."""
+"""The papers' folders: their numbers, readings and names."""
+
+import shutil
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -14,8 +17,11 @@ from vaebench.report.papers import (
     split_sweep,
     unspell,
 )
+from vaebench.study.papers import paper_folder, paper_keys
+from vaebench.study.params import load_params
 
 PAPERS = ("takida2022", "avae2024")
+ROOT = Path(__file__).parent.parent
 
 
 def value(paper, dataset, method, metric):
@@ -131,3 +137,26 @@ def test_bandwidths_of_tables_i_and_ii():
     assert frame.loc[(20, 1000), "h_opt"] == 0.86
     assert pd.isna(frame.loc[(100, 500), "h_opt"])
     assert frame.loc[(100, 500), "h_corrected"] == 0.76
+
+
+def test_the_third_paper_is_a_folder_and_a_study_alone():
+    assert {"takida2022", "avae2024", "pythae2022"} <= set(paper_keys())
+    assert value("pythae2022", "mnist", "rae_l2", "fid.gmm10") == 9.9
+    assert value("pythae2022", "celeba", "wae_mmd", "fid.prior") == 55
+    study = load_params(ROOT / "studies" / "pythae_celeba.yaml", specs=()).study
+    assert {read_paper(study.paper).method(name) for name in study.methods} == {"wae_mmd", "aae"}
+
+
+def test_a_package_brings_a_paper_by_an_entry_point(tmp_path, monkeypatch):
+    folder = tmp_path / "brings_papers" / "kingma2014"
+    shutil.copytree(paper_folder("pythae2022"), folder)
+    (folder.parent / "__init__.py").touch()
+    (folder / "__init__.py").touch()
+    metadata = tmp_path / "brings_papers-1.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: brings_papers\nVersion: 1\n")
+    (metadata / "entry_points.txt").write_text("[vaebench.paper]\nkingma2014 = brings_papers.kingma2014\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert "kingma2014" in paper_keys()
+    assert paper_folder("kingma2014") == folder
+    assert read_paper("kingma2014").name == "pythae"

@@ -139,7 +139,7 @@ def _printed(study: Study) -> pd.DataFrame:
     if study.paper is not None:
         paper = read_paper(study.paper)
         names = {"value": "paper", "std": "paper_std", "seeds": "paper_seeds"}
-        values = paper.values.drop(columns="paper").rename(columns=names)
+        values = paper.values[paper.values["metric"].notna()].drop(columns="paper").rename(columns=names)
         for dataset in study.datasets:
             part = values[values["dataset"] == paper.dataset(dataset)]
             for method in study.methods:

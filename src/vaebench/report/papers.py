@@ -68,6 +68,7 @@ class Column(_Strict):
     """A column that a paper prints, and which metric of ours stands for it: the first reading that fits.
 
     Attributes:
+        ours: the readings; empty where none of our numbers stands for it, and only claims speak of it.
         label: what tables call it; our metric's label by default.
         row: what the row's label ends in, where a paper has two rows for a method.
         scale: by which the printed value is multiplied.
@@ -139,8 +140,8 @@ class PaperTable(_Strict):
 
     @property
     def heading(self) -> str:
-        """``Table`` and its number, or the part of the text that it was taken from."""
-        return self.number if " " in self.number else f"Table {self.number}"
+        """``Table`` and its number, or what the numbers were taken from."""
+        return self.number if len(self.number) > 5 else f"Table {self.number}"
 
     def schedule(self, dataset: str, method: str) -> int | None:
         """The epochs that the paper trains a method on a data set; None where it does not say."""
