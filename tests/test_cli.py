@@ -248,9 +248,9 @@ def test_doctor_says_what_is_missing_and_which_studies_wait_for_it(workspace, mo
 def test_doctor_finds_the_weights_that_are_named(workspace, monkeypatch):
     (workspace / "weights.pth").touch()
     monkeypatch.setenv("VAEBENCH_INCEPTION", str(workspace / "weights.pth"))
-    from vaebench.cli.doctor import _weights
+    from vaebench.cli.doctor import inception_weights
 
-    assert _weights([]).found
+    assert inception_weights([]).found
 
 
 def test_sample_draws_a_grid_that_the_seed_decides(workspace):

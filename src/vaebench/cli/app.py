@@ -78,21 +78,27 @@ def _complete_method(incomplete: str) -> list[str]:
 
 @app.command()
 def studies() -> None:
-    """List the studies; * marks the active one."""
+    """List the studies; * marks the active one.
+
+    Their time on this machine is that of one training after another, where `vaebench plan` measured it.
+    """
+    from vaebench.study.forecast import duration, forecast
     from vaebench.study.params import load_params
 
     active = ACTIVE.read_bytes() if ACTIVE.is_file() else None
-    rows = [("", "study", "methods × data sets × seeds", "title")]
+    rows = [("", "study", "methods × data sets × seeds", "here", "title")]
     for name in _study_names():
         path = STUDIES / f"{name}.yaml"
         try:
-            study = load_params(path, specs=()).study
+            params = load_params(path, specs=())
         except UserError as error:
-            rows.append(("", name, "cannot be read", str(error)))
+            rows.append(("", name, "cannot be read", "", str(error)))
             continue
+        study, cost = params.study, forecast(params)
+        here = "" if cost.unknown else duration(cost.seconds())
         sizes = [len(study.methods), len(study.datasets), len(study.seeds)]
         count = f"{' × '.join(map(str, sizes))} = {math.prod(sizes)}"
-        rows.append(("*" if _whole(path) == active else "", name, count, study.title))
+        rows.append(("*" if _whole(path) == active else "", name, count, here, study.title))
     if len(rows) == 1:
         raise UserError(f"there is no study in {STUDIES.resolve()}; run this in the repository's root.")
     _print_columns(rows)
@@ -139,6 +145,31 @@ def _whole(path: Path) -> bytes | None:
         return compose(path).encode()
     except UserError:
         return None
+
+
+@app.command()
+def plan(
+    name: Annotated[
+        str,
+        typer.Argument(help="A file in studies/; without it, params.yaml.", autocompletion=_complete_study),
+    ] = "",
+    slots: Annotated[int, typer.Option(min=1, help="Trainings at a time, as `vaebench repro` takes it.")] = 1,
+    budget: Annotated[str, typer.Option(help="Say what fits into it: 8h, 90m, 2d.")] = "",
+) -> None:
+    """Say what a study will cost on this machine.
+
+    Times a few steps of each method, once, and multiplies: time, disk, missing downloads.
+    """
+    from vaebench.cli.plan import plan as lines_of
+    from vaebench.study.forecast import parse_duration
+    from vaebench.study.params import load_params
+
+    seconds = parse_duration(budget) if budget else None
+    if name and name not in _study_names():
+        raise UserError(f"there is no study {name!r}; there are: {', '.join(_study_names())}.")
+    params = load_params(STUDIES / f"{name}.yaml" if name else ACTIVE)
+    for line in lines_of(params, slots, seconds, lambda line: typer.echo(line, err=True)):
+        typer.echo(line)
 
 
 @app.command()
@@ -322,8 +353,12 @@ def repro(
     """
     from vaebench.scaleout.engines import start_engine
     from vaebench.scaleout.head import reproduce
+    from vaebench.study.forecast import forecast
+    from vaebench.study.params import load_params
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if not targets and ACTIVE.is_file():
+        typer.echo(forecast(load_params(ACTIVE, specs=()), slots or 1).line())
     try:
         complete = reproduce(start_engine(engine, address or None, slots), targets or ())
     except KeyboardInterrupt:

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from vaebench.base.errors import UserError
+from vaebench.base.processor import processor
 from vaebench.data import SOURCES
 from vaebench.data.raw import RawFiles
 from vaebench.study.params import load_params
 from vaebench.tracking.follow import DEFAULT, enter_workspace, reason, shown, store_uri
 
-__all__ = ["Check", "examine"]
+__all__ = ["Check", "examine", "inception_weights"]
 
 _PACKAGES = {
     "torch": "nothing runs",
@@ -71,7 +72,7 @@ def examine(studies: Path) -> Iterator[Check]:
             f" Studies that need it: {', '.join(sources[name])}." if sources.get(name) and not found else ""
         )
         yield Check("data", name, found, detail + users)
-    yield _weights(inception)
+    yield inception_weights(inception)
     yield _store()
 
 
@@ -79,7 +80,10 @@ def _devices() -> Iterator[Check]:
     import torch
 
     yield Check(
-        "devices", "CPU", True, f"{os.cpu_count()} cores, {torch.get_num_threads()} threads for torch"
+        "devices",
+        "CPU",
+        True,
+        f"{processor()}: {os.cpu_count()} cores, {torch.get_num_threads()} threads for torch; {_fast_in()}",
     )
     if torch.cuda.is_available():
         memory = torch.cuda.get_device_properties(0).total_memory / 2**30
@@ -91,6 +95,17 @@ def _devices() -> Iterator[Check]:
             False,
             "quickstart and the *_short studies are made for a CPU; the full ones take days there",
         )
+
+
+def _fast_in() -> str:
+    """Which precision this processor multiplies faster in, on one thread."""
+    import torch
+
+    from vaebench.cpu.processor import product_speed
+
+    single, half = (product_speed(dtype) for dtype in (torch.float32, torch.bfloat16))
+    name = "bf16" if half > single else "fp32"
+    return f"matrix products {single / 1e9:.0f} GFLOP/s in fp32, {half / 1e9:.0f} in bf16: fast in {name}"
 
 
 def _needs(studies: Path) -> tuple[dict[str, list[str]], list[str]]:
@@ -142,7 +157,8 @@ def _data(name: str) -> tuple[bool, str]:
     return True, "built in"
 
 
-def _weights(inception: list[str]) -> Check:
+def inception_weights(inception: Sequence[str] = ()) -> Check:
+    """Whether the weights of FID's network are here; ``inception`` names the studies that need them."""
     from vaebench.measure.features.inception import FILE
 
     path = Path(os.environ.get("VAEBENCH_INCEPTION") or Path("data/raw", FILE))

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vaebench.base.device import describe_device
 from vaebench.base.files import read_json, write_json
-from vaebench.cpu.processor import processor
+from vaebench.base.processor import processor
 from vaebench.model.vae import VAE
 from vaebench.study.params import Training
 from vaebench.study.provenance import digest

@@ -1,0 +1,229 @@
+"""What a study will cost on this machine: measured steps, times its schedule, less what is done.
+
+An epoch's seconds are the median that trainings of the cell recorded here, or else what ``vaebench plan``
+measured and keeps in ``.vaebench/costs.json``. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import statistics
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from vaebench.base.errors import UserError
+from vaebench.base.files import read_json, write_json
+from vaebench.base.processor import processor
+from vaebench.study import paths
+from vaebench.study.params import Params
+from vaebench.study.provenance import digest
+
+__all__ = [
+    "Cost",
+    "Forecast",
+    "Row",
+    "duration",
+    "fitting",
+    "forecast",
+    "keep_cost",
+    "known_cost",
+    "parse_duration",
+]
+
+COSTS = Path(".vaebench/costs.json")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What was measured of one method on one data set.
+
+    Attributes:
+        step: seconds per step.
+        epoch: seconds per epoch, with the validation and the refreshes of a KDE set.
+        cell_bytes: on disk, per seed: weights, latents and, while it trains, its checkpoint.
+        precision: of the networks.
+        share: of its threads' time, what other processes left to this one while it was measured.
+    """
+
+    step: float
+    epoch: float
+    cell_bytes: int
+    precision: str
+    share: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method on one data set.
+
+    Attributes:
+        dataset: its name.
+        method: its name.
+        epochs: of its schedule.
+        cost: None where nothing was measured here yet.
+        epoch: seconds per epoch: recorded by trainings here, or else ``cost.epoch``; None without either.
+        evaluation: seconds of an evaluation as recorded here; None where there was none yet.
+        seeds: of the study.
+        done: those whose metrics are there.
+    """
+
+    dataset: str
+    method: str
+    epochs: int
+    cost: Cost | None
+    epoch: float | None
+    evaluation: float | None
+    seeds: int
+    done: int
+
+    @property
+    def seed_seconds(self) -> float | None:
+        """Of one seed: training and, where it is known, evaluation."""
+        return None if self.epoch is None else self.epoch * self.epochs + (self.evaluation or 0.0)
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """All rows of a study; ``slots`` stages run at a time."""
+
+    rows: tuple[Row, ...]
+    slots: int = 1
+
+    @property
+    def unknown(self) -> list[str]:
+        """The methods of which nothing is measured."""
+        return [f"{row.method} on {row.dataset}" for row in self.rows if row.epoch is None]
+
+    @property
+    def share(self) -> float:
+        """The median of the rows' :attr:`Cost.share`; 1 where none was measured."""
+        return statistics.median([row.cost.share for row in self.rows if row.cost] or [1.0])
+
+    def seconds(self, left: bool = False) -> float:
+        """Of all rows that are known, or of what is ``left`` of them."""
+        counts = ((row.seeds - row.done if left else row.seeds) for row in self.rows)
+        return (
+            sum((row.seed_seconds or 0.0) * n for row, n in zip(self.rows, counts, strict=True)) / self.slots
+        )
+
+    def line(self) -> str:
+        """How far the study is and what is left, in one line."""
+        done, cells = sum(row.done for row in self.rows), sum(row.seeds for row in self.rows)
+        if len(self.unknown) == len(self.rows):
+            return (
+                f"{done} of {cells} cells are measured; `vaebench plan` says what the others will cost here"
+            )
+        more = f", without {len(self.unknown)} methods that are not measured yet" if self.unknown else ""
+        return f"{done} of {cells} cells are measured; about {duration(self.seconds(left=True))} left{more}"
+
+
+def forecast(params: Params, slots: int = 1) -> Forecast:
+    """From what is recorded and measured; see :class:`Forecast`."""
+    return Forecast(
+        tuple(
+            _row(params, dataset, method, slots)
+            for dataset in params.study.datasets
+            for method in params.study.methods
+        ),
+        slots,
+    )
+
+
+def fitting(plan: Forecast, budget: float) -> list[str]:
+    """What of the rows fits into ``budget`` seconds, in lines."""
+    known = [row for row in plan.rows if row.seed_seconds is not None]
+    per_seed = sum(row.seed_seconds for row in known) / plan.slots
+    if not known or not per_seed:
+        return ["nothing is measured, so nothing can be said"]
+    left = plan.seconds(left=True)
+    if left <= budget:
+        return [f"all that is left fits: {duration(left)}"]
+    if seeds := int(budget // per_seed):
+        return [f"all methods with {seeds} of {known[0].seeds} seeds: {duration(seeds * per_seed)}"]
+    total, fits = 0.0, []
+    for row in known:
+        if total + row.seed_seconds / plan.slots <= budget:
+            total += row.seed_seconds / plan.slots
+            fits.append(row.method)
+    lines = []
+    if fits:
+        lines.append(f"one seed, whole schedule: {', '.join(dict.fromkeys(fits))}: {duration(total)}")
+    evaluations = sum(row.evaluation or 0.0 for row in known) / plan.slots
+    share = (budget - evaluations) / (per_seed - evaluations)
+    epochs = {row.method: math.floor(row.epochs * share) for row in known}
+    if min(epochs.values()) > 0:
+        listed = ", ".join(f"{method} {count}" for method, count in epochs.items())
+        lines.append(f"or one seed of all methods with fewer epochs: {listed}")
+    return lines or ["nothing: a single epoch of all methods takes longer; take fewer methods"]
+
+
+def known_cost(params: Params, dataset: str, method: str, slots: int) -> Cost | None:
+    """What ``vaebench plan`` measured of this method here."""
+    try:
+        return Cost(**read_json(COSTS)[_key(params, dataset, method, slots)])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def keep_cost(params: Params, dataset: str, method: str, slots: int, cost: Cost) -> None:
+    """Keep what was measured; see :func:`known_cost`."""
+    try:
+        kept = read_json(COSTS)
+    except (OSError, ValueError):
+        kept = {}
+    write_json(COSTS, kept | {_key(params, dataset, method, slots): asdict(cost)})
+
+
+def duration(seconds: float) -> str:
+    """In words, e.g. ``"3.4 h"``."""
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 1.5 * size:
+            return f"{seconds / size:.1f} {unit}" if seconds < 9.95 * size else f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of ``"8h"``, ``"90m"``, ``"1.5d"`` or ``"30s"``.
+
+    Raises:
+        UserError: it is none of these.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|d)", text.strip())
+    if found is None:
+        raise UserError(f"{text!r} is no duration; write 8h, 90m or 2d.")
+    return float(found[1]) * {"s": 1, "m": 60, "min": 60, "h": 3_600, "d": 86_400}[found[2]]
+
+
+def _key(params: Params, dataset: str, method: str, slots: int) -> str:
+    point, settings = params.methods[method], params.training_of(method)
+    axes = point.model_dump(exclude={"label", "training"})
+    schedule = settings.batch_size, settings.precision
+    return digest([processor(), slots, params.datasets[dataset].model_dump(), axes, schedule])
+
+
+def _row(params: Params, dataset: str, method: str, slots: int) -> Row:
+    cells = [(params.study.name, dataset, method, seed) for seed in params.study.seeds]
+    cost = known_cost(params, dataset, method, slots)
+    epochs = list(_recorded("train", cells, "epoch_median"))
+    others = [(*cell[:2], other, cell[3]) for cell in cells for other in params.study.methods]
+    evaluations = list(_recorded("evaluate", cells, "stage")) or list(_recorded("evaluate", others, "stage"))
+    return Row(
+        dataset=dataset,
+        method=method,
+        epochs=params.training_of(method).epochs,
+        cost=cost,
+        epoch=statistics.median(epochs) if epochs else cost and cost.epoch,
+        evaluation=statistics.median(evaluations) if evaluations else None,
+        seeds=len(cells),
+        done=sum(paths.metrics_json(*cell).is_file() for cell in cells),
+    )
+
+
+def _recorded(stage: str, cells: Iterable[tuple], part: str) -> Iterable[float]:
+    for cell in cells:
+        try:
+            yield float(read_json(paths.provenance_json(stage, *cell))["seconds"][part])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue

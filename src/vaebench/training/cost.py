@@ -1,0 +1,94 @@
+"""What a training will cost, by a few of its steps."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+
+from vaebench.base.device import select_device
+from vaebench.data.store import Meta
+from vaebench.model.vae import build_model
+from vaebench.study.forecast import Cost
+from vaebench.study.params import Params
+from vaebench.training.passes import encode_means, validate
+from vaebench.training.precision import choose_precision
+from vaebench.training.step import Step
+
+__all__ = ["measure_cost"]
+
+STEPS, PASSED = 3, 200
+"""Steps that are timed after the first, and images of a pass over the validation or the KDE set."""
+
+COPIES = 5
+"""Copies of the weights on disk: the model's and, in its checkpoint, weights, last weights, two moments."""
+
+
+def measure_cost(
+    params: Params, dataset: str, method: str, meta: Meta, slots: int, say: Callable[[str], None]
+) -> Cost:
+    """Time steps of ``method`` on random images of the data set's kind, not compiled.
+
+    Args:
+        params: the study.
+        dataset: which of its data sets.
+        method: which of its methods.
+        meta: the data set's.
+        slots: how many trainings will run at a time; each has that part of the cores.
+        say: called with what is decided on the way.
+    """
+    device = select_device(meta.shape)
+    if device.type == "cpu":
+        torch.set_num_threads(max(1, min(torch.get_num_threads(), (os.cpu_count() or 1) // slots)))
+    point, settings = params.methods[method], params.training_of(method)
+    rows = {name: last - first for name, (first, last) in meta.splits.model_dump(exclude_none=True).items()}
+    torch.manual_seed(0)
+    model = build_model(
+        {
+            "image_shape": list(meta.shape),
+            "value_range": list(meta.value_range),
+            "train_size": rows["train"],
+            "network": params.datasets[dataset].network,
+            "likelihood": point.likelihood,
+            "regularizer": point.regularizer,
+            "posterior": point.posterior,
+        }
+    ).to(device, memory_format=torch.channels_last)
+    count = max(PASSED, settings.batch_size)
+    images = torch.randint(0, 256, (count, *meta.shape), dtype=torch.uint8, device=device)
+    precision = choose_precision(model, images, settings, say).precision
+    settings = settings.model_copy(update={"precision": precision})
+
+    regularizer = model.regularizer
+    if regularizer.held_out:
+        regularizer.refresh(torch.randn(regularizer.held_out, model.latent_dim, device=device))
+    step = Step(model, images, settings, compiled=False)
+    batch = torch.arange(settings.batch_size, device=device)
+    step(batch)
+    cpu, began = time.process_time(), time.perf_counter()
+    seconds = statistics.median(_seconds(lambda: step(batch), device) for _ in range(STEPS))
+    share = (time.process_time() - cpu) / (time.perf_counter() - began) / torch.get_num_threads()
+    steps = (rows["train"] - regularizer.held_out) // settings.batch_size
+    epoch = seconds * steps
+    if regularizer.held_out:
+        refresh = _seconds(lambda: encode_means(model, images, None, settings), device) / count
+        epoch += refresh * regularizer.held_out * -(-steps // regularizer.refresh_every)
+    if "validation" in rows:
+        epoch += _seconds(lambda: validate(model, images, settings), device) / count * rows["validation"]
+
+    weights = sum(value.nbytes for value in model.state_dict().values())
+    arrays = 1 + model.posterior.stochastic
+    latents = 4 * arrays * model.latent_dim * (rows["train"] + rows["test"])
+    busy = 1.0 if device.type == "cuda" else min(1.0, share)
+    return Cost(seconds, epoch, (1 + COPIES) * weights + latents, precision, round(busy, 3))
+
+
+def _seconds(work: Callable[[], object], device: torch.device) -> float:
+    began = time.perf_counter()
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - began
