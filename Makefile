@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro repro-parallel test nightly screens lint study docs ui report bench clean
+.PHONY: help install repro repro-parallel test test-pipeline nightly screens lint study docs ui report bench clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
@@ -27,10 +27,14 @@ repro-parallel: install ## the same on all GPUs and cores of this machine; ENGIN
 	vaebench repro $(if $(ENGINE),--engine $(ENGINE)) $(if $(SLOTS),--slots $(SLOTS))
 	@vaebench best
 
-test: install ## lint and tests
+test: install ## lint, types, units and one tiny pipeline: minutes
 	ruff check .
 	ruff format --check .
-	pytest
+	mypy
+	pytest -n $(or $(JOBS),auto)
+
+test-pipeline: install ## the tests that run stages and DVC; CI runs them after `make test`
+	pytest -n $(or $(JOBS),auto) -m 'pipeline and not nightly'
 
 nightly: install ## the slow tests; what one of them lacks is said
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[browser,scaleout,slurm]'

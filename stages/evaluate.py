@@ -18,8 +18,11 @@ from vaebench.tracking.follow import tracked
 def main(task: Task):
     """Evaluate one cell of the active study."""
     params, cell = task.params, task.names
+    study, dataset, method, seed = cell
     folder, prepared = paths.model_dir(*cell), paths.prepared_dir(*cell[:2])
-    densities = {name: paths.density_dir(*cell, name) for name in params.study.densities}
+    densities = {
+        name: paths.density_dir(study, dataset, method, seed, name) for name in params.study.densities
+    }
     metrics, images = paths.metrics_json(*cell), paths.images_dir(*cell)
     provenance = paths.provenance_json("evaluate", *cell)
     data = Prepared.open(prepared)
@@ -31,7 +34,7 @@ def main(task: Task):
             model=folder,
             densities=densities,
             reference=paths.reference_dir(*cell[:2]),
-            seed=cell[-1],
+            seed=seed,
             samples=params.evaluation.samples,
             batch_size=params.evaluation.batch_size,
             device=device,

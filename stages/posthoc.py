@@ -11,16 +11,16 @@ from vaebench.study.stage import Task, run_stage
 
 def main(task: Task):
     """Fit one density of one cell of the active study."""
-    *cell, density = task.names
-    out = density_dir(*cell, density)
-    latents = load_latents(model_dir(*cell) / "latents.npz")
+    study, dataset, method, seed, density = task.names
+    out = density_dir(study, dataset, method, seed, density)
+    latents = load_latents(model_dir(study, dataset, method, seed) / "latents.npz")
     spec = task.params.densities[density]
     model, reason = DENSITIES.build(spec), ""
     if "diverged" in latents:
         reason = "the training diverged"
     else:
         try:
-            model.fit(latents, task.cell["seed"])
+            model.fit(latents, seed)
         except NoDensity as absent:
             reason = str(absent)
             print(f"posthoc: no density: {reason}")

@@ -2,13 +2,14 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 from vaebench.base.errors import UserError
 from vaebench.base.files import read_json, write_json
 from vaebench.data.sources import changed_sources
 from vaebench.study.params import load_params
 from vaebench.study.paths import prepared_dir, resolved_dir
-from vaebench.study.resolve import changes, resolve
+from vaebench.study.resolve import changes, listed, resolve
 
 
 def main() -> None:
@@ -17,23 +18,33 @@ def main() -> None:
     try:
         params = load_params(specs=())
         files = resolve(params)
+        folder = resolved_dir(params.study.name)
+        before = {path: _read(path) for path in folder.rglob("*.json")}
+        if before != files:
+            load_params()  # with the signatures of all values, for which torch is imported
     except UserError as error:
         sys.exit(f"resolve: {error}")
-    folder = resolved_dir(params.study.name)
-    for path in set(folder.rglob("*.json")) - files.keys():
+    for path in before.keys() - files.keys():
         path.unlink()
     for path, content in files.items():
-        before = read_json(path) if path.exists() else {}
-        if before != content:
+        if before.get(path) != content:
             write_json(path, content)
-            if before and path.name != "study.json":
-                print(f"{path.relative_to(folder).with_suffix('')}: {', '.join(changes(before, content))}")
+            if path in before and path.name != "study.json":
+                different = listed(changes(before[path], content))
+                print(f"{path.relative_to(folder).with_suffix('')}: {different}")
     for dataset in params.study.datasets:
         for line in changed_sources(prepared_dir(params.study.name, dataset)):
             print(
                 f"{dataset}: {line}; the prepared data are of before. Prepare them anew with "
                 f"`dvc repro -f prepare@{params.study.name}-{dataset}`."
             )
+
+
+def _read(path: Path) -> dict:
+    try:
+        return read_json(path)
+    except ValueError:  # it is written again
+        return {}
 
 
 if __name__ == "__main__":

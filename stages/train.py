@@ -65,7 +65,7 @@ def main(task: Task):
         if diverged_at is None and not are_finite(latents):
             diverged_at = len(outcome.history)
         if diverged_at is not None:
-            spec["diverged_at_epoch"], latents = diverged_at, {"diverged": np.int64(1)}
+            spec["diverged_at_epoch"], latents = diverged_at, {"diverged": np.array(1)}
         with write_folder(out) as partial:
             save_model(partial, model, spec)
             save_latents(partial / "latents.npz", latents)

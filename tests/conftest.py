@@ -22,6 +22,14 @@ settings.register_profile(
 settings.load_profile("steady")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """A test of a study that has run is of the second tier, but for those of one tiny pipeline."""
+    for item in items:
+        if {"tiny_repository", "stages"} & set(item.fixturenames) and item.path.name != "test_pipeline.py":
+            item.add_marker(pytest.mark.pipeline)
+
+
 @pytest.fixture(scope="session")
 def tiny_repository(tmp_path_factory):
     """A repository whose pipeline has run; not to be changed: see ``tiny_study.copy_repository``."""

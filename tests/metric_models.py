@@ -13,7 +13,7 @@ from vaebench.data.store import Prepared
 from vaebench.measure.features.frechet import moments
 from vaebench.measure.features.reference import Reference
 from vaebench.measure.run import Run
-from vaebench.model.likelihoods.gaussian import Gaussian
+from vaebench.model.likelihoods.gaussian import GaussianLikelihood
 from vaebench.model.posteriors.base import Latent
 
 
@@ -26,7 +26,7 @@ class Linear(nn.Module):
         super().__init__()
         self.weight, self.to_mean, self.std = weight, encoder, std
         self.shape = (1, 1, len(weight))
-        self.likelihood = Gaussian(self.shape, "identity", variance="fixed", sigma2=sigma2)
+        self.likelihood = GaussianLikelihood(self.shape, "identity", variance="fixed", sigma2=sigma2)
         self.posterior = SimpleNamespace(stochastic=std is not None)
 
     def to_model(self, images: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from vaebench.measure.metrics.prd import curve, f_pair
 from vaebench.measure.metrics.similarity import psnr, ssim
 from vaebench.measure.pictures.grids import LEAST, save_grid, write_grids
 from vaebench.measure.run import evaluate
-from vaebench.model.likelihoods.gaussian import Gaussian
+from vaebench.model.likelihoods.gaussian import GaussianLikelihood
 from vaebench.report.papers import paper_metric, paper_values
 
 WEIGHT = orthogonal(6, 2, (2.0, 0.5))
@@ -191,7 +191,7 @@ def test_variance_by_partition():
     images[:, :, :2] *= np.where(labels < 5, 3.0, 1.0).astype(np.float32)[:, None, None, None]
     model = Linear(torch.zeros(16, 1), torch.zeros(1, 16), None)
     model.shape = (1, 4, 4)
-    model.likelihood = Gaussian((1, 4, 4), "identity", variance="mle", shape="diag_d")
+    model.likelihood = GaussianLikelihood((1, 4, 4), "identity", variance="mle", shape="diag_d")
     result = evaluate(run_of(model, prepared(images, labels, noise={})), [{"name": "variance"}])["variance"]
     masks = partitions(labels, (1, 4, 4))
     for name, (rows, where) in masks.items():
@@ -207,7 +207,7 @@ def test_variance_of_the_training_images():
     images = np.concatenate([np.full((20, 1, 1, 6), 0.5), np.full((10, 1, 1, 6), 0.1)]).astype(np.float32)
     data = prepared(images, splits={"train": [0, 20], "test": [20, 30]})
     model = Linear(torch.zeros(6, 1), torch.zeros(1, 6), None)
-    model.likelihood = Gaussian((1, 1, 6), "identity", variance="mle", shape="iso_d")
+    model.likelihood = GaussianLikelihood((1, 1, 6), "identity", variance="mle", shape="iso_d")
     for split, expected in (("train", 0.25), ("test", 0.01)):
         found = evaluate(run_of(model, data), [{"name": "variance", "split": split}])
         assert found["variance"]["overall"] == pytest.approx(expected, rel=1e-4)

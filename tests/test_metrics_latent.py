@@ -16,7 +16,7 @@ from vaebench.measure.metrics.smoothness import mutual_information_bounds
 from vaebench.measure.run import evaluate
 from vaebench.model import kde
 from vaebench.model.likelihoods.bernoulli import Bernoulli
-from vaebench.model.likelihoods.gaussian import Gaussian
+from vaebench.model.likelihoods.gaussian import GaussianLikelihood
 
 WEIGHT = orthogonal(6, 2, (2.0, 0.5))
 
@@ -132,7 +132,7 @@ def test_nll_of_a_variance_of_the_images_own_is_that_of_one_gaussian_per_image(s
     """x̂ does not depend on z, and q(z|x) is the prior: −ln p(x) is that of N(μ, Σ̂(x)) in closed form."""
     images = np.random.default_rng(0).uniform(size=(40, 1, 1, pixels)).astype(np.float32)
     model = Linear(torch.zeros(pixels, 2), torch.zeros(2, pixels), torch.ones(2))
-    model.likelihood = Gaussian(model.shape, "identity", variance="mle", shape=shape, eps=1e-3)
+    model.likelihood = GaussianLikelihood(model.shape, "identity", variance="mle", shape=shape, eps=1e-3)
     square = images.reshape(40, pixels).astype(float) ** 2
     variance = square + 1e-3 if shape == "diag_d" else (square.sum(1, keepdims=True) + 1e-3) / pixels
     terms = square / variance + np.log(2 * math.pi * variance)
@@ -148,7 +148,7 @@ def test_nll_of_a_linear_model_has_one_variance_for_all_draws(shape, pixels):
     weight, std, eps = orthogonal(pixels, 2, (2.0, 1.0)), torch.tensor([0.5, 0.7]), 1e-3
     images = linear_data(30, weight, 0.3)
     model = Linear(weight, 0.8 * torch.linalg.pinv(weight), std)
-    model.likelihood = Gaussian(model.shape, "identity", variance="mle", shape=shape, eps=eps)
+    model.likelihood = GaussianLikelihood(model.shape, "identity", variance="mle", shape=shape, eps=eps)
     found = evaluate(run_of(model, prepared(images)), [{"name": "nll", "k": 2000}])["nll"]
 
     x = torch.from_numpy(images)

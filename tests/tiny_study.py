@@ -12,7 +12,17 @@ import yaml
 
 ROOT = Path(__file__).parent.parent
 
-COPIED = ("src", "stages", "studies", ".dvc/config", ".dvcignore", ".gitignore", "dvc.yaml", "Makefile")
+COPIED = (
+    "src",
+    "stages",
+    "studies",
+    "papers",
+    ".dvc/config",
+    ".dvcignore",
+    ".gitignore",
+    "dvc.yaml",
+    "Makefile",
+)
 
 COMMAND_LINE = """#!/bin/sh
 exec '{python}' -c 'import sys; sys.path.insert(0, "src"); from vaebench.cli.app import app

@@ -38,13 +38,16 @@ def changed_sources(store: Path) -> list[str]:
         before = read_json(_kept(store))
     except (OSError, ValueError):
         before = {}
-    lines, looks = [], {}
+    lines: list[str] = []
+    looks: dict[str, list | None] = {}
     for name, path in found.items():
-        looks[name] = look = None if path is None else _look(path)
-        if look is None:
+        if path is None:
+            looks[name] = None
             if name in before and Path(before[name][0]).exists():
                 lines.append(f"{name} is not below the folder that VAEBENCH_DATA names now")
-        elif look != before.get(name) and not _is_the_same(path, digests[name], name in before):
+            continue
+        looks[name] = _look(path)
+        if looks[name] != before.get(name) and not _is_the_same(path, digests[name], name in before):
             lines.append(f"{path} was replaced or has other content")
     if not lines and before != looks:
         write_json(_kept(store), {name: look for name, look in looks.items() if look})

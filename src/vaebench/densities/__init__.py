@@ -22,7 +22,7 @@ DENSITIES = Registry(
     "density",
     {
         "prior": "vaebench.densities.prior:Prior",
-        "gaussian": "vaebench.densities.gaussian:Gaussian",
+        "gaussian": "vaebench.densities.gaussian:GaussianDensity",
         "gmm": "vaebench.densities.gmm:GMM",
         "second_stage": "vaebench.densities.second_stage:SecondStage",
     },

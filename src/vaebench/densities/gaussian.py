@@ -15,10 +15,10 @@ import numpy as np
 from vaebench.densities.latents import posterior_means
 from vaebench.densities.store import damaged, read_arrays, write_arrays, write_record
 
-__all__ = ["Gaussian"]
+__all__ = ["GaussianDensity"]
 
 
-class Gaussian:
+class GaussianDensity:
     """N(m, RᵀR) with m (d,) and R (k, d), k = min(N, d)."""
 
     def fit(self, latents: dict[str, np.ndarray], seed: int) -> None:
@@ -42,7 +42,7 @@ class Gaussian:
         write_record(directory, "gaussian", {}, {"latent_dim": len(self._mean)})
 
     @classmethod
-    def load(cls, directory: Path, options: dict, fitted: dict) -> Gaussian:
+    def load(cls, directory: Path, options: dict, fitted: dict) -> GaussianDensity:
         """Read back what :meth:`save` wrote; a damaged file is a UserError."""
         gaussian = cls()
         arrays = read_arrays(directory, mean=1, factor=2)

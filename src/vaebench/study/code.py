@@ -30,6 +30,7 @@ __all__ = ["NEUTRAL", "code_of", "is_neutral"]
 NEUTRAL = (
     "vaebench",  # names what the library exports, and imports it when asked
     "vaebench.base.errors",
+    "vaebench.base.streams",
     "vaebench.cli",
     "vaebench.scaleout",
     "vaebench.study",  # a stage's parameters are a dependency of their own
@@ -124,17 +125,14 @@ def _locate(name: str) -> Path | None:
         if spec is None:
             return None
         if not spec.submodule_search_locations:
-            return Path(spec.origin).resolve() if not rest and _is_source(spec.origin) else None
+            is_source = spec.origin is not None and spec.origin.endswith(".py")
+            return Path(str(spec.origin)).resolve() if is_source and not rest else None
         place = Path(next(iter(spec.submodule_search_locations)))
     place = place.joinpath(*rest)
     for candidate in (place / "__init__.py", place.with_name(f"{place.name}.py")):
         if candidate.is_file():
             return candidate.resolve()
     return None
-
-
-def _is_source(origin: str | None) -> bool:
-    return origin is not None and origin.endswith(".py")
 
 
 def _data_files(package: Path) -> Iterator[tuple[str, str]]:
@@ -206,8 +204,9 @@ def _write(node: ast.AST, out: list[str]) -> None:
 
 def _says_nothing(node: ast.AST) -> bool:
     """A docstring or another string that stands for itself, or what only type checkers read."""
-    string = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-    return (string and isinstance(node.value.value, str)) or _is_for_type_checkers(node)
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+        return isinstance(node.value.value, str)
+    return _is_for_type_checkers(node)
 
 
 def _without_entries(node: ast.AST) -> ast.AST:

@@ -18,16 +18,22 @@ What is only shown (a method's ``label``) is in ``tabulate.json`` alone; what ch
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from vaebench.base.errors import UserError
 from vaebench.base.files import read_json
 from vaebench.study.code import code_of
+from vaebench.study.papers import paper_folder
 from vaebench.study.params import Params, parse_params, registry
 from vaebench.study.paths import resolved_dir
 
-__all__ = ["changes", "inputs", "inputs_json", "parameters", "read_study", "resolve"]
+__all__ = ["changes", "inputs", "inputs_json", "listed", "parameters", "read_study", "resolve"]
+
+MOST_NAMED = 5
+"""Parameters and modules that a message names."""
 
 
 def inputs_json(
@@ -54,7 +60,7 @@ def resolve(params: Params) -> dict[Path, dict]:
     study = params.study
     files = {resolved_dir(study.name) / "study.json": params.model_dump(mode="json")}
 
-    def add(stage: str, **cell: str) -> None:
+    def add(stage: str, **cell: Any) -> None:
         files[inputs_json(stage, study.name, **cell)] = inputs(params, stage, **cell)
 
     for dataset in study.datasets:
@@ -77,7 +83,20 @@ def inputs(params: Params, stage: str, dataset: str = "", method: str = "", dens
     """
     used, values = _STAGES[stage](params, dataset, method, density)
     modules = [registry(kind).module(spec["name"]) for kind, spec in values]
-    return {"parameters": used, "code": code_of([f"stages.{stage}", *modules])}
+    code = code_of([f"stages.{stage}", *modules])
+    if stage == "tabulate" and params.study.paper is not None:
+        code |= _paper_files(params.study.paper)
+    return {"parameters": used, "code": code}
+
+
+def _paper_files(key: str) -> dict[str, str]:
+    """A digest per file of a paper's folder."""
+    folder = paper_folder(key)
+    return {
+        f"papers/{key}/{path.relative_to(folder).as_posix()}": hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.suffix != ".pyc"
+    }
 
 
 def parameters(
@@ -87,12 +106,8 @@ def parameters(
     return _STAGES[stage](params, dataset, method, density)[0]
 
 
-def read_study(study: str, specs: tuple[str, ...] = ()) -> Params:
-    """The study as *resolve* wrote it.
-
-    Args:
-        study: its name.
-        specs: the parts to check against their signatures; see :func:`~vaebench.study.params.load_params`.
+def read_study(study: str) -> Params:
+    """The study as *resolve* wrote it, which had checked it.
 
     Raises:
         UserError: the file is missing or damaged.
@@ -104,7 +119,13 @@ def read_study(study: str, specs: tuple[str, ...] = ()) -> Params:
         raise UserError(f"{path} is missing; `dvc repro` runs the resolve stage, which writes it.") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{path} is damaged ({error}); `dvc repro` writes it again.") from None
-    return parse_params(content, specs)
+    return parse_params(content, specs=())
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first few of ``names``, and how many more there are."""
+    more = len(names) - MOST_NAMED
+    return ", ".join(names[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def changes(before: Mapping, after: Mapping) -> list[str]:

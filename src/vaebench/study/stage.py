@@ -19,12 +19,9 @@ from vaebench.base.streams import protect_streams
 from vaebench.study.code import loaded
 from vaebench.study.params import Params, load_params
 from vaebench.study.provenance import repository_state
-from vaebench.study.resolve import changes, inputs, inputs_json, read_study
+from vaebench.study.resolve import changes, inputs, inputs_json, listed, read_study
 
 __all__ = ["Task", "end_with_dvc", "run_stage"]
-
-MOST_NAMED = 5
-"""Parameters or modules that a message names."""
 
 _HELP = {
     "dataset": "a key of `datasets` in params.yaml",
@@ -65,14 +62,14 @@ class Task:
         Args:
             stage: the stage's name.
             study: a study that *resolve* wrote; None takes ``params.yaml``.
-            specs: the parts of the parameters that are checked against their signatures.
+            specs: the parts of ``params.yaml`` that are checked against their signatures.
             cell: see :class:`Task`.
 
         Raises:
             UserError: something is missing or invalid, or the code is not what *resolve* saw.
         """
         began = time.perf_counter()
-        params = load_params(specs=specs) if study is None else read_study(study, specs)
+        params = load_params(specs=specs) if study is None else read_study(study)
         params.check_defined(**{name: value for name, value in cell.items() if name != "seed"})
         made_from = inputs(params, stage, **cell)
         recorded = None if study is None else inputs_json(stage, study, **cell)
@@ -88,14 +85,14 @@ class Task:
         """
         if self.recorded is not None and (different := changes(_read(self.recorded), self.inputs)):
             raise UserError(
-                f"{self.recorded} is of other parameters or code ({_listed(different)}), so the result would "
+                f"{self.recorded} is of other parameters or code ({listed(different)}), so the result would "
                 "be recorded as made from what it was not made from; run `dvc repro` again."
             )
         now = inputs(self.params, self.stage, **self.cell)
         late = set(changes(self.inputs, now)) & (loaded() - self.loaded)
         if late:
             raise UserError(
-                f"{_listed(sorted(late))} was edited while the stage ran and imported afterwards, so nothing "
+                f"{listed(sorted(late))} was edited while the stage ran and imported afterwards, so nothing "
                 "says what ran; run it again."
             )
 
@@ -110,11 +107,6 @@ def _read(path: Path) -> dict:
         return read_json(path)
     except (OSError, ValueError):
         return {}
-
-
-def _listed(names: list[str]) -> str:
-    shown = ", ".join(names[:MOST_NAMED])
-    return shown + (f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else "")
 
 
 def run_stage(main: Callable[[Task], Iterable[Path]], *arguments: str, specs: tuple[str, ...] = ()) -> None:

@@ -15,7 +15,7 @@ __all__ = ["LIKELIHOODS"]
 LIKELIHOODS = Registry(
     "likelihood",
     {
-        "gaussian": "vaebench.model.likelihoods.gaussian:Gaussian",
+        "gaussian": "vaebench.model.likelihoods.gaussian:GaussianLikelihood",
         "bernoulli": "vaebench.model.likelihoods.bernoulli:Bernoulli",
         "mol": "vaebench.model.likelihoods.mol:MixtureOfLogistics",
         "l2": "vaebench.model.likelihoods.l2:L2",

@@ -1,7 +1,7 @@
 r"""N(x | μ(z), Σx), with Σx fixed, trained, or estimated by maximum likelihood (Takida et al., 2022).
 
 r = x − μ(z) is the residual, d its number of pixels and channels, E_B the mean over the minibatch. What
-:meth:`Gaussian.loss` returns leaves out the constants, as the paper's Eqs. (3), (7b) and (10) do:
+:meth:`GaussianLikelihood.loss` returns leaves out the constants, as the paper's Eqs. (3), (7b) and (10) do:
 
 ================ ============================================ ================================
                  trained: ½ E_B[Σ r²/σ² + Σ ln σ²] with σ²    MLE
@@ -12,10 +12,10 @@ r = x − μ(z) is the residual, d its number of pixels and channels, E_B the me
 ``diag_d``       one a pixel and image, second head           ½ E_B Σ ln(r² + ε)
 ================ ============================================ ================================
 
-and E_B Σ r²/(2σ²) where σ² is fixed. :meth:`Gaussian.log_prob` has all constants.
+and E_B Σ r²/(2σ²) where σ² is fixed. :meth:`GaussianLikelihood.log_prob` has all constants.
 ``lowrank`` is in :mod:`vaebench.model.likelihoods.lowrank`.
 
-    >>> likelihood = Gaussian((1, 8, 8), "sigmoid", variance="mle", shape="diag_d")
+    >>> likelihood = GaussianLikelihood((1, 8, 8), "sigmoid", variance="mle", shape="diag_d")
     >>> likelihood.loss(torch.zeros(5, 1, 8, 8), torch.rand(5, 1, 8, 8)).shape
     torch.Size([])
 """
@@ -35,12 +35,12 @@ from vaebench.base.precision import full
 from vaebench.model.likelihoods.base import Activation, Likelihood
 from vaebench.model.likelihoods.lowrank import LowRank
 
-__all__ = ["Gaussian"]
+__all__ = ["GaussianLikelihood"]
 
 Shape = Literal["iso_i", "iso_d", "diag_i", "diag_d", "lowrank"]
 
 
-class Gaussian(Likelihood):
+class GaussianLikelihood(Likelihood):
     """See the module.
 
     Args:

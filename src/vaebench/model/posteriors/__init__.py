@@ -19,7 +19,7 @@ __all__ = ["POSTERIORS"]
 POSTERIORS = Registry(
     "posterior",
     {
-        "gaussian": "vaebench.model.posteriors.gaussian:Gaussian",
+        "gaussian": "vaebench.model.posteriors.gaussian:GaussianPosterior",
         "shared": "vaebench.model.posteriors.shared:Shared",
         "deterministic": "vaebench.model.posteriors.deterministic:Deterministic",
     },

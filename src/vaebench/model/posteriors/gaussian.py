@@ -7,10 +7,10 @@ from torch import Tensor
 from vaebench.base.precision import full
 from vaebench.model.posteriors.base import LOG_VAR_RANGE, Latent, Posterior
 
-__all__ = ["Gaussian"]
+__all__ = ["GaussianPosterior"]
 
 
-class Gaussian(Posterior):
+class GaussianPosterior(Posterior):
     """N(μ(x), diag σ²(x)): the encoder gives μ and ln σ².
 
     ln σ² is cut to [−30, 20], so that σ² and the KL are finite whatever the encoder puts out.
