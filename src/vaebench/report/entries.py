@@ -29,12 +29,14 @@ class Entry:
     mark: str = ""
     flag: str = ""
     se: float = math.nan
+    paper_seeds: float = 1
 
     @classmethod
     def of(cls, r) -> Entry:
         """The unmarked entry of a row of :func:`vaebench.report.means.summarise`, from ``itertuples``."""
         flag = f"{r.label}: {r.flag}" if r.flag else ""
-        return cls(r.mean, r.std, r.n, r.sound, r.diverged, r.paper, r.paper_std, flag=flag, se=r.se)
+        means = r.mean, r.std, r.n, r.sound, r.diverged, r.paper, r.paper_std
+        return cls(*means, flag=flag, se=r.se, paper_seeds=r.paper_seeds)
 
     @property
     def ours(self) -> str:
@@ -59,7 +61,8 @@ class Entry:
 class Table:
     """A table ready to be written: ``columns`` are (group, label), each row a label and its entries.
 
-    ``legend`` says what entries are where they are not ours beside the paper's.
+    ``legend`` says what entries are where they are not ours beside the paper's; ``ranked`` along which line
+    entries are of one kind, ``column``, ``row`` or "".
     """
 
     name: str
@@ -69,6 +72,7 @@ class Table:
     rows: list[tuple[str, list[Entry]]]
     note: str = ""
     legend: str = ""
+    ranked: str = "column"
 
     @property
     def spans(self) -> list[tuple[str, int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vaebench.report.results import DIVERGED, Results
+from vaebench.report.statistics import t_interval
 
 __all__ = ["summary"]
 
@@ -10,12 +11,20 @@ __all__ = ["summary"]
 def summary(results: Results) -> dict:
     """``{dataset: {method: {metric: mean over seeds}}}``; a metric's nesting is dots, ``fid.prior``.
 
-    Runs that diverged are in no mean; ``diverged`` counts them.
+    With two seeds or more ``<metric>_low`` and ``<metric>_high`` are the ends of the mean's 95 % interval.
+    Runs that diverged are in no mean; ``diverged`` counts them, ``seeds`` the others.
     """
     means: dict = {}
     for (dataset, method), rows in results.runs.groupby(["dataset", "method"], sort=False):
         sound = rows[~rows["diverged"]]
-        values = sound.groupby("metric", sort=False)["value"].mean().to_dict()
+        values: dict[str, float] = {}
+        for metric, numbers in sound.groupby("metric", sort=False)["value"]:
+            values[metric] = float(numbers.mean())
+            if len(numbers) > 1:
+                ends = t_interval(values[metric], float(numbers.std()), len(numbers))
+                values[f"{metric}_low"], values[f"{metric}_high"] = ends
+        if seeds := sound["seed"].nunique():
+            values["seeds"] = seeds
         if diverged := int((rows["metric"] == DIVERGED).sum()):
             values["diverged"] = diverged
         means.setdefault(dataset, {})[method] = values

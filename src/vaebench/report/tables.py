@@ -74,7 +74,7 @@ def _lay_out(shape: Shape, summary: pd.DataFrame) -> Table | None:
         found = [cells.get((row, column), (Entry(), ""))[0] for column in kept]
         entries = [replace(e, mark=marked.get((row, k), "")) for e, k in zip(found, kept, strict=True)]
         body.append((row, entries))
-    return Table(shape.name, shape.title, shape.corner, kept, body, shape.note)
+    return Table(shape.name, shape.title, shape.corner, kept, body, shape.note, ranked=shape.ranked)
 
 
 def _says_something(entry: tuple[Entry, str] | None) -> bool:

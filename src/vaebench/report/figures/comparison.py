@@ -3,7 +3,7 @@
 | file | what it shows |
 | --- | --- |
 | ``curves_<dataset>`` | training curves, mean over seeds |
-| ``against_paper`` | the paper's value against ours, one panel per metric |
+| ``against_<table>`` | every cell of a paper's table: its number and ours, with intervals |
 | ``axes_<dataset>`` | likelihood × regularizer, one heat map a metric, where a study crosses them |
 | ``sweep_<dataset>`` | metrics against an option of the likelihood, where a study varies one |
 | ``angles_<dataset>`` | angles between factors' directions (Saha, Figure 4) |
@@ -25,12 +25,14 @@ from vaebench.base.style import colour, drawing, log_ticks, panels, plain, save
 from vaebench.report.crossing import cross
 from vaebench.report.describe import describe
 from vaebench.report.entries import DASH, number
+from vaebench.report.figures.against import against_paper
 from vaebench.report.figures.angles import angle_matrices
 from vaebench.report.figures.curves import mean_history, training_curves
 from vaebench.report.figures.seconds import seconds_per_epoch
 from vaebench.report.figures.sweep import option_sweep
 from vaebench.report.papers import split_sweep
 from vaebench.report.results import Results
+from vaebench.report.tables import shaped_tables
 
 __all__ = ["write_figures"]
 
@@ -43,7 +45,10 @@ def write_figures(results: Results) -> list[Path]:
     for stale in folder.iterdir():
         if stale.suffix in (".png", ".pdf"):
             stale.unlink()
-    paths = _against_paper(results, folder / "against_paper")
+    paths = []
+    for table in shaped_tables(results):
+        ours = f"ours, {results.params.training.epochs} epochs"
+        paths += against_paper(table, folder / f"against_{table.name}", ours)
     for dataset in results.study.datasets:
         part = summary[summary["dataset"] == dataset]
         paths += training_curves(_histories(results, dataset), folder / f"curves_{dataset}")
@@ -68,32 +73,6 @@ def _histories(results: Results, dataset: str) -> dict[str, pd.DataFrame]:
         if runs:
             found[plain(results.label(method))] = mean_history(runs)
     return found
-
-
-def _against_paper(results: Results, stem: Path) -> list[Path]:
-    both = results.measured[results.measured["paper"].notna()]
-    metrics = [metric for metric, rows in both.groupby("metric", sort=False) if len(rows) > 1]
-    if not metrics:
-        return []
-    with panels(len(metrics), panel=(3.4, 3.2)) as (figure, axes):
-        for ax, metric in zip(axes, metrics, strict=True):
-            rows = both[both["metric"] == metric]
-            ends = rows[["paper", "mean"]].to_numpy()
-            for r in rows.itertuples():
-                tone = colour(results.study.methods.index(r.method))
-                fill = {"mfc": "white" if r.flag else tone}
-                ax.errorbar(r.paper, r.mean, r.std, fmt="o", ms=4.5, lw=0.8, color=tone, **fill)
-                ax.annotate(plain(r.label), (r.paper, r.mean), (4, 3), textcoords="offset points", fontsize=6)
-            ax.axline((ends.min(), ends.min()), slope=1, color="#9aa3ad", lw=1, zorder=1)
-            ax.set(title=_name(metric), xlabel="paper", ylabel="ours")
-            if ends.min() > 0 and ends.max() > 20 * ends.min():
-                ax.set(xscale="log", yscale="log")
-                log_ticks(ax.xaxis)
-                log_ticks(ax.yaxis)
-            ax.margins(0.18)
-        if both["flag"].any():
-            figure.supxlabel("hollow: unsound", fontsize=8)
-        return save(figure, stem)
 
 
 def _crossing(results: Results, dataset: str, stem: Path) -> list[Path]:

@@ -1,0 +1,89 @@
+"""A paper's table beside ours: every cell, both with their intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from textwrap import fill
+
+from matplotlib.axes import Axes
+
+from vaebench.base.style import colour, log_ticks, panels, plain, save
+from vaebench.report.entries import Entry, Table
+from vaebench.report.statistics import Sample, prediction_interval, t_interval
+
+__all__ = ["against_paper"]
+
+_MOST = 4
+_OURS, _PAPER = colour(0), "#5b6570"
+
+
+def against_paper(table: Table, stem: Path, ours: str = "ours") -> list[Path]:
+    """Draw one panel per column, or per row where that is of one kind: the paper's numbers and ours.
+
+    The paper's bar is the 95 % prediction interval of a mean over our seeds, where it prints a deviation;
+    ours is the 95 % interval over seeds, where there are two or more. A hollow point is of an unsound model.
+
+    Args:
+        table: one in the paper's shape.
+        stem: where to write, without a suffix.
+        ours: what the legend calls our numbers.
+
+    Returns:
+        The PNG and the PDF; nothing where fewer than two cells have both numbers.
+    """
+    titles = [" · ".join(filter(None, header)) for header in table.columns]
+    names = [label for label, _ in table.rows]
+    lines = list(zip(*(entries for _, entries in table.rows), strict=True))
+    if table.ranked == "row":
+        titles, names, lines = names, titles, [entries for _, entries in table.rows]
+    drawn = [(title, line) for title, line in zip(titles, lines, strict=True) if any(map(_both, line))]
+    if sum(_both(entry) for _, line in drawn for entry in line) < 2:
+        return []
+    size = (2.6, 0.24 * len(names) + 0.9)
+    with panels(len(drawn), panel=size, margin=(1.4, 0.5), most=_MOST, sharey=True) as (figure, axes):
+        for ax, (title, line) in zip(axes, drawn, strict=True):
+            _panel(ax, line, ours)
+            ax.set(title=plain(title), ylim=(len(names) - 0.4, -0.6))
+            ax.set_yticks(range(len(names)), list(map(plain, names)))
+        handles, labels = axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+        if table.ranked != "row" and table.corner != "Method":
+            axes[0].set_ylabel(plain(table.corner))
+        columns = min(len(drawn), _MOST)
+        figure.suptitle(plain(fill(table.title, 14 * (columns * 2 + 1))), fontsize=9)
+        return save(figure, stem)
+
+
+def _both(entry: Entry) -> bool:
+    return entry.n > 0 and not math.isnan(entry.paper)
+
+
+def _panel(ax: Axes, entries: Sequence[Entry], ours: str) -> None:
+    shown = []
+    for place, entry in enumerate(entries):
+        if not math.isnan(entry.paper):
+            sample = Sample(entry.paper, entry.paper_std, int(entry.paper_seeds))
+            ends = prediction_interval(sample, max(entry.n, 1))
+            _bar(ax, place - 0.16, entry.paper, ends, fmt="D", color=_PAPER, label="the paper's")
+            shown += [entry.paper, *ends]
+        if entry.n:
+            ends = t_interval(entry.mean, entry.std, entry.n)
+            fill = {"mfc": "white"} if entry.flag else {}
+            _bar(ax, place + 0.16, entry.mean, ends, fmt="o", color=_OURS, label=ours, **fill)
+            shown += [entry.mean, *ends]
+    known = [value for value in shown if not math.isnan(value)]
+    if min(known) > 0 and max(known) > 20 * min(known):
+        ax.set_xscale("log")
+        log_ticks(ax.xaxis)
+    ax.grid(axis="y", lw=0.4, color="#e3e7eb")
+    ax.margins(x=0.08)
+
+
+def _bar(ax: Axes, y: float, x: float, ends: tuple[float, float], label: str, **style) -> None:
+    """A point with its interval; the label only once per panel."""
+    known = not math.isnan(ends[0])
+    error = [[x - ends[0]], [ends[1] - x]] if known else None
+    labels = ax.get_legend_handles_labels()[1]
+    ax.errorbar(x, y, xerr=error, ms=4, lw=1.1, label=None if label in labels else label, **style)
