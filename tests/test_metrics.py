@@ -281,6 +281,24 @@ def test_precision_and_recall_are_named_by_their_features(images, kind, name):
     assert (papers <= printed) == (kind == "inception")
 
 
+def test_distances_over_draws_have_a_mean_and_its_error(images):
+    run = run_of(
+        autoencoder(), prepared(images), reference=pixels(images), densities={"prior": Normal(2)}, samples=50
+    )
+    first = evaluate(run, [{"name": "fid"}])["fd_classifier"]
+    found = evaluate(run, [{"name": "fid", "draws": 6}, {"name": "prd", "draws": 3}])
+    distances = found["fd_classifier"]
+    each = [run.reference.distance(run.features("prior", draw)) for draw in range(6)]
+    assert each[0] == first["prior"]
+    assert len(set(each)) == 6
+    assert distances["prior"] == pytest.approx(np.mean(each))
+    assert distances["prior_se"] == pytest.approx(np.std(each, ddof=1) / 6**0.5)
+    assert distances.keys() == first.keys() | {f"{kind}_se" for kind in first}
+    assert found["prd_classifier"].keys() == {"precision", "precision_se", "recall", "recall_se"}
+    whole = replace(run, samples=len(images))
+    assert "recon_se" not in evaluate(whole, [{"name": "fid", "draws": 2}])["fd_classifier"]
+
+
 def test_no_prd_without_a_density_to_sample(images):
     run = run_of(autoencoder(), prepared(images), reference=pixels(images), densities={"prior": None})
     assert evaluate(run, [{"name": "prd"}]) == {}

@@ -182,32 +182,35 @@ class Run:
             unit = self.model.to_unit(x).clamp(0, 1)
             yield (unit * 255).round().to(torch.uint8) if self.data.images.dtype == np.uint8 else unit
 
-    def codes(self, kind: str) -> np.ndarray:
+    def codes(self, kind: str, draw: int = 0) -> np.ndarray:
         """The latents (n, d) of a set of images that :meth:`features` knows."""
-        means = self.latents["test_mean"]
+        means, again = self.latents["test_mean"], f" {draw}" if draw else ""
         if kind == "recon":
-            return means[self.subset(len(means), self.samples, kind)]
+            return means[self.subset(len(means), self.samples, kind + again)]
         if kind in ("interp_mid", "interp_random"):
-            rng = self.rng("interpolation")
+            rng = self.rng(f"interpolation{again}")
             first = rng.integers(len(means), size=self.samples)
             second = (first + rng.integers(1, len(means), size=self.samples)) % len(means)
             ratio = rng.uniform(size=self.samples) if kind == "interp_random" else np.full(self.samples, 0.5)
             return interpolate(means[first], means[second], ratio)
-        return self.densities[kind].sample(self.samples, self.rng(f"sample {kind}"))
+        return self.densities[kind].sample(self.samples, self.rng(f"sample {kind}{again}"))
 
-    def features(self, kind: str) -> np.ndarray:
-        """Features (n, D) float32 of a set of generated images, extracted once.
+    def features(self, kind: str, draw: int = 0) -> np.ndarray:
+        """Features (n, D) float32 of a set of generated images; of the first draw extracted once.
 
         Args:
             kind: ``recon`` (reconstructions of test images from the posterior mean), ``interp_mid`` or
                 ``interp_random`` (spherical interpolations of random pairs of test images, half-way or
                 at a random point), or a density's name (its samples decoded).
+            draw: which of the sets that can be drawn.
         """
         if self.reference is None:
             raise UserError(
                 "a metric compares images by features, and there are none to compare with: set "
                 "evaluation.features to inception or classifier."
             )
+        if draw:
+            return self.reference.stream(self.render(self.codes(kind, draw)))
         if kind not in self._features:
             self._features[kind] = self.reference.stream(self.render(self.codes(kind)))
         return self._features[kind]

@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+from pydantic import PositiveInt
+
+from vaebench.measure.metrics.spread import over_draws
 from vaebench.measure.run import Run
 
 __all__ = ["fid"]
 
 
-def fid(run: Run) -> dict:
+def fid(run: Run, *, draws: PositiveInt = 1) -> dict:
     """Of reconstructions, interpolations and every density's samples (Takida et al., Tables 4 to 6).
 
+    Args:
+        run: the model.
+        draws: how often each set of images is drawn; the distance is the mean over them. Reconstructions of
+            all test images are one set, whatever this says.
+
     Returns:
-        ``{"fid": {kind: distance}}``, or ``{"fd_classifier": …}`` where the features are a classifier's.
-        A density that the method does not have is absent.
+        ``{"fid": {kind: distance}}``, or ``{"fd_classifier": …}`` where the features are a classifier's,
+        with more than one draw also ``{kind}_se``, the standard error of the mean over the draws. A density
+        that the method does not have is absent.
     """
     kinds = ["recon", "interp_mid", "interp_random"]
     kinds += [name for name, density in run.densities.items() if density is not None]
-    return {run.reference.name: {kind: run.reference.distance(run.features(kind)) for kind in kinds}}
+    whole = len(run.latents["test_mean"]) <= run.samples
+    found: dict[str, float] = {}
+    for kind in kinds:
+        times = 1 if kind == "recon" and whole else draws
+        found |= over_draws(kind, [run.reference.distance(run.features(kind, draw)) for draw in range(times)])
+    return {run.reference.name: found}
 
 
 fid.needs_features = True

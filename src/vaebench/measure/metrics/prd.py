@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from pydantic import PositiveInt
 
+from vaebench.measure.metrics.spread import over_draws
 from vaebench.measure.run import Run
 
 __all__ = ["curve", "f_pair", "prd"]
@@ -13,23 +15,35 @@ DENSITIES = ("prior", "gaussian")
 """What is sampled: the first of these that the method has (Saha et al., Section IV-B1)."""
 
 
-def prd(run: Run) -> dict:
+def prd(run: Run, *, draws: PositiveInt = 1) -> dict:
     """How many of the samples look real, and how much of the real images the samples cover.
 
     Both feature sets, cut to one size, are clustered together into 20 clusters; the curve of the two
     histograms is averaged over 10 clusterings.
 
+    Args:
+        run: the model.
+        draws: how often the samples are drawn; both numbers are means over them.
+
     Returns:
         ``{"prd": {"precision": F_1/8, "recall": F_8}}``, each in [0, 1]; of another network's features
         than Inception's in float32 ``{"prd_classifier": …}``, named as that network's Fréchet distance is.
+        With more than one draw also ``precision_se`` and ``recall_se``, standard errors over the draws.
         Nothing where the study samples neither from the prior nor from one Gaussian.
     """
     name = next((name for name in DENSITIES if run.densities.get(name) is not None), None)
     if name is None:
         return {}
+    pairs = [_of_draw(run, run.features(name, draw)) for draw in range(draws)]
+    precision, recall = zip(*pairs, strict=True)
+    scores = over_draws("precision", precision) | over_draws("recall", recall)
+    return {_named(run.reference.name): scores}
+
+
+def _of_draw(run: Run, fake: np.ndarray) -> tuple[float, float]:
     from sklearn.cluster import MiniBatchKMeans
 
-    fake, real = run.features(name), run.reference.features
+    real = run.reference.features
     size = min(len(fake), len(real))
     fake = fake[run.subset(len(fake), size, "prd fake")]
     real = real[run.subset(len(real), size, "prd real")]
@@ -40,8 +54,7 @@ def prd(run: Run) -> dict:
         clusters = means.fit_predict(union)
         histograms = (np.bincount(part, minlength=CLUSTERS) / size for part in np.split(clusters, [size]))
         curves.append(curve(*histograms))
-    precision, recall = f_pair(*np.mean(curves, axis=0))
-    return {_named(run.reference.name): {"precision": precision, "recall": recall}}
+    return f_pair(*np.mean(curves, axis=0))
 
 
 def _named(distance: str) -> str:
