@@ -6,24 +6,29 @@ from pathlib import Path
 
 from browser import Visit, chromium, mlflow_ui
 
-DESK, PHONE = {"width": 1280, "height": 1500}, {"width": 390, "height": 844}
+DESK, PHONE = {"width": 1400, "height": 900}, {"width": 390, "height": 844}
 
 
 def report_screens(browser, page: Path, method: str, folder: Path) -> None:
-    """``report-{light,dark,phone}.png`` and ``method.png``, a method's details."""
-    for name, size, scheme in (("light", DESK, "light"), ("dark", DESK, "dark"), ("phone", PHONE, "light")):
+    """``report-{light,dark,phone}.png``, ``report-index.png`` and ``method.png``, a method's details."""
+    index = page.parent.parent / "index.html"
+    for name, address, size, scheme in (
+        ("light", page, DESK, "light"),
+        ("dark", page, DESK, "dark"),
+        ("phone", page, PHONE, "light"),
+        ("index", index, DESK, "light"),
+    ):
         visit = Visit(browser, "file://", viewport=size, color_scheme=scheme)
-        visit.page.goto(page.as_uri())
-        for plot in visit.page.locator(".plot:visible").all():
-            plot.scroll_into_view_if_needed()
-            plot.locator(".main-svg").first.wait_for()
-        visit.page.evaluate("scrollTo({top: 0, behavior: 'instant'})")
+        visit.page.goto(address.as_uri())
+        visit.page.wait_for_load_state("networkidle")
         visit.page.screenshot(path=folder / f"report-{name}.png")
         if name == "light":
             row = visit.page.locator(f"tr.run[data-method='{method}']:visible").first
             row.get_by_role("button").click()
             detail = visit.page.locator("tr.detail:visible .detail-body")
-            detail.locator(".main-svg").first.wait_for()
+            for picture in detail.locator("img").all():
+                picture.scroll_into_view_if_needed()
+            visit.page.wait_for_load_state("networkidle")
             detail.screenshot(path=folder / "method.png")
         visit.close()
 

@@ -8,6 +8,8 @@ import pytest
 from fake_study import METHODS, write, write_study
 
 from vaebench.report import build_report, tabulate
+from vaebench.report.notes import stamp_notes
+from vaebench.report.results import read_results
 
 EVIL = '"><script>alert(1)</script><img src=x onerror=alert(2)>'
 
@@ -58,10 +60,8 @@ def reports(tmp_path):
 
 
 def rows_of(html, kind):
-    table = html[html.index(f'<table class="{kind}"') :]
-    return re.findall(
-        r"<tr(?: class=\"run\")? data-dataset.*?</tr>", table[: table.index("</table>")], re.DOTALL
-    )
+    table = html[html.index(f'<table class="{kind}') :]
+    return re.findall(r"<tr(?: class=\"run\")? data-dataset.*?</tr>", table, re.DOTALL)
 
 
 def cells_of(row):
@@ -70,19 +70,26 @@ def cells_of(row):
 
 
 def test_comparison_row_has_paper_ours_difference_and_rank(reports):
-    html = html_of(reports)
-    rows = [cells_of(row) for row in rows_of(html, "comparison")]
-    found = next(cells for cells in rows if cells[0] == "MLE Iso-I" and cells[2].startswith("MSE, z"))
+    rows = [cells_of(row) for row in rows_of(html_of(reports), "comparison")]
+    found = next(cells for cells in rows if cells[0] == "MLE Iso-I" and cells[2].startswith("NLL"))
     assert found == [
-        *("MLE Iso-I", "mnist", "MSE, z sampled ↓", "4.40", "4.55 ± 0.07 (may be the best)"),
-        *("+0.15", "+3.4 %", "1", "1", "2"),
+        *(
+            "MLE Iso-I",
+            "mnist",
+            "NLL ↓",
+            "−887.17",
+            "−880.00 ± 0.00 (may be the best)",
+            "+7.17",
+            "–",
+            "1 of 2",
+            "1 of 2",
+        )
     ]
 
 
 def test_overview_marks_the_best_of_one_seed_and_shows_a_dash_for_what_is_missing(reports):
-    html = html_of(reports)
-    wae = next(row for row in rows_of(html, "overview") if "WAE-MMD" in row)
-    assert '<td class="num single" data-group="likelihood" data-value="4.3"><span class="ours">4.30†°' in wae
+    wae = next(row for row in rows_of(html_of(reports), "overview") if "WAE-MMD" in row)
+    assert '<td class="num single" data-column="mse" data-value="4.3"><span class="ours">4.30†°' in wae
     assert cells_of(wae)[3:5] == ["–", "–"]
     assert "1 of 2 diverged" in wae
 
@@ -91,18 +98,43 @@ def test_a_run_that_always_diverged_says_so(tmp_path):
     write_study(tmp_path, diverged=tuple(("mnist", "wae_mmd", seed) for seed in (0, 1)))
     html = html_of(tmp_path)
     wae = next(row for row in rows_of(html, "overview") if "WAE-MMD" in row)
-    assert wae.count('<span class="ours">diverged</span>') == 8
-    assert "diverged at epoch 2" in html
+    assert wae.count('title="diverged at epoch 2">diverged</span>') == 9
+    assert "Not ranked: diverged at epoch 2." in html
 
 
-def test_a_data_set_without_numbers_in_the_paper_shows_dashes(tmp_path):
+def test_a_broken_model_says_why_in_its_row_its_panel_and_its_picture(tmp_path):
+    def metrics(dataset, method, seed):
+        return {"mse": 1.0, "kl": 0.01 if method == "mle_iso_i" else 9.0}
+
+    write_study(tmp_path, diverged=(), metrics=metrics)
+    html = html_of(tmp_path)
+    assert html.count('<span class="bad" title="collapsed: KL of 0.0100 nats') == 2 + 3
+    assert "Not ranked: collapsed: KL of 0.0100 nats" in html
+    assert "1 unsound" in (tmp_path / "index.html").read_text("utf-8")
+
+
+def test_without_a_paper_nothing_stands_beside(tmp_path):
     write_study(tmp_path, paper=None, datasets=("digits",), diverged=())
     html = html_of(tmp_path)
-    for row in rows_of(html, "comparison"):
-        cells = cells_of(row)
-        assert (cells[3], cells[5], cells[6], cells[8]) == ("–", "–", "–", "–")
-        assert cells[4] != "–"
-    assert "No paper has numbers for this study" in html
+    assert 'id="comparison"' not in html
+    assert 'class="vs"' not in html
+
+
+def test_few_columns_are_shown_and_the_others_can_be_chosen(tmp_path):
+    many = {f"gmm{k}": 10.0 for k in range(20)}
+    write_study(
+        tmp_path, diverged=(), metrics=lambda *_: {"mse": 1.0, "kl": 9.0, "fid": {"prior": 2.0, **many}}
+    )
+    page = built(tmp_path)
+    columns = [attrs for attrs in page.all("th") if "data-column" in attrs]
+    assert len(columns) == 23
+    shown = [attrs["data-column"] for attrs in columns if "hidden" not in attrs]
+    assert shown == ["mse", "kl", "fid.prior", "fid.gmm10"]
+    boxes = {
+        attrs["value"]: "checked" in attrs for attrs in page.all("input") if attrs.get("name") == "column"
+    }
+    assert [path for path, checked in boxes.items() if checked] == shown
+    assert len(boxes) == 23
 
 
 def test_every_hostile_name_is_text(tmp_path):
@@ -116,19 +148,28 @@ def test_every_hostile_name_is_text(tmp_path):
         folder / "metrics" / "mnist" / "evil" / "0.json", json.dumps({"mse": 1.0, EVIL: {"</script>": 2.0}})
     )
     page = built(tmp_path)
-    assert len(page.scripts) == 3
+    assert len(page.scripts) == 2
     assert not [attrs for _, attrs in page.elements if any(name.startswith("on") for name in attrs)]
     assert page.data()[0]["methods"][0]["label"] == EVIL
     assert page.text.count(EVIL) >= 3
 
 
-def test_what_somebody_makes_of_a_study_stands_in_paragraphs(reports):
-    write(reports / "fake" / "notes.md", f"AVAE is not\nclosest.\n\n{EVIL}\n")
-    page = built(reports)
-    assert [a for a in page.all("p") if a.get("class") == "note"] == [{"class": "note"}] * 2
-    assert "AVAE is not closest." in page.text
-    assert EVIL in page.text
-    (reports / "fake" / "notes.md").write_bytes(b"\xff")
+def test_notes_are_markdown_without_html_and_say_of_which_run_they_are(reports):
+    notes = reports / "fake" / "notes.md"
+    write(notes, f"**AVAE** is not\nclosest to `avae`.\n\n{EVIL}\n\n[x](javascript:alert(1))\n")
+    html = html_of(reports)
+    assert "<strong>AVAE</strong> is not\nclosest to <code>avae</code>" in html
+    page = Page(html)
+    assert len(page.scripts) == 2
+    assert not [a for a in page.all("a") if a["href"].startswith("javascript")]
+    assert "written about a run that they do not name" in html
+    results = read_results(reports / "fake")
+    stamp_notes(results)
+    assert notes.read_text("utf-8").startswith(f"about: {results.digest}\n\n**AVAE**")
+    assert "notes were written about" not in html_of(reports)
+    write(reports / "fake" / "metrics" / "mnist" / "mle_iso_i" / "0.json", '{"mse": 9.0}')
+    assert f"notes were written about another run ({results.digest})" in html_of(reports)
+    notes.write_bytes(b"\xff")
     assert "notes.md is not text" in build_report(reports).read_text("utf-8")
 
 
@@ -154,30 +195,44 @@ def test_what_the_script_draws_from(reports):
     assert data["values"]["mnist"]["mle_iso_i"]["mse"] == [4.55, pytest.approx(0.0707107)]
     assert "kl" not in data["values"]["mnist"]["wae_mmd"]
     assert data["curves"]["mnist"]["mle_iso_i"]["1"]["epoch"] == [1, 2, 3, 4, 5]
-    assert [m["regularizer"] for m in data["methods"]] == ["kl", "kl", "mmd · weight 10.0"]
+    assert [m["likelihood"] for m in data["methods"]] == ["gaussian", "gaussian · mle", "l2"]
+    assert [m["regularizer"] for m in data["methods"]] == ["kl", "kl", "mmd"]
 
 
-def test_details_hold_parameters_pictures_and_provenance(reports):
+def test_a_panel_holds_formula_numbers_pictures_and_provenance(reports):
     html = html_of(reports)
-    detail = re.search(r'<tr class="detail" id="detail-1".*?</td></tr>', html, re.DOTALL).group()
+    detail = re.search(r'<tr class="detail" id="detail-1".*?</div></td></tr>', html, re.DOTALL).group()
     for text in (
         "gaussian · mle",
+        "(d/2) ln E_batch[sum r^2]",
         "dvc repro -f evaluate@fake-mnist-mle_iso_i-1",
         "0123456789ab",
         "cpu (2 cores)",
+        "4.55 ± 0.07",
+        "2 of 3",
     ):
-        assert text in detail
-    kinds = re.findall(r'<figure data-kind="([\w-]+)"', detail)
-    assert kinds == ["reconstructions", "samples-prior", "samples-gmm10", "interpolations"]
+        assert text in detail, text
+    pictures = re.findall(r'src="([^"]+)"', detail)
+    kinds = ["reconstructions", "samples-prior", "samples-gmm10", "interpolations"]
+    assert pictures == [f"images/mnist/mle_iso_i/0/{kind}.png" for kind in kinds]
 
 
 def test_pictures_are_files_of_the_first_seed_loaded_when_seen(reports):
     pictures = built(reports).all("img")
-    sources = [a["src"] for a in pictures]
+    sources = {a["src"] for a in pictures}
     assert len(sources) == len(METHODS) * 4
-    assert len(set(sources)) == len(sources)
+    assert len(pictures) == 2 * len(sources)
     assert all((reports / "fake" / source).is_file() for source in sources)
     assert all(a["loading"] == "lazy" for a in pictures)
+
+
+def test_samples_of_all_methods_come_before_the_results(reports):
+    html = html_of(reports)
+    strip = html[html.index('<div class="strip') : html.index('id="results"')]
+    first = strip[: strip.index("<div", 5)]
+    assert "hidden" not in first.split(">")[0]
+    for method in METHODS:
+        assert f"images/mnist/{method}/0/samples-prior.png" in first
 
 
 def test_each_study_on_disk_is_on_the_index_and_a_broken_one_a_notice(reports):
@@ -215,7 +270,7 @@ def test_fifteen_methods_and_five_seeds_weigh_little(tmp_path):
         images=False,
         epochs=100,
     )
-    assert len(html_of(tmp_path)) < 8_000_000
+    assert len(html_of(tmp_path)) < 3_000_000
 
 
 def test_tabulate_takes_the_other_studies_as_they_are(tmp_path):

@@ -30,7 +30,6 @@ _PACKAGES = {
     "h5py": "no 3D Shapes",
     "dvc": "no `dvc repro`; the scripts in stages/ run one by one",
     "mlflow": "no tracking; all else runs",
-    "plotly": "no interactive figures",
     "pythae": "no comparison with it in benchmarks/; `pip install vaebench[bench]`",
     "nvidia-ml-py": "MLflow shows no GPU metrics",
 }

@@ -11,6 +11,7 @@ import inspect
 import re
 import textwrap
 
+from vaebench.model.formulas import formula
 from vaebench.model.likelihoods import LIKELIHOODS
 from vaebench.model.posteriors import POSTERIORS
 from vaebench.model.regularizers import REGULARIZERS
@@ -19,37 +20,6 @@ from vaebench.study.params import Params
 __all__ = ["explain_method"]
 
 _AXES = {"likelihood": LIKELIHOODS, "regularizer": REGULARIZERS, "posterior": POSTERIORS}
-
-_GAUSSIAN = {
-    "iso_i": ("(d/2) ln E_batch[sum r^2]", "one number"),
-    "iso_d": ("E[(d/2) ln(sum r^2 + eps)]", "one number an image"),
-    "diag_i": ("1/2 sum ln(E_batch[r^2] + eps)", "one number a pixel"),
-    "diag_d": ("E[1/2 sum ln(r^2 + eps)]", "one number a pixel and image"),
-}
-
-_FORMULAS = {
-    "likelihood": {
-        "bernoulli": "scale * E[-sum(x ln m + (1 - x) ln(1 - m))]",
-        "l2": "scale * E[sum r^2]",
-        "mol": "E[-sum ln p(x)], p a mixture of discretized logistics",
-    },
-    "regularizer": {
-        "none": "0",
-        "kl": "weight * KL(q(z|x) || N(0, I))",
-        "beta_tc": "KL(q(z|x) || N(0, I)) + (weight - 1) * TC(z)",
-        "factor_tc": "KL(q(z|x) || N(0, I)) + weight * TC(z), TC by a discriminator",
-        "mmd": "weight * MMD^2(q(z), N(0, I))",
-        "adversarial": "weight * E[-ln D(z)]",
-        "rae_l2": "embedding * 1/2 E[|z|^2] + decoder * |theta|^2",
-        "rae_gp": "embedding * 1/2 E[|z|^2] + gradient * E[|dm/dz|^2]",
-        "kde_kl": "beta * KL(KDE of q(z) || N(0, I))",
-    },
-    "posterior": {
-        "gaussian": "z ~ N(mu(x), diag sigma^2(x))",
-        "shared": "z ~ N(mu(x), sigma_z^2 I)",
-        "deterministic": "z = mu(x)",
-    },
-}
 
 _TAKIDA = (
     "Takida, Liao, Lai, Uesaka, Takahashi, Mitsufuji: Preventing Oversmoothing in VAE via Generalized "
@@ -75,11 +45,11 @@ _SOURCES = {
 def explain_method(params: Params, method: str) -> str:
     """The explanation of a method of ``params``, as plain text."""
     point = params.methods[method]
-    likelihood, regularizer = (_formula(axis, getattr(point, axis)) for axis in ("likelihood", "regularizer"))
+    likelihood, regularizer = (formula(axis, getattr(point, axis)) for axis in ("likelihood", "regularizer"))
     blocks = [
         f"{method}: {point.label}",
         "It minimizes, per image, with m = E[x|z] the decoder's mean, r = x - m and d the number of pixels,\n"
-        f"\n    {likelihood}\n  + {regularizer}\n\nwith {_formula('posterior', point.posterior)}.",
+        f"\n    {likelihood}\n  + {regularizer}\n\nwith {formula('posterior', point.posterior)}.",
     ]
     for axis, registry in _AXES.items():
         spec = getattr(point, axis)
@@ -95,20 +65,6 @@ def explain_method(params: Params, method: str) -> str:
     if sources := _sources(point.likelihood, point.regularizer):
         blocks.append("source:\n" + "\n".join(f"    {source}" for source in sources))
     return "\n\n".join(blocks)
-
-
-def _formula(axis: str, spec: dict) -> str:
-    name = spec["name"]
-    if (axis, name) == ("likelihood", "gaussian"):
-        shape = spec.get("shape", "iso_i")
-        if spec.get("variance", "fixed") == "fixed":
-            return "E[sum r^2] / (2 sigma2)"
-        if shape in _GAUSSIAN:
-            objective, count = _GAUSSIAN[shape]
-            trained = f"1/2 E[sum(r^2 / s + ln s)], s the trained variance, {count}"
-            return trained if spec["variance"] == "trainable" else objective
-    known = _FORMULAS[axis].get(name)
-    return known or f"the {axis} {name!r}"
 
 
 def _about(cls: type) -> str:

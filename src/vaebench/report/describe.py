@@ -74,6 +74,54 @@ _UNITS = {
     "nll_discrete_images": "images of the NLL",
 }
 
+_HELP = {
+    "mse": "Squared error of the reconstruction from the posterior mean: a sum over the image's pixels, not "
+    "their average, and a mean over the test images.",
+    "mse_sampled": "Squared error with z drawn from q(z|x), summed over the image's pixels.",
+    "mse_pixel": "Squared error per pixel and channel.",
+    "psnr": "Peak signal-to-noise ratio of the reconstruction in decibels.",
+    "ssim": "Structural similarity of reconstruction and image, 1 where they are equal.",
+    "kl": "KL(q(z|x) ‖ p(z)) in nats per image: what an encoding says of its image. Near 0 the posterior has "
+    "collapsed.",
+    "nll": "−ln p(x) in nats per image by importance sampling. Of a density, so it can be negative, and "
+    "a small variance can lead in it with bad pictures.",
+    "nll_discrete": "−ln p(x) in nats per image of a decoder over discrete values; NLL is of a density.",
+    "bits_per_dim": "−ln p(x) in bits per pixel and channel.",
+    "active_units": "Latent dimensions whose posterior mean varies over the images by more than 0.01.",
+    "latent.kl": "Of the Gaussian fitted to all encodings to N(0, I), in nats.",
+    "latent.kl_corrected": "Of the Gaussian fitted to all encodings to the method's own prior, in nats.",
+    "latent.entropy": "Of the whitened encodings: lower than a normal sample's where they are not Gaussian.",
+    "latent.entropy_capped": "Of the whitened encodings, with the authors' constant, which bounds it.",
+    "prd.precision": "Share of the samples that lie among the real images.",
+    "prd.recall": "Share of the real images that lie among the samples.",
+    "smoothness.els": "Expected local smoothness: how fast the decoder's output moves with z. 0 ignores z.",
+    "smoothness.gap_1e-2": "Change of the decoder's output under noise of variance 1e-2 in z.",
+    "smoothness.gap_1e-3": "Change of the decoder's output under noise of variance 1e-3 in z.",
+    "smoothness.mi_bound": "Lower bound of the mutual information of z and x.",
+    "smoothness.sigma_z2": "Mean variance of the posterior.",
+    "disentanglement.factor_vae": "FactorVAE's score: how well one axis tells which factor was held fixed.",
+    "disentanglement.mig": "Mutual information gap between the two axes that know most of a factor.",
+    "disentanglement.pca_factor_vae": "FactorVAE's score on directions instead of axes.",
+    "disentanglement.pca_mig": "Mutual information gap on directions instead of axes.",
+}
+
+_FAMILY_HELP = {
+    "fid": "Fréchet distance of Inception's features between real and generated images",
+    "fd_classifier": "Fréchet distance of the features of a classifier of this data set, between real and "
+    "generated images: it compares methods within the study and is not FID",
+    "variance": "The estimated variance of the decoder",
+}
+
+_SAMPLED_FROM = {
+    "recon": "of reconstructions of the test images",
+    "interp_mid": "of decoded midpoints between two encodings",
+    "interp_random": "of decoded random points between two encodings",
+    "prior": "of samples from the method's own prior",
+    "gaussian": "of samples from one Gaussian fitted to the encodings",
+    "second_stage": "of samples from a second VAE on the encodings",
+    "vae2": "of samples from a second VAE on the encodings",
+}
+
 _YARDSTICKS = ("mse_mean_image", "nll_images", "nll_discrete_images")
 
 _FEATURES = {
@@ -128,6 +176,18 @@ class Description:
     group: str
     label: str
     better: Better
+
+    @property
+    def help(self) -> str:
+        """What the metric is, in a sentence; empty where only its author knows."""
+        if self.path in _HELP:
+            return _HELP[self.path]
+        head, _, what = self.path.partition(".")
+        sampled = _SAMPLED_FROM.get(what) or (
+            "of samples from a fitted Gaussian mixture" if "gmm" in what else ""
+        )
+        family = _FAMILY_HELP.get(head, "")
+        return f"{family}: {sampled}." if family and sampled else f"{family}." if family else ""
 
 
 def describe(path: str) -> Description:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from vaebench.base.files import read_json, write_atomically, write_json
@@ -9,31 +10,60 @@ from vaebench.report.papers import read_paper
 from vaebench.report.results import Results
 from vaebench.report.templates import template
 
-__all__ = ["CARD", "write_card", "write_index"]
+__all__ = ["CARD", "paper_name", "schedule", "write_card", "write_index"]
 
 CARD = "card.json"
 
 
 def write_card(results: Results) -> Path:
-    """What the index says of a study: schedule, size, verdicts and one picture."""
+    """Write what the index says of a study: schedule, size, verdicts, what is unsound and one picture."""
     study = results.study
     statuses = [verdict.status for verdict in results.verdicts]
-    pictures = [path for paths in results.images.values() for path in paths if path.stem.startswith("sample")]
+    sound = [method for method in study.methods if all(m != method for _, m in results.flags)]
     card = {
         "name": results.name,
         "title": results.title,
-        "paper": read_paper(study.paper).cite if study.paper else "",
+        "paper": paper_name(results),
         "datasets": study.datasets,
         "methods": len(study.methods),
         "seeds": len(study.seeds),
-        "epochs": results.params.training.epochs,
+        "schedule": schedule(results),
         "runs": [len(results.metrics), len(results.cells)],
         "verdicts": {status: statuses.count(status) for status in dict.fromkeys(statuses)},
-        "picture": pictures[0].relative_to(results.path).as_posix() if pictures else None,
+        "unsound": len(results.flags),
+        "picture": _picture(results, sound),
     }
     path = results.path / CARD
     write_json(path, card)
     return path
+
+
+def _picture(results: Results, methods: list[str]) -> str | None:
+    """Samples, or else reconstructions, of the last sound method: studies end with their own contribution."""
+    shown = [p for m in methods for cell, paths in results.images.items() if cell.method == m for p in paths]
+    for kind in ("samples", "recon"):
+        found = [path for path in shown if path.stem.startswith(kind)]
+        if found:
+            return found[-1].relative_to(results.path).as_posix()
+    return None
+
+
+def paper_name(results: Results) -> str:
+    """The paper whose numbers stand beside the study's; empty without one."""
+    return read_paper(results.study.paper).cite if results.study.paper else ""
+
+
+def schedule(results: Results) -> str:
+    """How long was trained, and what share of the paper's schedule that is.
+
+    >>> from vaebench.report.results import read_results
+    >>> schedule(read_results("reports/takida_mnist_short")).startswith("10 epochs")
+    True
+    """
+    epochs = sorted({results.params.training_of(method).epochs for method in results.study.methods})
+    text = f"{epochs[0]} to {epochs[-1]} epochs" if len(epochs) > 1 else f"{epochs[0]} epochs"
+    shares = [v.share for v in results.verdicts if not math.isnan(v.share)]
+    return f"{text}, {min(shares):.2g} of the paper's schedule" if shares else text
 
 
 def write_index(reports: Path, broken: dict[str, str] | None = None) -> Path:
@@ -45,15 +75,15 @@ def write_index(reports: Path, broken: dict[str, str] | None = None) -> Path:
     """
     cards, broken = [], dict(broken or {})
     for source in sorted(reports.glob("*/study.yaml")):
-        name = source.parent.name
+        folder = source.parent
         try:
-            card = read_json(source.with_name(CARD))
+            card = read_json(folder / CARD)
         except FileNotFoundError:
-            broken.setdefault(name, "it has no page yet; `vaebench report` makes it.")
+            broken.setdefault(folder.name, "it has no page yet; `vaebench report` makes it.")
         except ValueError:
-            broken.setdefault(name, f"{source.with_name(CARD)} is damaged; `vaebench report` makes it again.")
+            broken.setdefault(folder.name, f"{folder / CARD} is damaged; `vaebench report` makes it again.")
         else:
-            cards.append(card)
+            cards.append(card | {"made": (folder / "index.html").is_file()})
     html = template("index.html").render(cards=cards, broken=broken)
     target = reports / "index.html"
     with write_atomically(target) as temporary:

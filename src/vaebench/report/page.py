@@ -1,43 +1,89 @@
 """``reports/<study>/index.html``: one study in one page that needs no network.
 
 Jinja2 with autoescape makes the page; pictures, tables and figures are files beside it, and the page's own
-content policy forbids every other request.
+content policy forbids every other request. What the study is, its verdicts and its samples come first.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
-
 from vaebench.base.files import write_atomically
 from vaebench.base.style import colour
-from vaebench.report.claims import STATUSES
-from vaebench.report.describe import describe, sort_key
+from vaebench.model.formulas import formula
+from vaebench.report.describe import Description, describe, sort_key
 from vaebench.report.entries import DASH, Entry, number
-from vaebench.report.index import write_card
-from vaebench.report.papers import read_paper
+from vaebench.report.index import paper_name, schedule, write_card
+from vaebench.report.notes import render_notes
 from vaebench.report.results import DIVERGED, Cell, Results, spec_text
 from vaebench.report.tables import all_tables
 from vaebench.report.templates import asset, template
 
 __all__ = ["write_page"]
 
+AXES = ("likelihood", "regularizer", "posterior")
+
+_FIRST_COLUMNS = (
+    *("mse", "psnr", "nll", "kl", "fid.recon", "fd_classifier.recon", "fid.prior", "fd_classifier.prior"),
+    *("fid.gmm10", "fd_classifier.gmm10", "latent.kl_corrected", "disentanglement.factor_vae"),
+    *("disentanglement.mig", "smoothness.els", "variance.SU", "variance.SL", "variance.BU", "variance.BL"),
+)
+_COLUMNS = 8
+"""So many columns the table shows before more are chosen."""
+
 
 def write_page(results: Results) -> list[Path]:
     """Write a study's ``index.html``, and its card for the index of all studies."""
-    from plotly.offline import get_plotlyjs
-
-    page = template("page.html").render(
-        study=_view(results), plotly=get_plotlyjs(), script=asset("page.js"), caption=_caption
-    )
+    page = template("page.html").render(**_view(results), script=asset("page.js"))
     target = results.path / "index.html"
     with write_atomically(target) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return [write_card(results), target]
+
+
+def _view(results: Results) -> dict:
+    """All that the template says of a study."""
+    study = results.study
+    metrics = [describe(path) for path in sorted(set(results.measured["metric"]), key=sort_key)]
+    columns = [metric for metric in metrics if metric.group != "angles"]
+    first = [path for path in _FIRST_COLUMNS if path in [m.path for m in columns]][:_COLUMNS]
+    first = first or [metric.path for metric in columns[:_COLUMNS]]
+    notes, about = render_notes(results)
+    verdicts, both = results.verdicts, results.measured[results.measured["paper"].notna()]
+    decided = [v for v in verdicts if v.status not in _OPEN]
+    return {
+        "study": study,
+        "title": results.title,
+        "paper": paper_name(results),
+        "schedule": schedule(results),
+        "facts": _facts(results),
+        "notes": notes,
+        "notes_about": about,
+        "classifier": results.params.evaluation.features == "classifier",
+        "methods": {name: _method(results, index, name) for index, name in enumerate(study.methods)},
+        "columns": columns,
+        "first": first,
+        "rows": [
+            _row(results, dataset, method, columns) for dataset in study.datasets for method in study.methods
+        ],
+        "flags": results.flags,
+        "verdicts": decided,
+        "open": [v for v in verdicts if v.status in _OPEN],
+        "comparison": [_compared(r, results) for r in both.itertuples()],
+        "gallery": list(_gallery(results)),
+        "tables": all_tables(results),
+        "figures": sorted(path.stem for path in (results.path / "figures").glob("*.png")),
+        "data": _data(results, columns),
+        "several": {"datasets": len(study.datasets) > 1, "seeds": len(study.seeds) > 1},
+        "caption": _caption,
+    }
+
+
+_OPEN = ("not measured", "not a matter of numbers")
+"""A verdict's status where the study says nothing of the claim."""
 
 
 def _caption(stem: str) -> str:
@@ -53,68 +99,56 @@ def _caption(stem: str) -> str:
     return f"{kind}, {what}" if what else kind
 
 
-def _view(results: Results) -> dict:
-    """All that the template says of a study."""
-    study, summary, measured = results.study, results.summary, results.measured
-    metrics = [describe(path) for path in sorted(set(measured["metric"]), key=sort_key)]
-    wide = [metric for metric in metrics if metric.group != "angles"]
-    runs = {(d, m): _runs(results, d, m) for d in study.datasets for m in study.methods}
-    verdicts = results.verdicts
-    return {
-        "name": results.name,
-        "title": results.title,
-        "paper": read_paper(study.paper).cite if study.paper else "",
-        "notes": [" ".join(part.split()) for part in results.notes.split("\n\n") if part.strip()],
-        "features": results.params.evaluation.features,
-        "datasets": study.datasets,
-        "methods": [_method(results, index, name) for index, name in enumerate(study.methods)],
-        "seeds": study.seeds,
-        "facts": _facts(results, runs),
-        "metrics": metrics,
-        "columns": wide,
-        "overview": _overview(results, wide),
-        "comparison": _comparison(summary),
-        "tables": all_tables(results),
-        "verdicts": verdicts,
-        "counts": {status: sum(v.status == status for v in verdicts) for status in STATUSES},
-        "runs": runs,
-        "pictures": [path for run in runs.values() for path in run["pictures"]],
-        "data": _data(results, metrics),
-        "figures": sorted(p.name for p in (results.path / "figures").glob("*.png")),
-    }
-
-
 def _method(results: Results, index: int, name: str) -> dict:
     method = results.method(name)
-    axes = {axis: spec_text(getattr(method, axis)) for axis in ("likelihood", "regularizer", "posterior")}
     return {
         "name": name,
         "label": results.label(name),
         "colour": colour(index),
-        "axes": axes,
-        "training": results.params.training_of(name).model_dump(),
+        "axes": {axis: spec_text(getattr(method, axis)) for axis in AXES},
+        "formulas": {axis: formula(axis, getattr(method, axis)) for axis in AXES},
+        "training": results.params.training_of(name).model_dump(exclude_none=True),
     }
 
 
-def _runs(results: Results, dataset: str, method: str) -> dict:
-    """The runs of one method on one data set, with the first seed's pictures and every seed's record."""
+def _kind(spec: dict) -> str:
+    """A value on an axis without its numbers, so that methods that differ in a weight share a place.
+
+    >>> _kind({"name": "gaussian", "variance": "mle", "shape": "diag_d", "eps": 1e-3})
+    'gaussian · mle · diag_d'
+    """
+    return spec_text({key: value for key, value in spec.items() if isinstance(value, str)})
+
+
+def _row(results: Results, dataset: str, method: str, columns: list[Description]) -> dict:
+    """One (data set, method): its entries, and what its panel shows."""
+    part = results.summary
+    part = part[(part["dataset"] == dataset) & (part["method"] == method)]
+    numbers = {r.metric: _shown(r, results) for r in part.itertuples()}
     cells = [Cell(dataset, method, seed) for seed in results.study.seeds]
-    shown = next((cell for cell in cells if results.images[cell]), cells[0])
+    pictured = next((cell for cell in cells if results.images[cell]), cells[0])
+    lost = sum(DIVERGED in results.metrics.get(cell, {}) for cell in cells)
     return {
-        "pictures": [path.relative_to(results.path) for path in results.images[shown]],
-        "picture_seed": shown.seed,
-        "records": [
-            {
-                "seed": cell.seed,
-                "state": _state(results, cell),
-                "run": f"/report/run/{results.name}/{dataset}/{method}/{cell.seed}",
-                "command": f"dvc repro -f evaluate@{results.name}-{dataset}-{method}-{cell.seed}",
-                "stages": [
-                    (name, list(_flat_text(record))) for name, record in results.provenance[cell].items()
-                ],
-            }
-            for cell in cells
-        ],
+        "dataset": dataset,
+        "method": method,
+        "flag": results.flags.get((dataset, method)),
+        "diverged": lost if lost < len(cells) else 0,
+        "seeds": len(cells),
+        "numbers": [numbers.get(metric.path) for metric in columns],
+        "pictures": [path.relative_to(results.path) for path in results.images[pictured]],
+        "picture_seed": pictured.seed,
+        "records": [_record(results, cell) for cell in cells],
+    }
+
+
+def _record(results: Results, cell: Cell) -> dict:
+    stages = results.provenance[cell]
+    return {
+        "seed": cell.seed,
+        "state": _state(results, cell),
+        "run": f"/report/run/{results.name}/{cell.dataset}/{cell.method}/{cell.seed}",
+        "command": f"dvc repro -f evaluate@{results.name}-{cell.dataset}-{cell.method}-{cell.seed}",
+        "stages": [(name, list(_flat_text(record))) for name, record in stages.items()],
     }
 
 
@@ -124,7 +158,7 @@ def _state(results: Results, cell: Cell) -> str:
     return "trained" if results.provenance[cell] or cell in results.histories else "not run"
 
 
-def _flat_text(record: dict, prefix: str = "") -> Iterable[tuple[str, str]]:
+def _flat_text(record: dict, prefix: str = "") -> Iterator[tuple[str, str]]:
     for key, value in record.items():
         if key == "stage":
             continue
@@ -134,81 +168,59 @@ def _flat_text(record: dict, prefix: str = "") -> Iterable[tuple[str, str]]:
             yield f"{prefix}{key}", f"{value:.6g}"
         elif isinstance(value, list):
             yield f"{prefix}{key}", " ".join(map(str, value))
-        elif value is None:
-            yield f"{prefix}{key}", DASH
         else:
-            yield f"{prefix}{key}", str(value)
+            yield f"{prefix}{key}", DASH if value is None else str(value)
 
 
-def _facts(results: Results, runs: dict) -> list[tuple[str, str]]:
+def _facts(results: Results) -> dict[str, str]:
     study = results.study
-    states = [record["state"] for run in runs.values() for record in run["records"]]
-    diverged = sum(state.startswith("diverged") for state in states)
-    done = states.count("evaluated") + diverged
-    counted = (("data set", study.datasets), ("method", study.methods), ("seed", study.seeds))
-    facts = [
-        *((name + "s" * (len(values) != 1), str(len(values))) for name, values in counted),
-        ("runs", f"{done} of {len(states)}"),
-    ]
-    if diverged:
-        facts.append(("diverged", str(diverged)))
-    facts.append(("epochs", str(results.params.training.epochs)))
-    made = [dict(entries) for run in runs.values() for r in run["records"] for _, entries in r["stages"]]
-    for name, key, length in (("device", "device", None), ("commit", "git_commit", 10)):
-        found = list(dict.fromkeys(m[key][:length] for m in made if key in m))
-        if found:
-            facts.append((name, found[0] if len(found) == 1 else f"{len(found)} different"))
+    states = [_state(results, cell) for cell in results.cells]
+    measured = sum(state.startswith(("evaluated", "diverged")) for state in states)
+    facts = {
+        "data": ", ".join(study.datasets) if len(study.datasets) < 4 else f"{len(study.datasets)} data sets",
+        "methods": str(len(study.methods)),
+        "seeds": str(len(study.seeds)),
+        "runs": f"{measured} of {len(states)}",
+    }
+    if results.flags:
+        facts["unsound"] = f"{len(results.flags)} of {len(study.datasets) * len(study.methods)}"
     return facts
 
 
-def _overview(results: Results, metrics: list) -> list[dict]:
-    """One row a (data set, method) with a cell for every metric that the study measured."""
-    cells = {(r.dataset, r.method, r.metric): r for r in results.summary.itertuples()}
-    rows = []
-    for dataset in results.study.datasets:
-        for method in results.study.methods:
-            found = [cells.get((dataset, method, metric.path)) for metric in metrics]
-            first = next((r for r in found if r is not None), None)
-            rows.append(
-                {
-                    "dataset": dataset,
-                    "method": method,
-                    "diverged": first.diverged if first is not None else 0,
-                    "sound": first.sound if first is not None else 0,
-                    "cells": [_shown(r) if r is not None else None for r in found],
-                }
-            )
-    return rows
-
-
-def _comparison(summary: pd.DataFrame) -> list[dict]:
-    """One row a number: the paper's, ours, their difference, the ranks."""
-    rows = []
-    for r in summary.itertuples():
-        if r.n or not math.isnan(r.paper) or r.diverged:
-            rows.append({"dataset": r.dataset, "method": r.method, "metric": describe(r.metric), **_shown(r)})
-    return rows
-
-
-def _shown(r) -> dict:
-    cell = replace(Entry.of(r), mark=r.mark)
+def _shown(r, results: Results) -> dict:
+    """One number beside the paper's; a relative difference only of numbers that have a scale."""
+    entry = replace(Entry.of(r), mark=r.mark)
+    relative = r.relative if r.paper > 0 and r.mean > 0 else math.nan
     return {
-        "ours": cell.ours,
-        "value": None if math.isnan(r.mean) else r.mean,
-        "paper": cell.printed,
-        "paper_value": None if math.isnan(r.paper) else r.paper,
+        "metric": describe(r.metric),
+        "ours": entry.ours,
+        "value": _finite(r.mean),
+        "paper": entry.printed,
+        "paper_value": _finite(r.paper),
         "difference": _signed(r.difference, lambda value: number(value, like=r.paper)),
-        "difference_value": None if math.isnan(r.difference) else r.difference,
-        "relative": _signed(r.relative, lambda value: f"{100 * value:.1f} %".replace("-", "−")),
-        "relative_value": None if math.isnan(r.relative) else r.relative,
-        "rank": DASH if math.isnan(r.rank) else str(int(r.rank)),
-        "paper_rank": DASH if math.isnan(r.paper_rank) else str(int(r.paper_rank)),
+        "relative": _signed(relative, lambda value: f"{100 * value:.1f} %".replace("-", "−")),
+        "rank": _rank(r.rank, results, r, "rank"),
+        "paper_rank": _rank(r.paper_rank, results, r, "paper_rank"),
         "table": r.table if isinstance(r.table, str) else "",
         "mark": r.mark,
+        "flag": r.flag,
         "n": r.n,
-        "diverged": r.diverged,
-        "sound": r.sound,
     }
+
+
+def _compared(r, results: Results) -> dict:
+    return {"dataset": r.dataset, "method": r.method, "label": r.label, **_shown(r, results)}
+
+
+def _rank(rank: float, results: Results, r, column: str) -> str:
+    if math.isnan(rank):
+        return DASH
+    of = results.rank_counts[column][r.dataset, r.metric]
+    return f"{int(rank)} of {of}"
+
+
+def _finite(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
 
 def _signed(value: float, form: Callable[[float], str]) -> str:
@@ -218,7 +230,20 @@ def _signed(value: float, form: Callable[[float], str]) -> str:
     return text if text.startswith("−") else f"+{text}"
 
 
-def _data(results: Results, metrics: list) -> dict:
+def _gallery(results: Results) -> Iterator[dict]:
+    """All methods' pictures of one kind: samples first, from a density that most methods have."""
+    for dataset in results.study.datasets:
+        kinds: dict[str, list] = {}
+        for method in results.study.methods:
+            cells = [Cell(dataset, method, seed) for seed in results.study.seeds]
+            for path in next((results.images[cell] for cell in cells if results.images[cell]), []):
+                kinds.setdefault(path.stem, []).append((method, path.relative_to(results.path).as_posix()))
+        order = sorted(kinds, key=lambda kind: (not kind.startswith("samples"), -len(kinds[kind])))
+        for kind in order:
+            yield {"dataset": dataset, "kind": kind, "pictures": kinds[kind]}
+
+
+def _data(results: Results, metrics: list[Description]) -> dict:
     """What the page's script draws from."""
     values: dict = {}
     for r in results.measured.itertuples():
@@ -237,19 +262,10 @@ def _data(results: Results, metrics: list) -> dict:
             "name": name,
             "label": results.label(name),
             "colour": colour(index),
-            **{
-                axis: spec_text(getattr(results.method(name), axis)) for axis in ("likelihood", "regularizer")
-            },
+            "unsound": [dataset for dataset, method in results.flags if method == name],
+            **{axis: _kind(getattr(results.method(name), axis)) for axis in AXES[:2]},
         }
         for index, name in enumerate(results.study.methods)
     ]
-    return {
-        "name": results.name,
-        "datasets": results.study.datasets,
-        "methods": methods,
-        "metrics": [
-            {"path": m.path, "label": m.label, "group": m.group, "better": m.better} for m in metrics
-        ],
-        "values": values,
-        "curves": curves,
-    }
+    described = [{"path": m.path, "label": m.label, "better": m.better} for m in metrics]
+    return {"methods": methods, "metrics": described, "values": values, "curves": curves}

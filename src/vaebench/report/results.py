@@ -10,6 +10,8 @@ reports/<study>/notes.md                                     what somebody makes
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -164,6 +166,19 @@ class Results:
         from vaebench.report.means import summarise
 
         return summarise(self)
+
+    @cached_property
+    def rank_counts(self) -> dict[str, dict[tuple[str, str], int]]:
+        """How many methods share in ``rank`` and ``paper_rank``, by (data set, metric)."""
+        by_metric = self.summary.groupby(["dataset", "metric"])
+        return {column: by_metric[column].count().to_dict() for column in ("rank", "paper_rank")}
+
+    @cached_property
+    def digest(self) -> str:
+        """Twelve hexadecimal digits that change with any metric of any run."""
+        content = [[*cell, metrics] for cell, metrics in self.metrics.items()]
+        text = json.dumps(content, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     @cached_property
     def measured(self) -> pd.DataFrame:

@@ -8,11 +8,11 @@ diverged           training lost its finite numbers
 collapsed          KL(q(z|x) ‖ p(z)) below 0.1 nats, no active unit, local smoothness of the decoder below
                    0.01, or less than a twentieth of the images' variance reconstructed
 warm start         no step was trained after the likelihood's warm start
-reconstruction     Fréchet distance of reconstructions over 5 times the median of the methods, three or
+far off            Fréchet distance of reconstructions over 5 times the median of the methods, three or
                    more, that say no more about an image by their KL; or over 100 times that of all others
 =================  ======================================================================================
 
-The reconstruction rule compares at the same rate or less because a fixed σx² = 1 blurs by its objective:
+The last rule compares at the same rate or less because a fixed σx² = 1 blurs by its objective:
 with a KL of 7 nats a distance of 45 is what it asks for, with 80 nats it is not.
 """
 
@@ -42,7 +42,7 @@ _RECONSTRUCTIONS = ("fid.recon", "fd_classifier.recon")
 class Flag:
     """What is wrong with a model, in a word and with the numbers that show it."""
 
-    kind: Literal["diverged", "collapsed", "warm start", "reconstruction"]
+    kind: Literal["diverged", "collapsed", "warm start", "far off"]
     reason: str
 
 
@@ -128,5 +128,5 @@ def _far_reconstructions(results: Results, dataset: str, flags: Mapping) -> dict
                     f"reconstructions far off: Fréchet distance {number(distance)}, "
                     f"{distance / np.median(peers):.0f} times the median of {who}"
                 )
-                found.setdefault((dataset, method), Flag("reconstruction", reason))
+                found.setdefault((dataset, method), Flag("far off", reason))
     return found

@@ -1,418 +1,375 @@
 "use strict";
 (() => {
-  const root = document.documentElement;
-  const all = (within, selector) => [...within.querySelectorAll(selector)];
-  const plain = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
-  const shown = (value) => {
-    const size = Math.abs(value);
-    if (size && (size < 1e-3 || size >= 1e6)) return value.toExponential(2);
-    return value.toFixed(size >= 1000 ? 1 : size >= 1 || !size ? 2 : size >= 0.1 ? 3 : 4);
+  const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+  const one = (selector, within = document) => within.querySelector(selector);
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const metrics = new Map(data.metrics.map((metric) => [metric.path, metric]));
+  const methods = new Map(data.methods.map((method) => [method.name, method]));
+  const datasets = Object.keys(data.values);
+  const value = (dataset, method, metric) => data.values[dataset]?.[method]?.[metric];
+  const arrow = (metric) => ({ lower: " ↓", higher: " ↑" })[metric.better] ?? "";
+  const shown = (number) => {
+    const size = Math.abs(number);
+    if (size && (size < 1e-3 || size >= 1e6)) return number.toExponential(2);
+    return number.toFixed(size >= 1000 ? 1 : size >= 1 || !size ? 2 : size >= 0.1 ? 3 : 4);
   };
-  const redraws = new Set();
+  const make = (tag, properties = {}, ...children) => {
+    const element = Object.assign(document.createElement(tag), properties);
+    element.append(...children);
+    return element;
+  };
+  const fill = (select, entries) =>
+    select.replaceChildren(...entries.map(([key, text]) => make("option", { value: key, textContent: text })));
+  const pick = (select, wanted) => {
+    const found = wanted.find((key) => [...select.options].some((option) => option.value === key));
+    if (found !== undefined) select.value = found;
+  };
 
-  // plotly.js lies in the page as text and is run when the first plot comes into view
-  const plot = (...figure) => {
-    if (!window.Plotly) {
-      const script = document.createElement("script");
-      script.textContent = document.getElementById("plotly").textContent;
-      document.head.append(script);
+  // a form that draws what it chooses; a section that nothing was measured for goes
+  const panel = (form, found, draw) => {
+    const section = form.closest("section");
+    if (!found.length) {
+      section.hidden = true;
+      const link = one(`.toc a[href="#${section.id}"]`);
+      if (link) link.hidden = true;
+      return;
     }
-    return Plotly.react(...figure);
-  };
-
-  // theme; paper is always light
-  let printing = false;
-  const stored = (() => { try { return localStorage.getItem("vaebench-theme"); } catch { return null; } })();
-  if (stored === "light" || stored === "dark") root.dataset.theme = stored;
-  const system = matchMedia("(prefers-color-scheme: dark)");
-  const dark = () => (root.dataset.theme ? root.dataset.theme === "dark" : system.matches);
-  document.getElementById("theme").addEventListener("click", () => {
-    root.dataset.theme = dark() ? "light" : "dark";
-    try { localStorage.setItem("vaebench-theme", root.dataset.theme); } catch { /* a page without storage forgets */ }
-    redraws.forEach((draw) => draw());
-  });
-  system.addEventListener("change", () => redraws.forEach((draw) => draw()));
-  const tone = (hex) => (dark() ? `#${hex.match(/\w\w/g).map((part) => Math.round(parseInt(part, 16) * 0.7 + 76).toString(16).padStart(2, "0")).join("")}` : hex);
-  const print = (begins) => {
-    printing = begins;
-    if (begins) root.dataset.screen = root.dataset.theme ?? "";
-    root.dataset.theme = begins ? "light" : root.dataset.screen;
-    redraws.forEach((draw) => draw());
-  };
-  addEventListener("beforeprint", () => print(true));
-  addEventListener("afterprint", () => print(false));
-
-  const layout = (box, more) => {
-    const probe = (name) => {
-      const span = document.createElement("span");
-      span.style.color = `var(${name})`;
-      document.body.append(span);
-      const colour = getComputedStyle(span).color;
-      span.remove();
-      return colour;
-    };
-    const axis = { gridcolor: probe("--line"), linecolor: probe("--line"), zeroline: false, automargin: true };
-    const axes = Object.entries({ xaxis: {}, yaxis: {}, ...more }).filter(([key]) => /^[xy]axis/.test(key));
-    return {
-      ...(printing ? { width: box.matches(".plot") ? 1000 : 640 } : { autosize: true }),
-      paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-      font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: probe("--ink") },
-      modebar: { bgcolor: "rgba(0,0,0,0)", color: probe("--muted"), activecolor: probe("--accent") },
-      margin: { l: 64, r: 20, t: 24, b: 52 }, hoverlabel: { bgcolor: probe("--sheet"), font: { color: probe("--ink") } },
-      legend: innerWidth < 700 ? { orientation: "h", y: -0.25 } : {},
-      ...more, ...Object.fromEntries(axes.map(([key, own]) => [key, { ...axis, ...own }])),
-    };
-  };
-  const epochs = (curves) => {
-    const last = Math.max(...curves.map((curve) => curve.epoch.at(-1)));
-    return { title: { text: "epoch", standoff: 8 }, ...(last <= 12 ? { dtick: 1 } : {}) };
-  };
-  const logarithmic = { type: "log", nticks: 4, tickformat: "~g" };
-  const config = { displaylogo: false, responsive: true, displayModeBar: innerWidth < 700 ? false : "hover", modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"] };
-  const whenSeen = (element, draw) => {
-    const observer = new IntersectionObserver((entries) => {
-      if (entries.some((entry) => entry.isIntersecting)) start();
-    }, { rootMargin: "200px" });
-    const start = () => {
-      observer.disconnect();
-      removeEventListener("beforeprint", startVisible);
-      redraws.add(draw);
-      draw();
-    };
-    const startVisible = () => { if (element.checkVisibility()) start(); };
-    observer.observe(element);
-    addEventListener("beforeprint", startVisible);
+    fill(form.elements.dataset, found.map((dataset) => [dataset, dataset]));
+    form.elements.dataset.closest("label").hidden = found.length < 2;
+    form.addEventListener("input", draw);
+    form.addEventListener("submit", (event) => event.preventDefault());
+    draw();
   };
 
   // sorting
-  const keyOf = (row, column, kind) => {
-    const value = row.cells[column].dataset.value;
-    if (kind === "text") return value;
-    return value === "" ? NaN : Number(value);
-  };
-  all(document, "table[data-sortable]").forEach((table) => {
-    const head = table.tHead.rows[table.tHead.rows.length - 1];
-    all(head, ".sort").forEach((button) => button.addEventListener("click", () => {
+  all("table[data-sortable]").forEach((table) => {
+    const head = [...table.tHead.rows].at(-1);
+    all(".sort", head).forEach((button) => button.addEventListener("click", () => {
       const cell = button.closest("th");
-      const column = cell.cellIndex;
-      const descending = cell.getAttribute("aria-sort") === "ascending";
-      all(head, "th").forEach((other) => other.removeAttribute("aria-sort"));
-      cell.setAttribute("aria-sort", descending ? "descending" : "ascending");
-      const body = table.tBodies[0];
-      const rows = [...body.rows].filter((row) => !row.classList.contains("detail"));
-      const details = new Map(rows.map((row) => {
-        const next = row.nextElementSibling;
-        return [row, next && next.classList.contains("detail") ? next : null];
-      }));
-      const keys = new Map(rows.map((row) => [row, keyOf(row, column, button.dataset.kind)]));
-      const sign = descending ? -1 : 1;
+      const sign = cell.ariaSort === "ascending" ? -1 : 1;
+      all("th", head).forEach((other) => other.removeAttribute("aria-sort"));
+      cell.ariaSort = sign > 0 ? "ascending" : "descending";
+      const isText = button.dataset.kind === "text";
+      const key = (row) => {
+        const text = row.cells[cell.cellIndex].dataset.value;
+        return isText ? text : text === "" ? NaN : Number(text);
+      };
+      const rows = [...table.tBodies[0].rows].filter((row) => !row.classList.contains("detail"));
+      const details = new Map(rows.map((row) => [row, row.nextElementSibling]));
       rows.sort((a, b) => {
-        const [x, y] = [keys.get(a), keys.get(b)];
-        if (button.dataset.kind === "text") return sign * x.localeCompare(y, undefined, { numeric: true });
+        const [x, y] = [key(a), key(b)];
+        if (isText) return sign * x.localeCompare(y, undefined, { numeric: true });
         if (Number.isNaN(x) || Number.isNaN(y)) return Number.isNaN(x) - Number.isNaN(y);
         return sign * (x - y);
       });
-      rows.forEach((row) => body.append(row, ...(details.get(row) ? [details.get(row)] : [])));
+      rows.forEach((row) => {
+        const detail = details.get(row);
+        table.tBodies[0].append(row, ...(detail?.classList.contains("detail") ? [detail] : []));
+      });
     }));
   });
 
-  const option = (value, text = value) => {
-    const element = document.createElement("option");
-    element.value = value;
-    element.textContent = text;
-    return element;
-  };
-  const fill = (select, entries) => select.replaceChildren(...entries.map(([value, text]) => option(value, text)));
-
-  all(document, "article.study").forEach((study) => {
-    const data = JSON.parse(study.querySelector("script.data").textContent);
-    const metrics = new Map(data.metrics.map((metric) => [metric.path, metric]));
-    const number = (dataset, method, metric) => data.values[dataset]?.[method]?.[metric];
-    const measured = (dataset) => data.metrics.filter((m) => data.methods.some((k) => number(dataset, k.name, m.path)));
-    const arrow = (metric) => ({ lower: " ↓", higher: " ↑" })[metric.better] ?? "";
-    const choices = (list) => list.map((metric) => [metric.path, metric.label + arrow(metric)]);
-    const drawnOn = data.datasets.filter((dataset) => data.values[dataset]);
-
-    // filters
-    const filters = study.querySelector("[data-filters]");
-    const second = study.querySelector("[data-metric-filter]");
-    const filter = () => {
-      const { dataset, group, method } = Object.fromEntries(new FormData(filters));
-      const { metric, printed } = Object.fromEntries(new FormData(second));
-      const words = method.toLowerCase().split(/\s+/).filter(Boolean);
-      all(study, "table[data-filtered]").forEach((table) => {
-        const rows = all(table, "tbody > tr:not(.detail)");
-        let visible = 0;
-        rows.forEach((row) => {
-          const text = row.dataset.search.toLowerCase();
-          const inComparison = row.dataset.metric !== undefined;
-          const keep = (!dataset || row.dataset.dataset === dataset)
-            && words.every((word) => text.includes(word))
-            && (!inComparison || ((!group || row.dataset.group === group)
-              && (!metric || row.dataset.metric === metric) && (!printed || row.dataset.printed)));
-          row.hidden = !keep;
-          visible += keep;
-          const detail = row.nextElementSibling;
-          if (detail?.classList.contains("detail")) {
-            detail.hidden = !keep || row.querySelector(".open").getAttribute("aria-expanded") !== "true";
-          }
-        });
-        const output = (table.classList.contains("comparison") ? second : filters).querySelector("output");
-        output.textContent = visible === rows.length ? `${rows.length} rows` : `${visible} of ${rows.length} rows`;
-      });
-      all(study, ".overview [data-group]").forEach((cell) => { cell.hidden = Boolean(group) && cell.dataset.group !== group; });
-    };
-    [filters, second].forEach((form) => {
-      form.addEventListener("input", filter);
-      form.addEventListener("submit", (event) => event.preventDefault());
-    });
-    filter();
-
-    // curves
-    const titles = { loss: "objective (each method's own)", validation_mse: "validation MSE", learning_rate: "learning rate", sigma2: "σ̂²", beta: "β" };
-    const title = (column) => titles[column] ?? column;
-    const curveTraces = (dataset, methods, column) => methods.flatMap((method) => {
-      const seeds = Object.entries(data.curves[dataset]?.[method.name] ?? {}).filter(([, c]) => c[column]);
-      return seeds.map(([seed, curve], index) => ({
-        type: "scatter", mode: curve.epoch.length > 1 ? "lines" : "markers", x: curve.epoch, y: curve[column],
-        name: plain(method.label), legendgroup: method.name, showlegend: index === 0,
-        line: { color: tone(method.colour), width: 1.6 }, marker: { color: tone(method.colour) }, opacity: index ? 0.45 : 1,
-        hovertemplate: `${plain(method.label)}, seed ${plain(seed)}<br>epoch %{x}: %{y:.5g}<extra></extra>`,
-      }));
-    });
-
-    // a method's details
-    const drawDetail = (row, box) => {
-      const { dataset, method } = row.dataset;
-      const seeds = Object.entries(data.curves[dataset]?.[method] ?? {});
-      if (!seeds.length) {
-        box.textContent = "No training curve.";
-        return;
-      }
-      const columns = ["loss", "reconstruction", "regularization", "validation_mse"].filter((c) => seeds.some(([, curve]) => curve[c]));
-      const own = data.methods.find((m) => m.name === method);
-      const place = (k) => (k ? k + 1 : "");
-      const traces = columns.flatMap((column, k) => seeds.filter(([, c]) => c[column]).map(([seed, curve], index) => ({
-        type: "scatter", mode: curve.epoch.length > 1 ? "lines" : "markers", x: curve.epoch, y: curve[column],
-        xaxis: `x${place(k)}`, yaxis: `y${place(k)}`, opacity: index ? 0.4 : 1,
-        line: { color: tone(own.colour), width: 1.5 }, marker: { color: tone(own.colour) },
-        hovertemplate: `seed ${plain(seed)}, ${title(column)}<br>epoch %{x}: %{y:.5g}<extra></extra>`,
-      })));
-      const axes = columns.flatMap((column, k) => [
-        [`xaxis${place(k)}`, epochs(seeds.map(([, curve]) => curve))],
-        [`yaxis${place(k)}`, { title: { text: title(column).replace(/ \(.*/, ""), standoff: 8 }, nticks: 5 }],
-      ]);
-      const wide = innerWidth < 700 && !printing ? 1 : Math.min(2, columns.length);
-      const rows = Math.ceil(columns.length / wide);
-      const grid = { rows, columns: wide, pattern: "independent", xgap: 0.22, ygap: 0.32 };
-      plot(box, traces, layout(box, { height: 190 * rows, showlegend: false, grid, ...Object.fromEntries(axes) }), config);
-    };
-    const toggle = (row, open) => {
+  // filters and columns of the results
+  const filters = one("[data-filters]");
+  const filter = () => {
+    const form = new FormData(filters);
+    const words = form.get("method").toLowerCase().split(/\s+/).filter(Boolean);
+    const dataset = form.get("dataset");
+    const rows = all("tr[data-search]");
+    const keep = (row) => (!dataset || row.dataset.dataset === dataset)
+      && words.every((word) => row.dataset.search.toLowerCase().includes(word));
+    rows.forEach((row) => {
+      row.hidden = !keep(row);
       const detail = row.nextElementSibling;
-      row.querySelector(".open").setAttribute("aria-expanded", String(open));
-      detail.hidden = !open;
-      const box = detail.querySelector("[data-curves]");
-      if (open && !box.dataset.drawn) {
-        box.dataset.drawn = "1";
-        const draw = () => drawDetail(row, box);
-        redraws.add(draw);
-        draw();
+      if (detail?.classList.contains("detail")) {
+        detail.hidden = row.hidden || one(".open", row).ariaExpanded !== "true";
       }
-    };
-    all(study, "tr.run").forEach((row) => {
-      const button = row.querySelector(".open");
-      button.addEventListener("click", () => toggle(row, button.getAttribute("aria-expanded") !== "true"));
     });
-    study.openRun = (dataset, method) => {
-      const row = all(study, "tr.run").find((r) => r.dataset.dataset === dataset && r.dataset.method === method);
-      if (!row) return;
-      filters.reset();
-      filter();
-      toggle(row, true);
-      row.scrollIntoView({ block: "center" });
-      row.querySelector(".open").focus({ preventScroll: true });
-    };
+    const runs = rows.filter((row) => row.matches(".run"));
+    const visible = runs.filter((row) => !row.hidden).length;
+    one("output", filters).textContent = visible < runs.length ? `${visible} of ${runs.length} rows` : "";
+    const columns = new Set(form.getAll("column"));
+    all("[data-column]").forEach((cell) => { cell.hidden = !columns.has(cell.dataset.column); });
+    one(".choose summary").textContent = `Columns (${columns.size} of ${metrics.size})`;
+  };
+  filters.addEventListener("input", filter);
+  filters.addEventListener("submit", (event) => event.preventDefault());
 
-    const panel = (form, datasets, draw) => {
-      if (!datasets.length) {
-        form.closest("section").hidden = true;
-        const link = study.querySelector(`.toc a[href="#${form.closest("section").id}"]`);
-        if (link) link.hidden = true;
-        return false;
-      }
-      fill(form.elements.dataset, datasets.map((d) => [d, d]));
-      form.elements.dataset.closest("label").hidden = datasets.length < 2;
-      form.addEventListener("input", draw);
-      form.addEventListener("submit", (event) => event.preventDefault());
-      return true;
-    };
-    const pick = (select, wanted) => {
-      const there = [...select.options].map((o) => o.value);
-      const found = wanted.find((value) => there.includes(value));
-      if (found !== undefined) select.value = found;
-    };
+  // a method's panel has an address: #dataset/method
+  const address = (row) => `#${[row.dataset.dataset, row.dataset.method].map(encodeURIComponent).join("/")}`;
+  const toggle = (row, open) => {
+    one(".open", row).ariaExpanded = String(open);
+    row.nextElementSibling.hidden = !open;
+    if (open) history.replaceState(null, "", address(row));
+    else if (location.hash === address(row)) history.replaceState(null, "", location.pathname + location.search);
+  };
+  all("tr.run").forEach((row) => {
+    const button = one(".open", row);
+    button.addEventListener("click", () => toggle(row, button.ariaExpanded !== "true"));
+  });
+  const show = () => {
+    const row = all("tr.run").find((found) => address(found) === location.hash);
+    if (!row) return;
+    filters.reset();
+    filter();
+    toggle(row, true);
+    row.scrollIntoView();
+    one(".open", row).focus({ preventScroll: true });
+  };
 
-    // trade-offs
-    const scatter = study.querySelector("[data-scatter]");
-    const scatterPlot = study.querySelector("[data-scatter-plot]");
-    const symbols = ["circle", "square", "diamond", "triangle-up", "star", "hexagon", "cross", "x"];
-    const regularizers = [...new Set(data.methods.map((m) => m.regularizer))];
-    const drawScatter = () => {
-      const { x, y, dataset } = scatter.elements;
-      const points = data.methods
-        .map((method) => [method, number(dataset.value, method.name, x.value), number(dataset.value, method.name, y.value)])
-        .filter(([, a, b]) => a && b);
-      const bar = (v, colour) => ({ array: [v ?? 0], visible: v !== null, color: tone(colour), thickness: 1, width: 3 });
-      const traces = points.map(([method, a, b]) => ({
-        type: "scatter", mode: "markers", x: [a[0]], y: [b[0]], name: plain(method.label),
-        error_x: bar(a[1], method.colour), error_y: bar(b[1], method.colour),
-        marker: { size: 11, color: tone(method.colour), symbol: symbols[regularizers.indexOf(method.regularizer) % symbols.length] },
-        hovertemplate: `<b>${plain(method.label)}</b><br>${plain(metrics.get(x.value).label)} %{x:.5g}<br>${plain(metrics.get(y.value).label)} %{y:.5g}<extra></extra>`,
-      }));
-      const axis = (path, index) => ({
-        ...(scatter.elements.log.checked && points.every((p) => p[index][0] > 0) ? logarithmic : {}),
-        title: { text: plain(metrics.get(path).label + arrow(metrics.get(path))), standoff: 12 },
-      });
-      plot(scatterPlot, traces, layout(scatterPlot, { height: 480, showlegend: true, xaxis: axis(x.value, 1), yaxis: axis(y.value, 2) }), config);
-    };
-    if (panel(scatter, drawnOn, drawScatter)) {
-      fill(scatter.elements.x, choices(data.metrics));
-      fill(scatter.elements.y, choices(data.metrics));
-      pick(scatter.elements.x, ["mse"]);
-      const other = data.metrics.find((m) => /^(fid|fd_classifier)\.(?!recon|interp)/.test(m.path)) ?? data.metrics[1];
-      if (other) pick(scatter.elements.y, [other.path]);
-      scatter.elements.log.checked = true;
-      whenSeen(scatterPlot, drawScatter);
-    }
-
-    // axes
-    const axes = study.querySelector("[data-axes]");
-    const matrix = study.querySelector("table.matrix");
-    const cell = (tag, text, scope) => {
-      const element = document.createElement(tag);
-      element.textContent = text;
-      if (scope) element.scope = scope;
-      return element;
-    };
-    const drawAxes = () => {
-      const metric = metrics.get(axes.elements.metric.value);
-      const dataset = axes.elements.dataset.value;
-      const unique = (key) => [...new Set(data.methods.map((m) => m[key]))];
-      const [rows, columns] = [unique("likelihood"), unique("regularizer")];
-      const value = (method) => number(dataset, method.name, metric.path)?.[0];
-      const values = data.methods.map(value).filter((v) => v !== undefined);
-      const squash = values.length && Math.min(...values) > 0 && Math.max(...values) / Math.min(...values) > 20 ? Math.log : (v) => v;
-      const [low, high] = [Math.min(...values.map(squash)), Math.max(...values.map(squash))];
-      const head = document.createElement("tr");
-      const corner = cell("th", metric.label + arrow(metric), "col");
-      corner.className = "first";
-      corner.append(cell("small", "likelihood \\ regularizer"));
-      head.append(corner, ...columns.map((c) => cell("th", c, "col")));
-      const body = rows.map((row) => {
-        const line = document.createElement("tr");
-        const first = cell("th", row, "row");
-        first.className = "first";
-        line.append(first, ...columns.map((column) => {
-          const here = data.methods.filter((m) => m.likelihood === row && m.regularizer === column);
-          const found = here.filter((m) => value(m) !== undefined);
-          const td = cell("td", here.length && !found.length ? "–" : "");
-          if (found.length) {
-            const better = metric.better === "higher" ? Math.max : Math.min;
-            const best = better(...found.map(value));
-            const share = high > low ? (squash(best) - low) / (high - low) : 0.5;
-            td.className = "filled";
-            td.style.setProperty("--heat", metric.better === "lower" ? 1 - share : share);
-            found.forEach((m) => {
-              const line = cell("div", shown(value(m)));
-              line.append(cell("small", m.label));
-              td.append(line);
-            });
-          }
-          return td;
-        }));
-        return line;
-      });
-      const thead = document.createElement("thead");
-      thead.append(head);
-      const tbody = document.createElement("tbody");
-      tbody.append(...body);
-      matrix.replaceChildren(thead, tbody);
-    };
-    if (panel(axes, drawnOn, drawAxes)) {
-      fill(axes.elements.metric, choices(data.metrics));
-      drawAxes();
-    }
-
-    // training
-    const training = study.querySelector("[data-training]");
-    const trainingPlot = study.querySelector("[data-training-plot]");
-    const drawTraining = () => {
-      const column = training.elements.column.value;
-      const scale = training.elements.log.checked ? logarithmic : {};
-      const traces = curveTraces(training.elements.dataset.value, data.methods, column);
-      const yaxis = { ...scale, title: { text: title(column), standoff: 12 } };
-      plot(trainingPlot, traces, layout(trainingPlot, { height: 480, xaxis: epochs(traces.map((t) => ({ epoch: t.x }))), yaxis }), config);
-    };
-    if (panel(training, data.datasets.filter((d) => data.curves[d]), drawTraining)) {
-      const runs = Object.values(data.curves).flatMap((d) => Object.values(d)).flatMap((m) => Object.values(m));
-      const columns = [...new Set(runs.flatMap((curve) => Object.keys(curve)))].filter((c) => c !== "epoch");
-      fill(training.elements.column, columns.map((c) => [c, title(c)]));
-      pick(training.elements.column, ["validation_mse", "loss"]);
-      whenSeen(trainingPlot, drawTraining);
-    }
-
-    // pictures
-    const gallery = study.querySelector("[data-gallery]");
-    if (gallery) {
-      const figures = all(study, ".detail figure[data-kind]").map((figure) => {
-        const { dataset, method } = figure.closest("tr").previousElementSibling.dataset;
-        return { figure, dataset, method, kind: figure.dataset.kind };
-      });
-      const drawGallery = () => {
-        const { kind, dataset } = gallery.elements;
-        const chosen = figures.filter((f) => f.kind === kind.value && f.dataset === dataset.value);
-        const order = (f) => data.methods.findIndex((m) => m.name === f.method);
-        study.querySelector(".gallery").replaceChildren(...chosen.sort((a, b) => order(a) - order(b)).map((f) => {
-          const copy = f.figure.cloneNode(true);
-          copy.querySelector("figcaption").textContent = data.methods[order(f)].label;
-          return copy;
-        }));
-      };
-      if (panel(gallery, [...new Set(figures.map((f) => f.dataset))], drawGallery)) {
-        const kinds = new Map(figures.map((f) => [f.kind, f.figure.querySelector("figcaption").textContent]));
-        fill(gallery.elements.kind, [...kinds]);
-        pick(gallery.elements.kind, [...kinds.keys()].filter((k) => k.startsWith("sample")).slice(0, 1));
-        drawGallery();
-      }
-    }
+  // all methods' pictures of one kind
+  const gallery = one("[data-gallery]");
+  gallery?.addEventListener("input", () => {
+    const { kind, dataset } = gallery.elements;
+    all(".strip").forEach((strip) => {
+      strip.hidden = strip.dataset.kind !== kind.value || strip.dataset.dataset !== dataset.value;
+    });
   });
 
-  // a picture by itself, as large as the window allows; a click or Escape closes it
+  // a picture as large as the window allows; arrow keys turn to its neighbours, in place
   const zoom = document.getElementById("zoom");
+  let enlarged = null;
+  const enlarge = (figure) => {
+    enlarged = figure;
+    const copy = figure.cloneNode(true);
+    one("img", copy).loading = "eager";
+    one(".look", copy).replaceWith(one("img", copy));
+    zoom.replaceChildren(copy);
+    if (!zoom.open) zoom.showModal();
+  };
   document.addEventListener("click", (event) => {
-    const picture = event.target.closest(".look");
-    if (!picture) return;
-    zoom.replaceChildren(picture.closest("figure").cloneNode(true));
-    zoom.showModal();
+    const button = event.target.closest(".look");
+    if (button) enlarge(button.closest("figure"));
   });
   zoom.addEventListener("click", () => zoom.close());
+  zoom.addEventListener("keydown", ({ key }) => {
+    const next = { ArrowRight: "nextElementSibling", ArrowLeft: "previousElementSibling" }[key];
+    if (next && enlarged[next]) enlarge(enlarged[next]);
+  });
+
+  // charts: points or lines in an SVG that takes the page's colours
+  const svg = (tag, attributes, ...children) => {
+    const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    Object.entries(attributes).forEach(([key, text]) => element.setAttribute(key, text));
+    element.append(...children);
+    return element;
+  };
+  const scale = (values, log, from, to) => {
+    const map = log ? Math.log10 : (number) => number;
+    let [low, high] = [Math.min(...values.map(map)), Math.max(...values.map(map))];
+    const margin = (high - low) * 0.06 || Math.abs(low) * 0.1 || 1;
+    [low, high] = [low - margin, high + margin];
+    const position = (number) => from + ((map(number) - low) / (high - low)) * (to - from);
+    const step = (span) => {
+      const size = 10 ** Math.floor(Math.log10(span / 5));
+      return size * [1, 2, 5, 10].find((factor) => span / (size * factor) <= 6);
+    };
+    const decades = Array.from({ length: 40 }, (_, k) => 10 ** (k - 20));
+    let ticks = log ? decades.flatMap((d) => (high - low < 2 ? [d, 2 * d, 5 * d] : [d])) : [];
+    ticks = ticks.filter((tick) => map(tick) > low && map(tick) < high);
+    if (ticks.length < 2) {
+      const [a, b] = log ? [10 ** low, 10 ** high] : [low, high];
+      const width = step(b - a);
+      ticks = Array.from({ length: 12 }, (_, k) => (Math.ceil(a / width) + k) * width).filter((t) => t < b);
+    }
+    return { position, ticks };
+  };
+  const SHAPES = [
+    "M-5 0a5 5 0 1 0 10 0a5 5 0 1 0-10 0", "M-4.5-4.5h9v9h-9z", "M0-6L6 0L0 6L-6 0z", "M0-6L5.5 4.5h-11z",
+    "M0 6L5.5-4.5h-11z", "M-2-6h4v4h4v4h-4v4h-4v-4h-4v-4h4z", "M0-6L2-2L6-2L3 1L4 6L0 3L-4 6L-3 1L-6-2L-2-2z",
+  ];
+  const tick = (number) => Number(number.toPrecision(6)).toString().replace("-", "−");
+
+  // `series`: {name, colour, points: [{x, y, error, name, hollow, shape}], line}
+  const chart = (box, series, x, y, legend = []) => {
+    const points = series.flatMap((one) => one.points);
+    box.replaceChildren();
+    if (!points.length) {
+      box.append(make("p", { className: "muted", textContent: "Nothing was measured for this." }));
+      return;
+    }
+    const [width, height] = [Math.max(box.clientWidth, 280), 440];
+    const [left, right, top, bottom] = [64, width - 16, 14, height - 46];
+    const positive = (key) => points.every((point) => point[key] > 0);
+    const across = scale(points.map((p) => p.x), x.log && positive("x"), left, right);
+    const up = scale(points.map((p) => p.y), y.log && positive("y"), bottom, top);
+    const drawn = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${y.title} against ${x.title}` });
+    const text = (at, words, more = {}) => svg("text", { x: at[0], y: at[1], ...more }, words);
+    across.ticks.filter((t) => !x.whole || Number.isInteger(t)).forEach((t) => drawn.append(
+      svg("line", { class: "grid", x1: across.position(t), x2: across.position(t), y1: top, y2: bottom }),
+      text([across.position(t), bottom + 16], tick(t), { "text-anchor": "middle" }),
+    ));
+    up.ticks.forEach((t) => drawn.append(
+      svg("line", { class: "grid", x1: left, x2: right, y1: up.position(t), y2: up.position(t) }),
+      text([left - 7, up.position(t) + 4], tick(t), { "text-anchor": "end" }),
+    ));
+    drawn.append(
+      text([(left + right) / 2, height - 6], x.title, { "text-anchor": "middle", class: "title" }),
+      text([0, 0], y.title, {
+        "text-anchor": "middle", class: "title", transform: `translate(13 ${(top + bottom) / 2}) rotate(-90)`,
+      }),
+    );
+    const labels = [];
+    series.forEach(({ points: own, colour, line, name }) => {
+      const at = own.map((p) => [across.position(p.x), up.position(p.y)]);
+      if (line) {
+        const path = at.map(([a, b], k) => `${k ? "L" : "M"}${a.toFixed(1)} ${b.toFixed(1)}`).join("");
+        drawn.append(svg("path", { d: path, class: line, stroke: colour }, svg("title", {}, name)));
+        if (own.length > 1) return;
+      }
+      own.forEach((point, k) => {
+        const [a, b] = at[k];
+        [["x", 1, 0], ["y", 0, 1]].forEach(([key, dx, dy]) => {
+          const error = point.error?.[key];
+          if (!error) return;
+          const ends = [-1, 1].map((sign) => (key === "x" ? across : up).position(point[key] + sign * error));
+          if (ends.some((end) => !Number.isFinite(end))) return;
+          drawn.append(svg("line", {
+            stroke: colour, x1: dx ? ends[0] : a, x2: dx ? ends[1] : a, y1: dy ? ends[0] : b, y2: dy ? ends[1] : b,
+          }));
+        });
+        drawn.append(svg("path", {
+          d: SHAPES[(point.shape ?? 0) % SHAPES.length], transform: `translate(${a} ${b})`, class: "point",
+          stroke: colour, fill: point.hollow ? "var(--sheet)" : colour,
+        }, svg("title", {}, `${point.name}\n${x.title} ${shown(point.x)}\n${y.title} ${shown(point.y)}`)));
+        if (point.label) labels.push([a, b, point.label]);
+      });
+    });
+    const taken = labels.map(([a, b]) => [a - 6, b - 6, a + 6, b + 6]);
+    labels.forEach(([a, b, words]) => {
+      const long = words.length * 6.2;
+      const place = [[a + 9, b + 4], [a - 9 - long, b + 4], [a - long / 2, b - 10], [a - long / 2, b + 18], [a + 9, b + 15], [a + 9, b - 8]]
+        .map(([x0, y0]) => [x0, y0 - 10, x0 + long, y0 + 2])
+        .filter(([x0, , x1]) => x0 > left && x1 < right)
+        .find((box) => !taken.some((other) => box[0] < other[2] && other[0] < box[2] && box[1] < other[3] && other[1] < box[3]));
+      if (!place) return;
+      taken.push(place);
+      drawn.append(text([place[0], place[3] - 2], words, { class: "label" }));
+    });
+    const keys = legend.map(({ name, colour, shape }) => make("span", {}, svg(
+      "svg", { viewBox: "-8 -8 16 16", width: 14, height: 14 },
+      svg("path", { d: SHAPES[(shape ?? 0) % SHAPES.length], fill: colour }),
+    ), name));
+    box.append(drawn, make("p", { className: "legend" }, ...keys));
+  };
+
+  // trade-offs
+  const likelihoods = [...new Set(data.methods.map((m) => m.likelihood))];
+  const regularizers = [...new Set(data.methods.map((m) => m.regularizer))];
+  const colourOf = (likelihood) => data.methods.find((method) => method.likelihood === likelihood).colour;
+  const choices = data.metrics.map((metric) => [metric.path, metric.label + arrow(metric)]);
+  const scatter = one("[data-scatter]");
+  fill(scatter.elements.x, choices);
+  fill(scatter.elements.y, choices);
+  pick(scatter.elements.x, ["mse"]);
+  pick(scatter.elements.y, [
+    ...choices.map(([path]) => path).filter((path) => /^(fid|fd_classifier)\.(prior|gmm)/.test(path)),
+    ...choices.map(([path]) => path).slice(1),
+  ]);
+  const front = (points, x, y) => {
+    const sign = (metric) => ({ lower: 1, higher: -1 })[metric.better];
+    if (!sign(x) || !sign(y)) return [];
+    const better = (a, b) => sign(x) * a.x <= sign(x) * b.x && sign(y) * a.y <= sign(y) * b.y && a !== b
+      && (a.x !== b.x || a.y !== b.y);
+    const sound = points.filter((p) => !p.hollow);
+    return sound.filter((p) => !sound.some((q) => better(q, p))).sort((a, b) => a.x - b.x);
+  };
+  panel(scatter, datasets, () => {
+    const { x, y, dataset, log } = scatter.elements;
+    const points = data.methods.flatMap((method) => {
+      const [a, b] = [x, y].map((select) => value(dataset.value, method.name, select.value));
+      if (!a || !b) return [];
+      return [{
+        x: a[0], y: b[0], error: { x: a[1], y: b[1] }, name: method.label, label: method.label,
+        hollow: method.unsound.includes(dataset.value), shape: regularizers.indexOf(method.regularizer),
+        colour: colourOf(method.likelihood),
+      }];
+    });
+    const [across, up] = [x, y].map((select) => metrics.get(select.value));
+    const axis = (metric) => ({ title: metric.label + arrow(metric), log: log.checked });
+    const series = points.map((point) => ({ points: [point], colour: point.colour }));
+    const best = front(points, across, up);
+    if (best.length > 1) series.unshift({ name: "no method beats these in both", points: best, line: "front", colour: "var(--muted)" });
+    const used = (key) => new Set(data.methods.map((m) => m[key]));
+    const legend = [
+      ...(used("likelihood").size > 1 ? likelihoods.map((name) => ({ name, colour: colourOf(name) })) : []),
+      ...(used("regularizer").size > 1 ? regularizers.map((name, shape) => ({ name, shape, colour: "var(--muted)" })) : []),
+    ];
+    chart(scatter.nextElementSibling, series, axis(across), axis(up), legend);
+  });
+
+  // the axes as a matrix: colours are ranks, so that no single value bleaches the others
+  const axes = one("[data-axes]");
+  fill(axes.elements.metric, choices);
+  const crossed = likelihoods.length > 1 && regularizers.length > 1;
+  panel(axes, crossed ? datasets : [], () => {
+    const metric = metrics.get(axes.elements.metric.value);
+    const dataset = axes.elements.dataset.value;
+    const mean = (method) => value(dataset, method.name, metric.path)?.[0];
+    const sound = data.methods.filter((m) => mean(m) !== undefined && !m.unsound.includes(dataset));
+    const sorted = sound.map(mean).sort((a, b) => (metric.better === "higher" ? b - a : a - b));
+    const heat = (method) => (sorted.length > 1 ? 1 - sorted.indexOf(mean(method)) / (sorted.length - 1) : 1);
+    const entry = (method) => {
+      const found = mean(method);
+      const box = make("div", { textContent: found === undefined ? "–" : shown(found) }, make("small", { textContent: method.label }));
+      if (sound.includes(method)) {
+        box.className = "filled";
+        box.style.setProperty("--heat", heat(method));
+      } else if (found !== undefined) box.className = "unsound";
+      return box;
+    };
+    const head = (text, scope, className = "") => make("th", { textContent: text, scope, className });
+    const rows = likelihoods.map((likelihood) => make("tr", {}, head(likelihood, "row", "first"), ...regularizers.map(
+      (regularizer) => make("td", {}, ...data.methods
+        .filter((m) => m.likelihood === likelihood && m.regularizer === regularizer).map(entry)),
+    )));
+    const corner = head(metric.label + arrow(metric), "col", "first");
+    one("table.matrix").replaceChildren(
+      make("thead", {}, make("tr", {}, corner, ...regularizers.map((name) => head(name, "col")))),
+      make("tbody", {}, ...rows),
+    );
+  });
+
+  // training
+  const TITLES = {
+    loss: "objective, each method's own", reconstruction: "reconstruction term", regularization: "regularization term",
+    validation_mse: "validation MSE", validation_loss: "validation objective", learning_rate: "learning rate",
+    adversary: "adversary's loss", sigma2: "σ̂²", beta: "β",
+  };
+  const training = one("[data-training]");
+  const runs = Object.values(data.curves).flatMap((found) => Object.values(found)).flatMap((found) => Object.values(found));
+  const columns = [...new Set(runs.flatMap((curve) => Object.keys(curve)))].filter((column) => column !== "epoch");
+  fill(training.elements.column, columns.map((column) => [column, TITLES[column] ?? column]));
+  pick(training.elements.column, ["validation_mse", "reconstruction", "loss"]);
+  panel(training, Object.keys(data.curves), () => {
+    const { column, dataset, log } = training.elements;
+    const series = Object.entries(data.curves[dataset.value]).flatMap(([name, seeds]) => Object.entries(seeds)
+      .filter(([, curve]) => curve[column.value])
+      .map(([seed, curve]) => ({
+        name: `${methods.get(name).label}, seed ${seed}`, colour: methods.get(name).colour, line: "curve",
+        points: curve.epoch.map((x, k) => ({ x, y: curve[column.value][k], name: methods.get(name).label }))
+          .filter((point) => point.y !== null),
+      })));
+    const used = new Set(series.map((one) => one.colour));
+    const legend = data.methods.filter((m) => used.has(m.colour)).map((m) => ({ name: m.label, colour: m.colour }));
+    const title = TITLES[column.value] ?? column.value;
+    chart(training.nextElementSibling, series, { title: "epoch", whole: true }, { title, log: log.checked }, legend);
+  });
+  let width = innerWidth;
+  addEventListener("resize", () => {
+    if (width === innerWidth) return;
+    width = innerWidth;
+    [scatter, training].forEach((form) => form.dispatchEvent(new Event("input")));
+  });
 
   // `vaebench ui` serves MLflow beside the report
   if (location.pathname.startsWith("/report/")) {
-    all(document, "[data-mlflow]").forEach((place) => {
-      const link = document.createElement("a");
-      link.href = place.dataset.mlflow;
-      link.textContent = "its run in MLflow";
-      place.replaceChildren(link);
+    all("[data-mlflow]").forEach((place) => {
+      place.replaceChildren(make("a", { href: place.dataset.mlflow, textContent: "its run in MLflow" }));
     });
   }
 
-  // #dataset/method opens a method
-  const study = document.querySelector("article.study");
-  const show = () => {
-    const [dataset, method] = decodeURIComponent(location.hash.slice(1)).split("/");
-    if (method !== undefined) study.openRun(dataset, method);
-  };
+  filter();
   addEventListener("hashchange", show);
   show();
 })();
