@@ -74,6 +74,6 @@ def test_the_terminal_names_study_seeds_limits_and_the_papers_own_verdict(tmp_pa
 def test_a_damaged_file_is_named(tmp_path):
     add(tmp_path, "short", FAR)
     assert read_json(write_ledger(tmp_path))["avae2024"]["counts"]["undecided"] > 0
-    (tmp_path / "short" / "claims.json").write_text("[{}]")
+    (tmp_path / "short" / "claims.json").write_text('{"verdicts": [{}]}')
     with pytest.raises(UserError, match=r"short.claims\.json"):
         ledger(tmp_path)

@@ -28,7 +28,8 @@ _MEASURED = (*_DECIDED, "undecided")
 def write_verdicts(results: Results) -> Path:
     """Write a study's ``claims.json``: its verdicts on the claims of which it measured something."""
     path = results.path / LEDGER
-    write_json(path, [_evidence(results.name, v) for v in results.verdicts if v.status in _MEASURED])
+    found = [_evidence(results.name, v) for v in results.verdicts if v.status in _MEASURED]
+    write_json(path, {"verdicts": found})
     return path
 
 
@@ -63,7 +64,7 @@ def ledger(reports: str | Path) -> dict:
     evidence: dict[tuple[str, str], list[dict]] = {}
     for path in sorted(Path(reports).glob(f"*/{LEDGER}")):
         try:
-            for entry in read_json(path):
+            for entry in read_json(path)["verdicts"]:
                 evidence.setdefault((entry["paper"], entry["claim"]), []).append(entry)
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path} is damaged ({error!r}); `vaebench report` makes it again.") from None
