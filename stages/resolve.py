@@ -4,26 +4,25 @@ import argparse
 import sys
 from pathlib import Path
 
-from vaebench.base.errors import UserError
+from vaebench.base.errors import paragraph
 from vaebench.base.files import read_json, write_json
+from vaebench.base.streams import protect_streams
 from vaebench.data.sources import changed_sources
 from vaebench.study.params import load_params
 from vaebench.study.paths import prepared_dir, resolved_dir
+from vaebench.study.provenance import git_trouble
 from vaebench.study.resolve import changes, listed, resolve
 
 
 def main() -> None:
     """Resolve the active study; runs before every other stage, and in a second or so."""
     argparse.ArgumentParser(description=main.__doc__).parse_args()
-    try:
-        params = load_params(specs=())
-        files = resolve(params)
-        folder = resolved_dir(params.study.name)
-        before = {path: _read(path) for path in folder.rglob("*.json")}
-        if before != files:
-            load_params()  # with the signatures of all values, for which torch is imported
-    except UserError as error:
-        sys.exit(f"resolve: {error}")
+    params = load_params(specs=())
+    files = resolve(params)
+    folder = resolved_dir(params.study.name)
+    before = {path: _read(path) for path in folder.rglob("*.json")}
+    if before != files:
+        load_params()  # with the signatures of all values, for which torch is imported
     for path in before.keys() - files.keys():
         path.unlink()
     for path, content in files.items():
@@ -32,6 +31,8 @@ def main() -> None:
             if path in before and path.name != "study.json":
                 different = listed(changes(before[path], content))
                 print(f"{path.relative_to(folder).with_suffix('')}: {different}")
+    if trouble := git_trouble():
+        print(f"git cannot tell the commit ({trouble}); results are recorded without it.")
     for dataset in params.study.datasets:
         for line in changed_sources(prepared_dir(params.study.name, dataset)):
             print(
@@ -48,4 +49,8 @@ def _read(path: Path) -> dict:
 
 
 if __name__ == "__main__":
-    main()
+    protect_streams()
+    try:
+        main()
+    except Exception as error:
+        sys.exit(f"resolve: {paragraph(error)}")

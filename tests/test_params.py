@@ -163,7 +163,7 @@ MISTAKES = {
     "unknown metric": (change("evaluation.metrics.0.name", "psnr"), ["evaluation.metrics.0"]),
     "metric listed twice": (
         change("evaluation.metrics", [{"name": "nll", "k": 1}, {"name": "nll", "k": 50}]),
-        ["evaluation.metrics.1: nll", "twice"],
+        ["evaluation.metrics", "once", "['nll']"],
     ),
     "unknown features": (change("evaluation.features", "vgg"), ["evaluation.features", "inception"]),
     "fid without features": (

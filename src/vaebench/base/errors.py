@@ -1,8 +1,15 @@
-"""The one error that a user is meant to read."""
+"""The one error that a user is meant to read, and what to say of all others."""
 
 from __future__ import annotations
 
-__all__ = ["UserError"]
+import traceback
+from contextlib import suppress
+from pathlib import Path
+
+__all__ = ["UserError", "paragraph"]
+
+TRACEBACK = Path(".vaebench/traceback.txt")
+"""Where the last unexpected error came from."""
 
 
 class UserError(Exception):
@@ -10,3 +17,31 @@ class UserError(Exception):
 
     Stages and the command line print it as one paragraph, without a traceback, and exit with 1.
     """
+
+
+def paragraph(error: Exception) -> str:
+    """What a stage or a command prints of ``error`` before it ends; what was written before is whole.
+
+    The traceback of an error that nobody foresaw is kept in ``.vaebench/traceback.txt``.
+    """
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, OSError):
+        where = f" ({error.filename})" if error.filename else ""
+        return (
+            f"{error.strerror or error}{where}. Check the room on the disk and the folder's permissions, "
+            "then run again; what was written before is whole."
+        )
+    reason = " ".join(str(error).split()) or "no more is said"
+    frame = traceback.extract_tb(error.__traceback__)[-1:]
+    where = f" at {frame[0].filename}:{frame[0].lineno}" if frame else ""
+    return f"{type(error).__name__}: {reason}{where}. Nobody foresaw this; {_kept(error)}."
+
+
+def _kept(error: Exception) -> str:
+    lines = traceback.format_exception(error)
+    with suppress(OSError):
+        TRACEBACK.parent.mkdir(exist_ok=True)
+        TRACEBACK.write_text("".join(lines), encoding="utf-8", errors="backslashreplace")
+        return f"{TRACEBACK} has the way that led there. What was written before is whole"
+    return "what was written before is whole"

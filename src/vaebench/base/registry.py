@@ -46,6 +46,7 @@ class Registry:
         self.axis = axis
         self._entries = dict(entries)
         self._loaded: dict[str, type] = {}
+        self._contested: dict[str, str] = {}
         self._plugins_read = False
 
     def names(self) -> list[str]:
@@ -53,7 +54,8 @@ class Registry:
         if not self._plugins_read:
             self._plugins_read = True
             for point in entry_points(group=f"vaebench.{self.axis}"):
-                self._entries.setdefault(point.name, point.value)
+                if self._entries.setdefault(point.name, point.value) != point.value:
+                    self._contested.setdefault(point.name, point.value)
         return list(self._entries)
 
     def add(self, name: str, cls: type) -> type:
@@ -73,23 +75,43 @@ class Registry:
             del self._entries[name]
 
     def load(self, name: str, where: str = "") -> type:
-        """The class or function behind ``name``."""
-        if name not in self.names():
-            raise UserError(_unknown(f"{where}.name" if where else self.axis, name, self.names()))
-        entry = self._entries[name]
+        """The class or function behind ``name``.
+
+        Raises:
+            UserError: it is unknown, has two meanings, or cannot be imported.
+        """
+        entry = self._entry(name, where)
         if not isinstance(entry, str):
             return entry
         if name not in self._loaded:
-            module, _, attribute = entry.partition(":")
-            self._loaded[name] = getattr(importlib.import_module(module), attribute)
+            self._loaded[name] = self._import(name, entry)
         return self._loaded[name]
 
     def module(self, name: str) -> str:
         """The dotted name of the module that implements ``name``, which is not imported for it."""
-        if name not in self.names():
-            raise UserError(_unknown(self.axis, name, self.names()))
-        entry = self._entries[name]
+        entry = self._entry(name)
         return entry.partition(":")[0] if isinstance(entry, str) else entry.__module__
+
+    def _entry(self, name: str, where: str = "") -> str | type:
+        if name not in self.names():
+            raise UserError(_unknown(f"{where}.name" if where else self.axis, name, self.names()))
+        if name in self._contested:
+            raise UserError(
+                f"{self.axis} {name!r} is {self._entries[name]} and also, by an entry point of an installed "
+                f"package, {self._contested[name]}; rename that entry point (group vaebench.{self.axis}), or "
+                "uninstall the package."
+            )
+        return self._entries[name]
+
+    def _import(self, name: str, entry: str) -> type:
+        module, _, attribute = entry.partition(":")
+        try:
+            return getattr(importlib.import_module(module), attribute)
+        except (ImportError, AttributeError, SyntaxError) as error:
+            raise UserError(
+                f"{self.axis} {name!r} is {entry}, which cannot be imported ({error}); repair it, or "
+                "uninstall the package that names it."
+            ) from error
 
     def check(self, spec: Mapping, where: str) -> dict:
         """``spec`` validated against the signature, without the defaults filled in.

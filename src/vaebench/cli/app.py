@@ -19,7 +19,7 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
-from vaebench.base.errors import UserError
+from vaebench.base.errors import UserError, paragraph
 from vaebench.base.files import write_atomically
 from vaebench.base.streams import protect_streams
 
@@ -31,14 +31,15 @@ ACTIVE = Path("params.yaml")
 
 class _Group(TyperGroup):
     def invoke(self, ctx):
-        """Turn a :class:`UserError` into one paragraph and exit status 1."""
+        """Turn an error into one paragraph and exit status 1."""
         protect_streams()
         try:
             return super().invoke(ctx)
-        except UserError as error:
-            if ctx.params["traceback"]:
+        except Exception as error:
+            from_typer = type(error).__module__.partition(".")[0] in ("click", "typer")
+            if ctx.params["traceback"] or from_typer:
                 raise
-            typer.echo(f"vaebench: {error}", err=True)
+            typer.echo(f"vaebench: {paragraph(error)}", err=True)
             raise typer.Exit(1) from None
 
 
@@ -356,9 +357,10 @@ def repro(
     from vaebench.study.forecast import forecast
     from vaebench.study.params import load_params
 
+    params = load_params(ACTIVE, specs=()) if ACTIVE.is_file() else None
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    if not targets and ACTIVE.is_file():
-        typer.echo(forecast(load_params(ACTIVE, specs=()), slots or 1).line())
+    if params is not None and not targets:
+        typer.echo(forecast(params, slots or 1).line())
     try:
         complete = reproduce(start_engine(engine, address or None, slots), targets or ())
     except KeyboardInterrupt:

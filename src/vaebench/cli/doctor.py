@@ -15,6 +15,7 @@ from pathlib import Path
 
 from vaebench.base.errors import UserError
 from vaebench.base.processor import processor
+from vaebench.base.workspace import in_workspace
 from vaebench.data import SOURCES
 from vaebench.data.raw import RawFiles
 from vaebench.study.params import load_params
@@ -160,7 +161,7 @@ def inception_weights(inception: Sequence[str] = ()) -> Check:
     """Whether the weights of FID's network are here; ``inception`` names the studies that need them."""
     from vaebench.measure.features.inception import FILE
 
-    path = Path(os.environ.get("VAEBENCH_INCEPTION") or Path("data/raw", FILE))
+    path = in_workspace(os.environ.get("VAEBENCH_INCEPTION") or Path("data/raw", FILE))
     if path.is_file():
         return Check("weights", "FID's Inception", True, str(path))
     users = f" Studies that need it: {', '.join(inception)}." if inception else ""

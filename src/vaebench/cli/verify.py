@@ -10,16 +10,20 @@ from itertools import zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import yaml
-
 import vaebench
 from vaebench.base.errors import UserError
 from vaebench.base.files import read_json
 from vaebench.report.results import flatten
 from vaebench.study import paths
+from vaebench.study.document import dump
 from vaebench.study.params import Params
+from vaebench.study.provenance import digest
+from vaebench.study.resolve import changes, inputs, inputs_json
 
 __all__ = ["verify"]
+
+MOST_NAMED = 5
+"""Parameters or modules that a line names."""
 
 
 def verify(params: Params, dataset: str, method: str, seed: int) -> list[str]:
@@ -57,7 +61,8 @@ def verify(params: Params, dataset: str, method: str, seed: int) -> list[str]:
         _run_stages(params, cell, root, scratch)
         if all((root / path).read_bytes() == (scratch / path).read_bytes() for path in compared):
             return []
-        return [*_metrics(compared[0], root, scratch), *_rows(compared[1], root, scratch)]
+        numbers = [*_metrics(compared[0], root, scratch), *_rows(compared[1], root, scratch)]
+        return [*_inputs(params, cell), *numbers]
 
 
 def _as_recorded(params: Params, cell: tuple) -> str:
@@ -66,7 +71,7 @@ def _as_recorded(params: Params, cell: tuple) -> str:
     if params.training_of(cell[2]).precision == "auto":
         made = read_json(paths.provenance_json("train", *cell))
         content["methods"][cell[2]]["training"]["precision"] = made["precision"]
-    return yaml.safe_dump(content, sort_keys=False)
+    return dump(content)
 
 
 def _run_stages(params: Params, cell: tuple, root: Path, scratch: Path) -> None:
@@ -74,13 +79,40 @@ def _run_stages(params: Params, cell: tuple, root: Path, scratch: Path) -> None:
     item = "--dataset", dataset, "--method", method, "--seed", str(seed)
     stages = [("train",), *(("posthoc", "--density", name) for name in params.study.densities), ("evaluate",)]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("DVC_")} | {
-        "PYTHONPATH": os.pathsep.join([str(Path(vaebench.__file__).parents[1]), str(root)]),
+        "PYTHONPATH": os.pathsep.join(_import_path(root)),
         "VAEBENCH_TRACKING": "off",
     }
     for stage, *more in stages:
         command = [sys.executable, "-m", f"stages.{stage}", *item, *more]
         if subprocess.run(command, cwd=scratch, env=environment, check=False).returncode != 0:
             raise UserError(f"stage {stage} failed, see above; nothing was compared.")
+
+
+def _import_path(root: Path) -> list[str]:
+    """This package and the stages first, then the caller's, in which a plug-in may lie."""
+    own = [str(Path(vaebench.__file__).parents[1]), str(root)]
+    return own + [str(root / entry) for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
+
+
+def _inputs(params: Params, cell: tuple) -> Iterator[str]:
+    """A line where the parameters or the code are not those that the cell was recorded with."""
+    study, dataset, method, seed = cell
+    for stage in ("train", "evaluate"):
+        recorded = _read(paths.provenance_json(stage, *cell)).get("digests", {})
+        now = inputs(params, stage, dataset=dataset, method=method)
+        resolved = _read(inputs_json(stage, study, dataset=dataset, method=method))
+        named = ", ".join(changes(resolved, now)[:MOST_NAMED] if resolved else []) or "edited since"
+        if recorded.get("params") != digest([now["parameters"], seed]):
+            yield f"the parameters of {stage} are not those recorded: {named}"
+        if recorded.get("code") != digest(now["code"]):
+            yield f"the code of {stage} is not that recorded: {named}"
+
+
+def _read(path: Path) -> dict:
+    try:
+        return read_json(path)
+    except (OSError, ValueError):
+        return {}
 
 
 def _metrics(path: Path, root: Path, scratch: Path) -> Iterator[str]:

@@ -14,6 +14,7 @@ another value and replaces the whole, and what the study's lists do not name is 
 from __future__ import annotations
 
 import io
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,7 +27,7 @@ from ruamel.yaml.error import YAMLError
 
 from vaebench.base.errors import UserError
 
-__all__ = ["compose", "parse"]
+__all__ = ["compose", "dump", "parse"]
 
 UNREADABLE = (YAMLError, ValueError, RecursionError, OverflowError)
 """All that reading text as YAML raises."""
@@ -42,6 +43,11 @@ def parse(text: str, where: str | Path) -> Any:
         UserError: naming ``where``, the line, and what is wrong with it.
     """
     return _load(text, where, "safe")
+
+
+def dump(content: Mapping) -> str:
+    """Text that :func:`parse` and DVC read as ``content``: JSON, which is YAML, in no dialect of it."""
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
 def compose(path: Path) -> str:

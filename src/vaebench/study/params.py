@@ -153,6 +153,17 @@ class Evaluation(_Strict):
     batch_size: PositiveInt = 500
     metrics: Annotated[list[Spec], Field(min_length=1)]
 
+    @field_validator("metrics")
+    @classmethod
+    def _each_once(cls, metrics: list[Spec]) -> list[Spec]:
+        names = [metric["name"] for metric in metrics if isinstance(metric.get("name"), str)]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ValueError(
+                f"should name each metric once, since two would write the same keys; repeated: {repeated}"
+            )
+        return metrics
+
 
 class Params(_Strict):
     """The whole of ``params.yaml``."""
@@ -275,16 +286,9 @@ def _check_densities(params: Params) -> None:
 
 def _check_evaluation(params: Params) -> None:
     metrics = registry("metric")
-    named: set[str] = set()
     for index, metric in enumerate(params.evaluation.metrics):
         where = f"evaluation.metrics.{index}"
         metrics.check(metric, where)
-        if metric["name"] in named:
-            raise UserError(
-                f"{where}: {metric['name']} is listed twice, and both would write the same keys; keep one "
-                "entry."
-            )
-        named.add(metric["name"])
         needs_features = getattr(metrics.load(metric["name"]), "needs_features", False)
         if params.evaluation.features == "none" and needs_features:
             raise UserError(

@@ -16,7 +16,7 @@ from vaebench.study.resolve import parameters
 if TYPE_CHECKING:
     from vaebench.study.stage import Task
 
-__all__ = ["describe", "digest", "item_digest", "repository_state"]
+__all__ = ["describe", "digest", "git_trouble", "item_digest", "repository_state"]
 
 _LIBRARIES = ("vaebench", "torch", "torchvision", "numpy", "scikit-learn", "pytorch-fid", "dvc", "mlflow")
 
@@ -35,6 +35,17 @@ def repository_state() -> dict[str, str | bool | None]:
     """The commit, and whether the code or the parameters differ from it; None where git cannot tell."""
     status = _git("status", "--porcelain", "--", "src", "stages", "params.yaml")
     return {"git_commit": _git("rev-parse", "HEAD"), "git_dirty": None if status is None else bool(status)}
+
+
+def git_trouble() -> str:
+    """Why git cannot tell the commit; empty where it can."""
+    try:
+        result = subprocess.run(
+            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    return "" if result.returncode == 0 else result.stderr.strip().partition("\n")[0]
 
 
 def describe(task: Task, *, data: dict, device: str, seconds: dict[str, float]) -> dict:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vaebench.base.errors import UserError
+from vaebench.base.errors import UserError, paragraph
 from vaebench.base.files import read_json
 from vaebench.base.streams import protect_streams
 from vaebench.study.code import loaded
@@ -112,7 +112,7 @@ def _read(path: Path) -> dict:
 def run_stage(main: Callable[[Task], Iterable[Path]], *arguments: str, specs: tuple[str, ...] = ()) -> None:
     """Call ``main`` with the task that the command line names, then say what it wrote and how long it took.
 
-    A :class:`UserError` becomes one paragraph on stderr and exit status 1; the files that ``main``
+    An error becomes one paragraph on stderr and exit status 1; the files that ``main``
     writes are written atomically, so an earlier result is still whole.
 
     Args:
@@ -132,16 +132,10 @@ def run_stage(main: Callable[[Task], Iterable[Path]], *arguments: str, specs: tu
         task = Task.begin(name, cell.pop("study"), specs, cell)
         written = list(main(task))
         task.check()
-    except UserError as error:
-        sys.exit(f"{name}: {error}")
-    except OSError as error:
-        where = f" ({error.filename})" if error.filename else ""
-        sys.exit(
-            f"{name}: {error.strerror or error}{where}. Check free disk space and the folder's "
-            "permissions, then run again; what was written before is whole."
-        )
     except KeyboardInterrupt:
         sys.exit(f"{name}: interrupted; run again.")
+    except Exception as error:
+        sys.exit(f"{name}: {paragraph(error)}")
     print(f"{name}: wrote {', '.join(map(str, written))} in {time.perf_counter() - task.began:.1f} s")
 
 

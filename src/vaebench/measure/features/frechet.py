@@ -19,8 +19,10 @@ __all__ = ["frechet_distance", "moments", "symmetric_root"]
 
 
 def moments(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean (D,) and unbiased covariance (D, D) of ``features`` (N, D), in float64."""
+    """Mean (D,) and unbiased covariance (D, D) of ``features`` (N, D), in float64; of one row it is NaN."""
     features = features.astype(np.float64)
+    if len(features) < 2:
+        return features.mean(axis=0), np.full(2 * features.shape[1:], np.nan)
     return features.mean(axis=0), np.atleast_2d(np.cov(features, rowvar=False))
 
 

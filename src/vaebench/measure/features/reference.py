@@ -67,7 +67,9 @@ class Reference:
         return _extract(self.network, batches, self.device)
 
     def distance(self, features: np.ndarray) -> float:
-        """The Fréchet distance of ``features`` (n, D) to the real ones."""
+        """The Fréchet distance of ``features`` (n, D) to the real ones; NaN where either are of one image."""
+        if min(len(features), len(self.features)) < 2:
+            return float("nan")
         return frechet_distance(self.mu, self.sigma, *moments(features), root1=self._root)
 
     @functools.cached_property

@@ -21,9 +21,10 @@ def fid(run: Run, *, draws: PositiveInt = 1) -> dict:
     Returns:
         ``{"fid": {kind: distance}}``, or ``{"fd_classifier": …}`` where the features are a classifier's,
         with more than one draw also ``{kind}_se``, the standard error of the mean over the draws. A density
-        that the method does not have is absent.
+        that the method does not have is absent, and so is all that needs a second test image where there is
+        one.
     """
-    kinds = ["recon", "interp_mid", "interp_random"]
+    kinds = ["recon", "interp_mid", "interp_random"] if len(run.latents["test_mean"]) > 1 else ["recon"]
     kinds += [name for name, density in run.densities.items() if density is not None]
     whole = len(run.latents["test_mean"]) <= run.samples
     found: dict[str, float] = {}

@@ -48,7 +48,7 @@ def smoothness(
     Returns:
         ``{"smoothness": {"gap_1e-2", "gap_1e-3", "els", "sigma_z2", "mi_bound", "mi_lower"}}``; ``sigma_z2``
         is the posterior's variance, mean over images and dimensions; it and both bounds are absent where the
-        posterior is deterministic.
+        posterior is deterministic, the bounds also where there is one image.
     """
     means = run.latents[f"{split}_mean"]
     rows = run.subset(len(means), images, f"smoothness {split}")
@@ -57,8 +57,9 @@ def smoothness(
     if run.stochastic:
         std = run.latents[f"{split}_std"][rows]
         values["sigma_z2"] = float(np.square(std, dtype=np.float64).mean())
-        rng = run.rng("mutual information")
-        values["mi_lower"], values["mi_bound"] = mutual_information_bounds(means[rows], std, rng)
+        if len(rows) > 1:
+            rng = run.rng("mutual information")
+            values["mi_lower"], values["mi_bound"] = mutual_information_bounds(means[rows], std, rng)
     return {"smoothness": values}
 
 

@@ -20,6 +20,9 @@ from vaebench.measure.run import Run
 
 __all__ = ["write_pictures"]
 
+LEAST_MAPPED = 4
+"""Images of which a map in two dimensions is made."""
+
 
 def write_pictures(run: Run, metrics: Sequence[Mapping[str, Any]], folder: Path) -> list[Path]:
     """Write a run's pictures.
@@ -36,7 +39,7 @@ def write_pictures(run: Run, metrics: Sequence[Mapping[str, Any]], folder: Path)
     if run.diverged_at_epoch is not None:
         return written
     listed = {spec["name"]: spec for spec in metrics}
-    if "latent" in listed:
+    if "latent" in listed and len(run.latents["test_mean"]) >= LEAST_MAPPED:
         written += [folder / "latents-tsne.png", folder / "latents-mds.png"]
         draw_tsne(run, written[-2])
         draw_mds(run, written[-1])

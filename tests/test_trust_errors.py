@@ -1,0 +1,206 @@
+"""Errors that nobody raises on purpose, and the environment, end in one paragraph too."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from metric_models import Linear, Normal, linear_data, orthogonal, pixels, prepared, run_of
+from typer.testing import CliRunner
+
+from vaebench.base.errors import TRACEBACK, UserError, paragraph
+from vaebench.base.registry import Registry
+from vaebench.cli.app import app
+from vaebench.measure.run import evaluate
+
+ROOT = Path(__file__).parent.parent
+
+
+def raised(error: Exception) -> Exception:
+    try:
+        raise error
+    except Exception as caught:
+        return caught
+
+
+@pytest.mark.parametrize(
+    ("error", "parts"),
+    [
+        (UserError("mine: do this."), ["mine: do this."]),
+        (OSError(errno.ENOSPC, "No space left on device", "a.json"), ["No space left", "a.json", "disk"]),
+        (
+            np.linalg.LinAlgError("Eigenvalues did\nnot converge"),
+            ["LinAlgError: Eigen", __file__],
+        ),
+        (ValueError(), ["ValueError", "whole"]),
+    ],
+)
+def test_every_error_is_one_paragraph(tmp_path, monkeypatch, error, parts):
+    monkeypatch.chdir(tmp_path)
+    said = paragraph(raised(error))
+    assert "\n" not in said
+    assert all(part in said for part in parts), said
+    assert TRACEBACK.exists() == (not isinstance(error, UserError | OSError))
+
+
+@pytest.fixture
+def workspace(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "studies", "studies")
+    shutil.copy("studies/quickstart.yaml", "params.yaml")
+    return tmp_path
+
+
+def run(*arguments: str):
+    return CliRunner().invoke(app, arguments)
+
+
+def test_a_full_disk_under_a_command_is_one_paragraph(workspace, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device", "params.yaml")
+
+    before = Path("params.yaml").read_bytes()
+    monkeypatch.setattr(Path, "write_text", full)
+    result = run("study", "mnist_smoke")
+    assert result.exit_code == 1
+    assert result.output.startswith("vaebench: No space left on device (params.yaml)")
+    assert result.output.count("\n") == 1
+    assert Path("params.yaml").read_bytes() == before
+
+
+COMMANDS = [
+    "methods",
+    "explain vae_gaussian",
+    "best",
+    "verify vae_gaussian",
+    "repro --engine local",
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("  methods:\n", "  methods: vae_gaussian\n  others:\n"),
+        ("datasets: [digits]", "datasets: {digits: 1}"),
+        ("seeds: [0]", "seeds: 0"),
+        ("seeds: [0]", "seeds: [010, 1e1]"),
+    ],
+)
+def test_a_study_of_the_wrong_shape_is_one_paragraph_in_every_command(workspace, command, old, new):
+    text = Path("params.yaml").read_text(encoding="utf-8")
+    Path("params.yaml").write_text(text.replace(old, new, 1), encoding="utf-8")
+    result = run(*command.split())
+    assert result.exit_code == 1
+    assert result.output.startswith("vaebench: params.yaml: study.")
+    assert result.output.count("\n") == 1
+
+
+def test_an_error_that_nobody_foresaw_is_one_paragraph_and_its_traceback_is_kept(workspace, monkeypatch):
+    from vaebench.study import params
+
+    def broken(*_, **__):
+        raise ZeroDivisionError("by nothing")
+
+    monkeypatch.setattr(params, "load_params", broken)
+    result = run("methods")
+    assert result.exit_code == 1
+    assert result.output.startswith("vaebench: ZeroDivisionError: by nothing")
+    assert "in broken" in TRACEBACK.read_text()
+    assert isinstance(run("--traceback", "methods").exception, ZeroDivisionError)
+
+
+# One image, of which there is no covariance, no pair and no map
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_test_set_of_one_image_leaves_out_what_needs_two(count):
+    weight = orthogonal(6, 2, (2.0, 1.0))
+    images = linear_data(200, weight, 0.1)
+    model = Linear(weight, weight.T.contiguous(), std=None)
+    data = prepared(images[:count])
+    more = {"reference": pixels(images[:count]), "densities": {"prior": Normal(2)}, "samples": 20}
+    asked = "reconstruction", "fid", "prd", "latent", "smoothness"
+    found = evaluate(run_of(model, data, **more), [{"name": name} for name in asked])
+    assert "mse" in found
+    distances = set(found.get("fd_classifier", {}))
+    assert distances == (set() if count == 1 else {"recon", "interp_mid", "interp_random", "prior"})
+
+
+# Packages that are installed
+
+
+def plugin(folder: Path, monkeypatch, **names: str) -> None:
+    record = folder / "theirs-1.0.dist-info"
+    record.mkdir()
+    (record / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
+    lines = "".join(f"{name} = {value}\n" for name, value in names.items())
+    (record / "entry_points.txt").write_text(f"[vaebench.thing]\n{lines}")
+    monkeypatch.syspath_prepend(folder)
+
+
+def test_an_entry_point_with_a_built_in_s_name_is_refused_where_it_is_used(tmp_path, monkeypatch):
+    plugin(tmp_path, monkeypatch, kl="theirs:KL", other="collections:OrderedDict")
+    registry = Registry("thing", {"kl": "collections:Counter", "plain": "collections:deque"})
+    assert registry.load("plain").__name__ == "deque"
+    assert registry.load("other").__name__ == "OrderedDict"
+    for use in (registry.load, registry.module):
+        with pytest.raises(UserError, match=r"collections:Counter and also, .*theirs:KL; rename"):
+            use("kl")
+
+
+@pytest.mark.parametrize("value", ["theirs:Absent", "collections:Absent", "broken_theirs:Absent"])
+def test_an_entry_point_that_cannot_be_imported_is_named(tmp_path, monkeypatch, value):
+    plugin(tmp_path, monkeypatch, mine=value)
+    (tmp_path / "broken_theirs.py").write_text("def (")
+    with pytest.raises(UserError, match=rf"thing 'mine' is {value}, which cannot be imported"):
+        Registry("thing", {}).load("mine")
+
+
+def test_verify_keeps_the_caller_s_path(monkeypatch, tmp_path):
+    from vaebench.cli.verify import _import_path
+
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["plugins", "/absolute", ""]))
+    assert _import_path(tmp_path)[1:] == [str(tmp_path), str(tmp_path / "plugins"), "/absolute"]
+
+
+def test_git_that_cannot_tell_is_no_clean_tree(tmp_path, monkeypatch):
+    from vaebench.study.provenance import git_trouble, repository_state
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert repository_state() == {"git_commit": None, "git_dirty": None}
+    assert "not a git repository" in git_trouble()
+    monkeypatch.setenv("PATH", "")
+    assert repository_state() == {"git_commit": None, "git_dirty": None}
+    assert "git" in git_trouble()
+
+
+# A shell in which the environment is not active
+
+
+@pytest.mark.nightly
+def test_a_stage_finds_the_environment_or_says_what_to_do(tmp_path):
+    shutil.copytree(ROOT / "stages", tmp_path / "stages")
+    bare = tmp_path / "bare"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", bare], check=True)
+    command = [bare / "bin/python", "-m", "stages.resolve", "--help"]
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    options = {"cwd": tmp_path, "env": environment, "capture_output": True, "text": True, "check": False}
+    lost = subprocess.run(command, **options)
+    assert lost.returncode == 1
+    assert "activate .venv" in lost.stderr
+    assert "Traceback" not in lost.stderr
+    (tmp_path / "src").symlink_to(ROOT / "src")
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    (tmp_path / ".venv/bin/python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    (tmp_path / ".venv/bin/python").chmod(0o755)
+    found = subprocess.run(command, **options)
+    assert found.returncode == 0, found.stderr
+    assert "usage:" in found.stdout
