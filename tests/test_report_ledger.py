@@ -1,10 +1,13 @@
 """The ledger over studies: which evidence counts most, and what the terminal says of it."""
 
+import re
+
 import pytest
 from fake_study import write_study
 
 from vaebench.base.errors import UserError
 from vaebench.base.files import read_json
+from vaebench.report.index import write_index
 from vaebench.report.ledger import claims_text, ledger, paper_counts, write_ledger, write_verdicts
 from vaebench.report.results import read_results
 
@@ -77,3 +80,14 @@ def test_a_damaged_file_is_named(tmp_path):
     (tmp_path / "short" / "claims.json").write_text('{"verdicts": [{}]}')
     with pytest.raises(UserError, match=r"short.claims\.json"):
         ledger(tmp_path)
+
+
+def test_the_index_shows_each_papers_standing_and_the_evidence(tmp_path):
+    add(tmp_path, "short", FAR, seeds=2, epochs=5)
+    html = write_index(tmp_path).read_text("utf-8")
+    row = re.search(r'<tr><th[^>]*><a href="#avae2024">.*?</tr>', html, re.S)[0]
+    counts = {r["key"]: r for r in paper_counts(tmp_path)}["avae2024"]
+    expected = [str(counts[status]) for status in ("holds", "does not hold", "undecided", "not measured")]
+    assert re.findall(r'<td class="num">(\d+)</td>', row)[:4] == expected
+    assert "5 % of its schedule" in row
+    assert 'href="short/index.html">short</a>: undecided, points this way; 5 of 10 comparisons' in html

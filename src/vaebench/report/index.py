@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 from vaebench.base.files import read_json, write_atomically, write_json
+from vaebench.report.ledger import ledger, paper_counts
 from vaebench.report.papers import read_paper
 from vaebench.report.results import Results
 from vaebench.report.templates import template
@@ -84,7 +85,8 @@ def write_index(reports: Path, broken: dict[str, str] | None = None) -> Path:
             broken.setdefault(folder.name, f"{folder / CARD} is damaged; `vaebench report` makes it again.")
         else:
             cards.append(card | {"made": (folder / "index.html").is_file()})
-    html = template("index.html").render(cards=cards, broken=broken)
+    papers = paper_counts(reports)
+    html = template("index.html").render(cards=cards, broken=broken, papers=papers, ledger=ledger(reports))
     target = reports / "index.html"
     with write_atomically(target) as temporary:
         temporary.write_text(html, encoding="utf-8")

@@ -55,8 +55,8 @@ def ledger(reports: str | Path) -> dict:
     """The content of ``reports/claims.json``, made from the studies' verdicts.
 
     Returns:
-        For each paper ``cite``, ``counts`` and ``claims``; for each claim its text, the verdict on the
-        paper's own numbers, the current verdict, and ``evidence``, strongest first.
+        For each paper ``name``, ``cite``, ``counts`` and ``claims``; for each claim its text, the verdict on
+        the paper's own numbers, the current verdict, and ``evidence``, strongest first.
 
     Raises:
         UserError: a study's ``claims.json`` is damaged; the message names it.
@@ -71,7 +71,9 @@ def ledger(reports: str | Path) -> dict:
     papers = {}
     for key in sorted(paper_keys()):
         claims = [_entry(key, claim, evidence.get((key, claim.id), [])) for claim in paper_claims(key)]
-        papers[key] = {"cite": read_paper(key).cite, "counts": _counts(claims), "claims": claims}
+        paper = read_paper(key)
+        head = {"name": paper.name, "cite": paper.cite, "counts": _counts(claims)}
+        papers[key] = {**head, "claims": claims}
     return papers
 
 
@@ -123,8 +125,8 @@ def paper_counts(reports: str | Path) -> list[dict]:
     """For the report's first screen: how each paper's claims stand, and on what schedule.
 
     Returns:
-        One mapping per paper: ``key``, ``cite``, a count for each status, ``schedule`` in words, and ``own``,
-        how many claims the paper's own numbers contradict.
+        One mapping per paper: ``key``, ``name``, ``cite``, a count for each status, ``schedule`` in words,
+        and ``own``, how many claims the paper's own numbers contradict.
     """
     rows = []
     for key, paper in ledger(reports).items():
@@ -132,7 +134,8 @@ def paper_counts(reports: str | Path) -> list[dict]:
         own = counts["contradicted by its own numbers"]
         statuses = {status: counts[status] for status in STATUSES}
         schedule = _schedule(counts["schedule"])
-        rows.append({"key": key, "cite": paper["cite"], **statuses, "schedule": schedule, "own": own})
+        head = {"key": key, "name": paper["name"], "cite": paper["cite"]}
+        rows.append({**head, **statuses, "schedule": schedule, "own": own})
     return rows
 
 
