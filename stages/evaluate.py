@@ -39,11 +39,12 @@ def main(task: Task):
             batch_size=params.evaluation.batch_size,
             device=device,
         )
-        result = evaluate(run, params.evaluation.metrics)
-        with write_folder(images) as partial:
+        result = evaluate(run, params.evaluation.metrics, say=lambda line: print(line, flush=True))
+        print("drawing pictures", flush=True)
+        with write_folder(images) as partial, run.clock.part("pictures"):
             write_pictures(run, params.evaluation.metrics, partial)
         write_json(metrics, result)
-        seconds = {"stage": time.perf_counter() - task.began}
+        seconds = {"stage": time.perf_counter() - task.began, **run.clock.seconds}
         made = describe(task, data=data.meta, device=describe_device(device), seconds=seconds)
         weights = (folder / "model.safetensors").read_bytes()
         write_json(provenance, made | {"model_sha256": hashlib.sha256(weights).hexdigest()})

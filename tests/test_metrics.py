@@ -362,3 +362,16 @@ def test_numbers_of_every_library_are_numbers(images, monkeypatch):
     found = evaluate(run_of(autoencoder(), prepared(images)), [{"name": "mine"}])
     assert found == {"a": 0.5, "b": 2, "c": 3, "d": 1}
     assert [type(value) for value in found.values()] == [float, int, int, int]
+
+
+def test_a_part_within_another_counts_once(monkeypatch):
+    from vaebench.measure import clock as module
+
+    now = iter([0.0, 1.0, 4.0, 6.0, 10.0, 11.0])  # fid, features in it twice for 3 and 4 s
+    monkeypatch.setattr(module.time, "perf_counter", lambda: next(now))
+    clock = module.Clock()
+    with clock.part("fid"):
+        for _ in range(2):
+            with clock.part("features"):
+                pass
+    assert clock.seconds == {"features": 7.0, "fid": 4.0}

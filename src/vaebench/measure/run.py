@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vaebench.base.errors import UserError
+from vaebench.measure.clock import Clock
 from vaebench.measure.interpolation import interpolate
 from vaebench.measure.metrics import METRICS
 
@@ -57,6 +58,7 @@ class Run:
         batch_size: images on the device at a time.
         prior_scale: standard deviation of the model's own prior; None without one.
         diverged_at_epoch: the epoch at which training failed; None where it did not.
+        clock: seconds by part: ``decoding``, ``features``, and each metric less these.
     """
 
     model: VAE
@@ -70,6 +72,7 @@ class Run:
     batch_size: int = 500
     prior_scale: float | None = 1.0
     diverged_at_epoch: int | None = None
+    clock: Clock = field(default_factory=Clock, init=False, repr=False)
     _features: dict[str, np.ndarray] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
@@ -169,7 +172,7 @@ class Run:
 
         for start in range(0, len(z), self.batch_size):
             batch = torch.from_numpy(z[start : start + self.batch_size]).to(self.device, torch.float32)
-            with exact():
+            with self.clock.part("decoding"), exact():
                 images = function(batch)
             yield images
 
@@ -212,15 +215,23 @@ class Run:
         if draw:
             return self.reference.stream(self.render(self.codes(kind, draw)))
         if kind not in self._features:
-            self._features[kind] = self.reference.stream(self.render(self.codes(kind)))
+            with self.clock.part("features"):
+                self._features[kind] = self.reference.stream(self.render(self.codes(kind)))
         return self._features[kind]
 
 
-def evaluate(run: Run, specs: Sequence[Mapping[str, Any]]) -> dict:
+def evaluate(
+    run: Run, specs: Sequence[Mapping[str, Any]], say: Callable[[str], None] = lambda line: None
+) -> dict:
     """The metrics that ``specs`` name, merged into one nested mapping of plain numbers.
 
     A value that is not finite was not computed and is left out. A run that diverged has no metrics: its
     mapping is ``{"diverged_at_epoch": n}``.
+
+    Args:
+        run: the model.
+        specs: ``{name: …, option: …}`` of each metric.
+        say: called with a line before each metric.
 
     Raises:
         UserError: an unknown metric or option.
@@ -228,8 +239,10 @@ def evaluate(run: Run, specs: Sequence[Mapping[str, Any]]) -> dict:
     if run.diverged_at_epoch is not None:
         return {"diverged_at_epoch": run.diverged_at_epoch}
     merged: dict = {}
-    for spec in specs:
-        result = METRICS.build(spec, run)
+    for index, spec in enumerate(specs, 1):
+        say(f"measuring {spec['name']}, {index} of {len(specs)}")
+        with run.clock.part(spec["name"]):
+            result = METRICS.build(spec, run)
         if not isinstance(result, Mapping):
             raise UserError(
                 f"metric {spec['name']!r} returned {result!r}; it should be a mapping of names to numbers, "
