@@ -241,7 +241,8 @@ def test_each_study_on_disk_is_on_the_index_and_a_broken_one_a_notice(reports):
     write(reports / "broken" / "metrics" / "mnist" / "mle_iso_i" / "0.json", "{")
     (reports / "screens").mkdir()
     index = Page(build_report(reports).read_text("utf-8"))
-    assert [a["href"] for a in index.all("a")] == ["fake/index.html", "second/index.html"]
+    pages = dict.fromkeys(a["href"] for a in index.all("a") if not a["href"].startswith("#"))
+    assert list(pages) == ["fake/index.html", "second/index.html"]
     assert "mle_iso_i/0.json" in " ".join(index.text)
 
 
