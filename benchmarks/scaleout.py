@@ -25,7 +25,8 @@ from pathlib import Path
 
 import yaml
 
-from vaebench.base.style import colour, drawing, save_png
+from vaebench.base.palette import colour
+from vaebench.base.style import drawing, save_png
 
 RESULTS = Path(__file__).parent / "results/scaleout"
 ROOT = Path(__file__).parent.parent

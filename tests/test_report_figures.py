@@ -1,13 +1,9 @@
 """Which figures a study has, and that they hold what they should."""
 
-import shutil
-
 import pandas as pd
-import pytest
-from fake_study import write, write_study
+from fake_study import write_study
 from PIL import Image
 
-from vaebench.base.errors import UserError
 from vaebench.report.figures.comparison import write_figures
 from vaebench.report.figures.curves import mean_history, training_curves
 from vaebench.report.results import read_results
@@ -78,34 +74,6 @@ def test_a_dollar_sign_in_a_label_is_drawn(tmp_path):
 
 def test_nothing_evaluated_draws_nothing(tmp_path):
     assert draw(study(tmp_path, CROSSED, lambda *_: None)) == []
-
-
-def test_the_contact_sheet_leaves_out_plots_of_the_latents(tmp_path):
-    folder = study(tmp_path, CROSSED, lambda *_: {"mse": 1.0}, images=True, image_side=8)
-    draw(folder)
-    sheet = folder / "figures" / "contact_mnist.png"
-    before = sheet.read_bytes()
-    for grid in folder.glob("images/mnist/*/*/reconstructions.png"):
-        shutil.copy(grid, grid.with_name("latents-tsne.png"))
-    draw(folder)
-    assert sheet.read_bytes() == before
-
-
-def test_a_figure_keeps_its_colours_and_one_without_any_has_one_channel(tmp_path):
-    folder = study(tmp_path, CROSSED, lambda *_: {"mse": 1.0}, images=True, image_side=8)
-    draw(folder)
-    modes = {}
-    for name in ("contact_mnist", "axes_mnist"):
-        with Image.open(folder / "figures" / f"{name}.png") as picture:
-            modes[name] = picture.mode
-    assert modes == {"contact_mnist": "L", "axes_mnist": "RGBA"}
-
-
-def test_a_damaged_picture_is_named(tmp_path):
-    folder = study(tmp_path, CROSSED, lambda *_: {"mse": 1.0}, images=True, image_side=8)
-    write(folder / "images" / "mnist" / "gaussian_kl" / "0" / "interpolations.png", "not a picture")
-    with pytest.raises(UserError, match=r"interpolations\.png"):
-        draw(folder)
 
 
 def test_the_mean_history_averages_the_runs_that_reached_an_epoch():

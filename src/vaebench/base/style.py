@@ -14,13 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import AutoLocator, FuncFormatter, LogLocator, NullFormatter
 
-__all__ = ["PALETTE", "colour", "drawing", "log_ticks", "panels", "plain", "save", "save_png"]
-
-PALETTE = [
-    *("#3b6fb6", "#d1603d", "#3f8f5f", "#8a5fb0", "#c2912e", "#2f9aa0", "#b5527f", "#6b7a34"),
-    *("#5b6b8c", "#a33c3c", "#7aa0d8", "#e2a183", "#8cc29f", "#bfa3d6", "#7d7d7d"),
-]
-"""One colour a method, in the study's order; the page uses the same."""
+__all__ = ["drawing", "log_ticks", "panels", "plain", "save", "save_png"]
 
 _STYLE = {
     "figure.dpi": 100,
@@ -36,11 +30,6 @@ _STYLE = {
     "legend.fontsize": 8,
     "pdf.fonttype": 42,
 }
-
-
-def colour(index: int) -> str:
-    """The colour of the ``index``-th method."""
-    return PALETTE[index % len(PALETTE)]
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from vaebench.base.files import write_atomically
-from vaebench.base.style import colour
+from vaebench.base.palette import colour
 from vaebench.model.formulas import formula
 from vaebench.report.describe import Description, describe, sort_key
 from vaebench.report.entries import DASH, Entry, number

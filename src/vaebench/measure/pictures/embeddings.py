@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vaebench.base.style import colour, drawing, save_png
+from vaebench.base.palette import colour
+from vaebench.base.style import drawing, save_png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,7 +9,8 @@ from textwrap import fill
 
 from matplotlib.axes import Axes
 
-from vaebench.base.style import colour, log_ticks, panels, plain, save
+from vaebench.base.palette import colour
+from vaebench.base.style import log_ticks, panels, plain, save
 from vaebench.report.entries import Entry, Table
 from vaebench.report.statistics import Sample, prediction_interval, t_interval
 

@@ -9,7 +9,6 @@
 | ``angles_<dataset>`` | angles between factors' directions (Saha, Figure 4) |
 | ``variance_<dataset>`` | smoothness criteria against log10 σx² or σz² (Takida, Tables 1 and E.8) |
 | ``seconds_<dataset>`` | seconds per epoch, where all were timed on one device (Takida, Figure 2) |
-| ``contact_<dataset>`` | one row a method: reconstructions, samples per density, interpolations |
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from vaebench.base.errors import UserError
-from vaebench.base.style import colour, drawing, log_ticks, panels, plain, save
+from vaebench.base.palette import colour
+from vaebench.base.style import log_ticks, panels, plain, save
 from vaebench.report.crossing import cross
 from vaebench.report.describe import describe
-from vaebench.report.entries import DASH, number
+from vaebench.report.entries import number
 from vaebench.report.figures.against import against_paper
 from vaebench.report.figures.angles import angle_matrices
 from vaebench.report.figures.curves import mean_history, training_curves
@@ -57,7 +56,6 @@ def write_figures(results: Results) -> list[Path]:
         paths += angle_matrices(results, part, folder / f"angles_{dataset}")
         paths += _sweep(part, folder / f"variance_{dataset}")
         paths += seconds_per_epoch(results, dataset, folder / f"seconds_{dataset}")
-        paths += _contact(results, dataset, folder / f"contact_{dataset}")
     return paths
 
 
@@ -144,52 +142,3 @@ def _sweep(part: pd.DataFrame, stem: Path) -> list[Path]:
         handles = {label: handle for pairs in found for handle, label in pairs}
         figure.legend(handles.values(), handles, loc="outside lower center", ncols=4)
         return save(figure, stem)
-
-
-def _contact(results: Results, dataset: str, stem: Path) -> list[Path]:
-    rows = {}
-    for method in results.study.methods:
-        for seed in results.study.seeds:
-            pictures = results.images[dataset, method, seed]
-            if pictures:
-                grids = [path for path in pictures if not path.stem.startswith("latents")]
-                rows[method] = {path.stem: _pixels(path) for path in grids}
-                break
-    kinds = list(dict.fromkeys(kind for pictures in rows.values() for kind in pictures))
-    if not kinds:
-        return []
-    step = max(len(pixels) / max(pixels.shape[:2]) for row in rows.values() for pixels in row.values())
-    height = step * len(rows)
-    labels = [plain(results.label(method)) for method in rows]
-    with drawing(1.7 * len(kinds) + 0.3 + 0.08 * max(map(len, labels)), 1.7 * height + 0.3) as figure:
-        ax = figure.subplots()
-        ax.set(xlim=(0, len(kinds)), ylim=(height, 0), aspect="equal")
-        for i, pictures in enumerate(rows.values()):
-            middle = (i + 0.5) * step
-            for j, kind in enumerate(kinds):
-                if kind not in pictures:
-                    ax.text(j + 0.5, middle, DASH, ha="center", va="center")
-                    continue
-                pixels = pictures[kind]
-                high, wide = (np.array(pixels.shape[:2]) / max(pixels.shape[:2])) * 0.95
-                extent = (j + 0.5 - wide / 2, j + 0.5 + wide / 2, middle + high / 2, middle - high / 2)
-                ax.imshow(pixels, cmap="gray", interpolation="antialiased", extent=extent)
-        ax.set(xlim=(0, len(kinds)), ylim=(height, 0))
-        ax.set_xticks(
-            np.arange(len(kinds)) + 0.5, [plain(kind.replace("_", " ").replace("-", " ")) for kind in kinds]
-        )
-        ax.set_yticks((np.arange(len(rows)) + 0.5) * step, labels)
-        ax.xaxis.tick_top()
-        ax.tick_params(length=0)
-        ax.grid(visible=False)
-        ax.spines[:].set_visible(False)
-        return save(figure, stem, dpi=110)
-
-
-def _pixels(path: Path) -> np.ndarray:
-    from matplotlib.image import imread
-
-    try:
-        return imread(path)
-    except (OSError, SyntaxError) as error:
-        raise UserError(f"{path} is not a readable PNG ({error}); run its evaluate stage again.") from None

@@ -8,7 +8,8 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
-from vaebench.base.style import colour, log_ticks, panels, save
+from vaebench.base.palette import colour
+from vaebench.base.style import log_ticks, panels, save
 
 __all__ = ["CURVES", "mean_history", "training_curves"]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from statistics import median
 
-from vaebench.base.style import colour, panels, plain, save
+from vaebench.base.palette import colour
+from vaebench.base.style import panels, plain, save
 from vaebench.report.results import Results
 
 __all__ = ["seconds_per_epoch"]

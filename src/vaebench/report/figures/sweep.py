@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from vaebench.base.style import colour, panels, plain, save
+from vaebench.base.palette import colour
+from vaebench.base.style import panels, plain, save
 from vaebench.report.describe import describe
 from vaebench.report.results import Results
 from vaebench.report.sweeps import find_sweep, metrics_of
