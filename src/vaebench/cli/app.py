@@ -222,49 +222,27 @@ def doctor() -> None:
 
 @app.command()
 def sample(
-    model: Annotated[Path, typer.Argument(help="A trained model: data/models/STUDY/DATASET/METHOD/SEED.")],
+    model: Annotated[
+        str,
+        typer.Argument(help="A method of params.yaml, or a model's folder.", autocompletion=_complete_method),
+    ],
     n: Annotated[int, typer.Option("-n", min=1, help="How many images.")] = 64,
     out: Annotated[Path, typer.Option("-o", "--out", help="The picture to write.")] = Path("grid.png"),
     density: Annotated[
-        Path | None, typer.Option(help="A fitted density's folder; without it, the model's own prior.")
+        str | None, typer.Option(help="A density of the study; without it, the model's own prior.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the random numbers.")] = 0,
+    dataset: Annotated[str, typer.Option(help="Without it, the study's first.")] = "",
+    model_seed: Annotated[
+        int | None, typer.Option(min=0, help="Of the training; without it, the study's first.")
+    ] = None,
 ) -> None:
     """Draw a grid of images from a trained model."""
-    _check_sampling(model, out, density)
+    from vaebench.cli.sample import draw_samples, find_model
 
-    from torchvision.utils import save_image
-
-    from vaebench.densities.sampler import Sampler
-
-    sampler = Sampler.load(model, {} if density is None else {"chosen": density})
-    images = sampler.sample(n, "prior" if density is None else "chosen", seed)
-    try:
-        save_image(images, out, nrow=math.ceil(math.sqrt(n)), padding=1)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{out} could not be written: {error}.") from None
+    folder, fitted = find_model(ACTIVE, model, density, dataset, model_seed)
+    draw_samples(folder, fitted, out, n, seed)
     typer.echo(f"wrote {out}: {n} images")
-
-
-def _check_sampling(model: Path, out: Path, density: Path | None) -> None:
-    from vaebench.base.files import read_json
-
-    if not (model / "spec.json").is_file():
-        raise UserError(f"{model} holds no trained model (no spec.json); train it with `dvc repro`.")
-    if not out.parent.is_dir():
-        raise UserError(f"{out} cannot be written: there is no folder {out.parent}.")
-    if density is not None:
-        from vaebench.densities.store import read_record
-
-        if reason := read_record(density).get("absent"):
-            raise UserError(f"{density} holds no density: {reason}")
-    elif read_json(model / "spec.json").get("prior_scale") is None:
-        fitted = Path(*("densities" if part == "models" else part for part in model.parts))
-        found = ", ".join(str(path.parent) for path in sorted(fitted.glob("*/density.json")))
-        raise UserError(
-            "this method has no prior to sample from; name a fitted density with --density"
-            + (f", one of: {found}." if found else ", which the posthoc stage fits.")
-        )
 
 
 @app.command()

@@ -22,6 +22,7 @@ from vaebench.base.style import drawing, save_png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from vaebench.measure.run import Run
 
@@ -31,6 +32,8 @@ TSNE_POINTS, MDS_POINTS = 2_000, 500
 """The most points of a map: of t-SNE latents and prior samples together, of MDS each of the two."""
 
 PRIOR = "#f08cc0"
+CLASSES = 12
+"""More labels than these have no legend: colours repeat."""
 
 
 def draw_tsne(run: Run, path: Path) -> None:
@@ -47,11 +50,12 @@ def draw_tsne(run: Run, path: Path) -> None:
     start += 1e-6 * run.rng("t-SNE").standard_normal(start.shape)
     settings = {"init": start.astype(np.float32), "max_iter": 500, "random_state": run.seed}
     points = TSNE(2, perplexity=perplexity, **settings).fit_transform(codes)
-    with drawing(3.6, 3.6) as figure:
+    with drawing(4.6, 3.6) as figure:
         ax = figure.subplots()
-        ax.scatter(*points[len(labels) :].T, s=3, c=PRIOR, linewidths=0, alpha=0.8)
+        ax.scatter(*points[len(labels) :].T, s=4, c=PRIOR, linewidths=0)
         _scatter(ax, points[: len(labels)], labels)
         ax.set_aspect("equal", "datalim")
+        _legend(figure, run, labels, "prior" if len(points) > len(labels) else "")
         save_png(figure, path)
 
 
@@ -60,13 +64,14 @@ def draw_mds(run: Run, path: Path) -> None:
     codes, labels = _latents(run, MDS_POINTS, noise=False)
     maps = metric_mds(codes), metric_mds(run.rng("prior MDS").standard_normal(codes.shape))
     side = max(np.abs(points).max() for points in maps) * 1.05
-    with drawing(6.0, 3.3) as figure:
+    with drawing(6.8, 3.3) as figure:
         axes = figure.subplots(1, 2)
         _scatter(axes[0], maps[0], labels)
         axes[1].scatter(*maps[1].T, s=5, c=PRIOR, linewidths=0)
         for ax, title in zip(axes, ("latents", "N(0, I)"), strict=True):
             ax.set(title=title, xlim=(-side, side), ylim=(-side, side), aspect="equal")
             _bare(ax)
+        _legend(figure, run, labels, "N(0, I)")
         save_png(figure, path)
 
 
@@ -121,8 +126,23 @@ def _latents(run: Run, most: int, *, noise: bool) -> tuple[np.ndarray, np.ndarra
     return codes, labels[rows]
 
 
+def _legend(figure: Figure, run: Run, labels: np.ndarray, prior: str) -> None:
+    """What the colours mean, to the right: labels, or the values of the first factor, and the prior."""
+    from matplotlib.lines import Line2D
+
+    classes = np.unique(labels) if run.data.labels is not None or run.data.factors is not None else []
+    names = {str(label): colour(label) for label in classes} if len(classes) <= CLASSES else {}
+    if prior:
+        names[prior] = PRIOR
+    dots = [Line2D([], [], ls="", marker="o", ms=5, color=tone, label=name) for name, tone in names.items()]
+    if dots:
+        factors = run.data.meta.get("factor_names")
+        title = "label" if run.data.labels is not None else factors[0] if factors else ""
+        figure.legend(handles=dots, title=title if len(dots) > 1 else "", loc="outside right center")
+
+
 def _scatter(ax: Axes, points: np.ndarray, labels: np.ndarray) -> None:
-    ax.scatter(*points.T, s=5, c=[colour(label) for label in labels], linewidths=0)
+    ax.scatter(*points.T, s=7, c=[colour(label) for label in labels], linewidths=0)
     _bare(ax)
 
 
