@@ -54,4 +54,6 @@ def formula(axis: str, spec: dict) -> str:
             objective, count = _GAUSSIAN[shape]
             trained = f"1/2 E[sum(r^2 / s + ln s)], s the trained variance, {count}"
             return trained if spec["variance"] == "trainable" else objective
+    if (axis, name, spec.get("estimator")) == ("regularizer", "rae_gp", "published"):
+        return "embedding * 1/2 E[|z|^2] + gradient * E[mean_j (d sum m^2 / dz_j)^2]"
     return _FORMULAS[axis].get(name) or f"the {axis} {name!r}"
