@@ -56,20 +56,17 @@ def images_of(case: Case, count: int) -> torch.Tensor:
 
 def build(case: Case, regularizer: dict | None = None, posterior: str = "gaussian"):
     """The model, newly initialized; a VAE unless told."""
-    from vaebench.model.vae import build_model
+    from vaebench.model.vae import ModelSpec
 
     torch.manual_seed(0)
-    return build_model(
-        {
-            "image_shape": list(case.image_shape),
-            "value_range": [0.0, 1.0],
-            "train_size": 60_000,
-            "network": {"name": case.network},
-            "likelihood": {"name": "gaussian"},
-            "regularizer": regularizer or {"name": "kl"},
-            "posterior": {"name": posterior},
-        }
-    )
+    return ModelSpec(
+        image_shape=case.image_shape,
+        train_size=60_000,
+        network={"name": case.network},
+        likelihood={"name": "gaussian"},
+        regularizer=regularizer or {"name": "kl"},
+        posterior={"name": posterior},
+    ).build()
 
 
 def ours(case: Case, precision: str) -> Slice:

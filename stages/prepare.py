@@ -1,6 +1,6 @@
 """Read a data set's raw files and write them in the one form that every later stage reads."""
 
-from vaebench.data.prepare import prepare
+from vaebench.data.preparation import prepare
 from vaebench.data.sources import remember_sources
 from vaebench.study.params import SPECS
 from vaebench.study.paths import prepared_dir

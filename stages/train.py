@@ -10,7 +10,7 @@ from vaebench.base.files import write_folder, write_json
 from vaebench.cpu.processor import flush_subnormal
 from vaebench.data.store import Prepared
 from vaebench.densities.saved import save_latents
-from vaebench.model.vae import build_model, save_model
+from vaebench.model.vae import ModelSpec, save_model
 from vaebench.study import paths
 from vaebench.study.params import SPECS
 from vaebench.study.provenance import describe, digest
@@ -30,17 +30,17 @@ def main(task: Task):
     device = select_device(data.shape)
     point, settings = params.methods[method], params.training_of(method)
 
-    spec = {
-        "image_shape": list(data.shape),
-        "value_range": list(data.value_range),
-        "train_size": len(data.split("train")),
-        "network": params.datasets[dataset].network,
-        "likelihood": point.likelihood,
-        "regularizer": point.regularizer,
-        "posterior": point.posterior,
-    }
+    spec = ModelSpec(
+        image_shape=data.shape,
+        value_range=data.value_range,
+        train_size=len(data.split("train")),
+        network=params.datasets[dataset].network,
+        likelihood=point.likelihood,
+        regularizer=point.regularizer,
+        posterior=point.posterior,
+    )
     torch.manual_seed(seed)
-    model = build_model(spec)
+    model = spec.build()
 
     key = digest([task.inputs, seed, data.meta, torch.__version__, device.type])
     folder, name = paths.checkpoint_dir(*cell), f"{point.label} · {dataset} · {seed}"
@@ -60,14 +60,13 @@ def main(task: Task):
             on_epoch=progress,
             say=progress.say,
         )
-        spec["prior_scale"] = model.regularizer.prior_scale
-        latents, diverged_at = encode_data(model, data), outcome.diverged_at_epoch
+        latents, diverged_at = encode_data(model, data, device), outcome.diverged_at_epoch
         if diverged_at is None and not are_finite(latents):
             diverged_at = len(outcome.history)
         if diverged_at is not None:
-            spec["diverged_at_epoch"], latents = diverged_at, {"diverged": np.array(1)}
+            latents = {"diverged": np.array(diverged_at)}
         with write_folder(out) as partial:
-            save_model(partial, model, spec)
+            save_model(partial, model)
             save_latents(partial / "latents.npz", latents)
         write_history(history, outcome.history)
 

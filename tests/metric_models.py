@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -20,20 +19,19 @@ from vaebench.model.posteriors.base import Latent
 class Linear(nn.Module):
     """x | z ~ N(Wz, σ² I), q(z|x) = N(Ax, diag std²); std None is a deterministic posterior."""
 
-    value_range = (0.0, 1.0)
-
-    def __init__(self, weight: Tensor, encoder: Tensor, std: Tensor | None, sigma2: float = 1.0):
+    def __init__(
+        self,
+        weight: Tensor,
+        encoder: Tensor,
+        std: Tensor | None,
+        sigma2: float = 1.0,
+        prior_scale: float | None = 1.0,
+    ):
         super().__init__()
         self.weight, self.to_mean, self.std = weight, encoder, std
         self.shape = (1, 1, len(weight))
         self.likelihood = GaussianLikelihood(self.shape, "identity", variance="fixed", sigma2=sigma2)
-        self.posterior = SimpleNamespace(stochastic=std is not None)
-
-    def to_model(self, images: Tensor) -> Tensor:
-        return images.float() / 255 if images.dtype == torch.uint8 else images
-
-    def to_unit(self, x: Tensor) -> Tensor:
-        return x
+        self.prior_scale = prior_scale
 
     def encode(self, x: Tensor) -> Latent:
         mean = x.flatten(1) @ self.to_mean.T
@@ -69,6 +67,7 @@ def prepared(images: np.ndarray, labels=None, factors=None, **meta) -> Prepared:
         "dataset": "made_up",
         "shape": list(images.shape[1:]),
         "splits": {"train": rows, "test": rows},
+        "value_range": [0, 1],
     } | meta
     return Prepared(Path("made_up"), images, labels, factors, meta)
 
@@ -82,7 +81,7 @@ def pixels(images: np.ndarray) -> Reference:
 def run_of(model: nn.Module, data: Prepared, **more) -> Run:
     """A run with the latents that the training stage would have written."""
     with torch.no_grad():
-        latent = model.encode(model.to_model(torch.from_numpy(np.array(data.images))))
+        latent = model.encode(data.value_range.to_model(torch.from_numpy(np.array(data.images))))
     latents = {f"{split}_mean": latent.mean.numpy() for split in ("train", "test")}
     if latent.log_var is not None:
         latents |= {f"{split}_std": (latent.log_var / 2).exp().numpy() for split in ("train", "test")}

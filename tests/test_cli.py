@@ -67,21 +67,18 @@ def line(output, word):
     return found
 
 
-def trained(folder, prior_scale=1.0):
-    from vaebench.model.vae import build_model, save_model
+def trained(folder, regularizer="kl"):
+    from vaebench.model.vae import ModelSpec, save_model
 
     torch.manual_seed(0)
-    spec = {
-        "image_shape": [1, 8, 8],
-        "value_range": [0.0, 1.0],
-        "train_size": 9,
-        "network": {"name": "compact", "latent_dim": 3},
-        "posterior": {"name": "gaussian"},
-        "likelihood": {"name": "l2"},
-        "regularizer": {"name": "none"},
-        "prior_scale": prior_scale,
-    }
-    save_model(folder, build_model(spec), spec)
+    spec = ModelSpec(
+        image_shape=(1, 8, 8),
+        train_size=9,
+        network={"name": "compact", "latent_dim": 3},
+        likelihood={"name": "l2"},
+        regularizer={"name": regularizer},
+    )
+    save_model(folder, spec.build())
     return folder
 
 
@@ -267,7 +264,7 @@ def test_sample_draws_a_grid_that_the_seed_decides(workspace):
 
 
 def test_sample_from_a_fitted_density(workspace):
-    folder = trained(Path("data/models/small/digits/rae/0"), prior_scale=None)
+    folder = trained(Path("data/models/small/digits/rae/0"), "none")
     density = Path("data/densities/small/digits/rae/0/gaussian")
     result = run("sample", folder)
     assert result.exit_code == 1

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from vaebench.base.errors import UserError
 from vaebench.data.idx import parse_idx
 from vaebench.data.noise import NOISY, partitions
-from vaebench.data.prepare import prepare
+from vaebench.data.preparation import prepare
 
 TRAIN, TEST = 40, 20
 

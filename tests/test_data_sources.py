@@ -28,7 +28,7 @@ from vaebench.data import SOURCES
 from vaebench.data import cifar10 as cifar10_module
 from vaebench.data.dsprites import DSprites
 from vaebench.data.pictures import as_rgb
-from vaebench.data.prepare import prepare
+from vaebench.data.preparation import prepare
 from vaebench.data.raw import RawFiles
 from vaebench.data.shapes3d import Shapes3D
 from vaebench.data.sprites import FACTORS, INTENSITIES, POSITIONS, SCALES, draw

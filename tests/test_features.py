@@ -15,7 +15,7 @@ from PIL import Image
 
 from vaebench.base.errors import UserError
 from vaebench.base.precision import exact
-from vaebench.data.prepare import prepare
+from vaebench.data.preparation import prepare
 from vaebench.measure.features import classifier, inception
 from vaebench.measure.features.frechet import frechet_distance, moments
 from vaebench.measure.features.reference import build_reference, load_reference

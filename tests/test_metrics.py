@@ -55,10 +55,9 @@ def test_interpolation_is_linear_where_there_is_no_arc():
 
 def test_fid_of_exact_reconstructions_is_zero_and_absent_densities_are_absent(images):
     densities = {"prior": None, "good": Normal(2), "bad": Normal(2, shift=3.0)}
-    run = run_of(autoencoder(), prepared(images), reference=pixels(images), densities=densities, samples=2000)
-    # Images are cut to [0, 1] on the way out, so features have to be compared before that.
-    run.model.to_unit = lambda x: x.clamp(-10, 10) / 20 + 0.5
-    run.reference = pixels(images / 20 + 0.5)
+    # Images are cut to [0, 1] on the way out, and these values reach from −10 to 10.
+    data = prepared(images / 20 + 0.5, value_range=[-10, 10])
+    run = run_of(autoencoder(), data, reference=pixels(data.images), densities=densities, samples=2000)
     result = evaluate(run, [{"name": "fid"}])["fd_classifier"]
     assert set(result) == {"recon", "interp_mid", "interp_random", "good", "bad"}
     assert result["recon"] == pytest.approx(0, abs=1e-6)
@@ -346,20 +345,20 @@ def test_grids_of_a_model(tmp_path, images):
         ({"latent": {"kl": 1.0}}, "latent.kl, which another metric"),
     ],
 )
-def test_a_metric_that_returns_no_numbers_of_its_own_is_named(images, monkeypatch, result, message):
-    for name, function in {
-        "first": lambda run: {"mse": 0.5, "latent": {"kl": 2}},
-        "mine": lambda run: result,
-    }.items():
-        monkeypatch.setitem(METRICS._entries, name, function)
-    with pytest.raises(UserError, match=rf"metric 'mine' .*{message}"):
+def test_a_metric_that_returns_no_numbers_of_its_own_is_named(images, result, message):
+    first = {"mse": 0.5, "latent": {"kl": 2}}
+    with (
+        METRICS.adding("first", lambda run: first),
+        METRICS.adding("mine", lambda run: result),
+        pytest.raises(UserError, match=rf"metric 'mine' .*{message}"),
+    ):
         evaluate(run_of(autoencoder(), prepared(images)), [{"name": "first"}, {"name": "mine"}])
 
 
-def test_numbers_of_every_library_are_numbers(images, monkeypatch):
+def test_numbers_of_every_library_are_numbers(images):
     values = {"a": np.float32(0.5), "b": torch.tensor(2), "c": np.int64(3), "d": True, "e": float("nan")}
-    monkeypatch.setitem(METRICS._entries, "mine", lambda run: values)
-    found = evaluate(run_of(autoencoder(), prepared(images)), [{"name": "mine"}])
+    with METRICS.adding("mine", lambda run: values):
+        found = evaluate(run_of(autoencoder(), prepared(images)), [{"name": "mine"}])
     assert found == {"a": 0.5, "b": 2, "c": 3, "d": 1}
     assert [type(value) for value in found.values()] == [float, int, int, int]
 

@@ -50,7 +50,7 @@ def test_local_smoothness_of_a_network_is_its_jacobians_norm():
         torch.nn.Linear(2, 8), torch.nn.Unflatten(1, (8, 1, 1)), torch.nn.ConvTranspose2d(8, 4, 3),
         torch.nn.BatchNorm2d(4), torch.nn.ReLU(), torch.nn.Conv2d(4, 1, 3, padding=1), torch.nn.Sigmoid(),
     ).eval()  # fmt: skip
-    run.model = SimpleNamespace(decode=network, posterior=run.model.posterior)
+    run.model = SimpleNamespace(decode=network)
     run.batch_size = 5
     result = evaluate(run, [{"name": "smoothness", "images": 10}])["smoothness"]
     rows = run.subset(12, 10, "smoothness test")
@@ -253,7 +253,7 @@ def test_latents_of_a_run(monkeypatch):
     monkeypatch.setattr(kde, "bandwidth", lambda dim, count: 0.4)
     weight = orthogonal(6, 2, (1.0, 1.0))
     images = linear_data(600, weight, 0.0) * np.float32(0.8)
-    run = run_of(Linear(weight, weight.T, None), prepared(images), prior_scale=0.8)
+    run = run_of(Linear(weight, weight.T, None, prior_scale=0.8), prepared(images))
     latent = evaluate(run, [{"name": "latent"}])["latent"]
     assert latent["kl"] == pytest.approx(0.64 - 1 - 2 * math.log(0.8), abs=0.03)
     assert latent["kl_corrected"] < 0.02
@@ -261,7 +261,7 @@ def test_latents_of_a_run(monkeypatch):
     clustered = images.copy()
     clustered[:300] = np.sign(images[:300]) + 0.01 * images[:300]
     clustered[300:] = -np.sign(images[300:]) + 0.01 * images[300:]
-    run = run_of(Linear(weight, weight.T, None), prepared(clustered), prior_scale=None)
+    run = run_of(Linear(weight, weight.T, None, prior_scale=None), prepared(clustered))
     other = evaluate(run, [{"name": "latent"}])["latent"]
     assert other["entropy"] < latent["entropy"] - 0.1
     assert other["kl_corrected"] == other["kl"]

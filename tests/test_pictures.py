@@ -18,9 +18,9 @@ FACTORS = np.indices(SIZES).reshape(3, -1).T
 LATENT, SMOOTH, FACTOR = {"name": "latent"}, {"name": "smoothness"}, {"name": "disentanglement", "votes": 60}
 
 
-def run_with(std: float | None = 0.5, factors: bool = False, **more):
+def run_with(std: float | None = 0.5, factors: bool = False, prior_scale: float | None = 1.0, **more):
     weight = torch.linalg.pinv(WEIGHT)
-    model = Linear(WEIGHT, weight, None if std is None else torch.full((3,), std))
+    model = Linear(WEIGHT, weight, None if std is None else torch.full((3,), std), prior_scale=prior_scale)
     if factors:
         codes = torch.from_numpy(((FACTORS - FACTORS.mean(0)) / FACTORS.std(0)).astype(np.float32))
         images = (codes @ WEIGHT.T).reshape(-1, 1, 1, 8).numpy()

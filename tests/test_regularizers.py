@@ -8,7 +8,7 @@ from vaebench.base.errors import UserError
 from vaebench.model import kde
 from vaebench.model.posteriors.base import Latent
 from vaebench.model.regularizers import REGULARIZERS
-from vaebench.model.regularizers.base import Context
+from vaebench.model.regularizers.base import Context, Decoder
 from vaebench.model.regularizers.beta_tc import total_correlation
 from vaebench.model.regularizers.factor_tc import permute_dims
 from vaebench.model.regularizers.mmd import mmd
@@ -50,7 +50,7 @@ def decoder(dim=3, seed=0):
 
 def test_none_is_zero_and_has_no_prior():
     regularizer = build(name="none")
-    assert regularizer(latents(), decoder()).item() == 0
+    assert regularizer(latents(), Decoder(decoder())).item() == 0
     assert regularizer.prior_scale is None
 
 
@@ -215,17 +215,10 @@ def test_rae_l2_is_the_half_square_and_the_kernels():
     kernels = sum(p.square().sum() for n, p in net.named_parameters() if n.endswith("weight"))
     expected = 0.3 * 0.5 * latent.z.square().sum(1).mean() + 0.7 * kernels
     regularizer = build(name="rae_l2", embedding=0.3, decoder=0.7)
-    torch.testing.assert_close(regularizer(latent, net), expected)
+    torch.testing.assert_close(regularizer(latent, Decoder(net)), expected)
 
-    class Model(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.encoder, self.decoder = nn.Linear(7, 3), net
-
-        def decode(self, z):
-            return self.decoder(z)
-
-    torch.testing.assert_close(regularizer(latent, Model().decode), expected)
+    doubled = Decoder(net, lambda raw: 2 * raw)
+    torch.testing.assert_close(regularizer(latent, doubled), expected)
 
 
 def jacobian_norm(net, z):
@@ -237,10 +230,10 @@ def test_gradient_penalty_is_the_jacobians_frobenius_norm():
     net, latent = decoder(), latents(6)
     regularizer = build(name="rae_gp", embedding=0.2, gradient=0.5)
     expected = 0.1 * latent.z.square().sum(1).mean() + 0.5 * jacobian_norm(net, latent.z)
-    torch.testing.assert_close(regularizer(latent, net), expected)
+    torch.testing.assert_close(regularizer(latent, Decoder(net)), expected)
     z = latent.z.requires_grad_()
     parameters = [z, *net.parameters()]
-    ours = torch.autograd.grad(regularizer(latent, net), parameters, allow_unused=True)
+    ours = torch.autograd.grad(regularizer(latent, Decoder(net)), parameters, allow_unused=True)
     expected = 0.1 * z.square().sum(1).mean() + 0.5 * jacobian_norm(net, z)
     theirs = torch.autograd.grad(expected, parameters, allow_unused=True)
     for mine, reference in zip(ours[:-1], theirs[:-1], strict=True):
@@ -251,7 +244,7 @@ def test_hutchinson_estimate_is_unbiased():
     net, latent = decoder(), latents(6)
     torch.manual_seed(0)
     regularizer = build(name="rae_gp", embedding=0.0, gradient=1.0, estimator="hutchinson", probes=3)
-    values = torch.stack([regularizer(latent, net) for _ in range(300)])
+    values = torch.stack([regularizer(latent, Decoder(net)) for _ in range(300)])
     exact = jacobian_norm(net, latent.z)
     assert abs(values.mean() - exact) < 3 * values.std() / 300**0.5
     assert values.std() > 0
@@ -277,13 +270,13 @@ def test_gradient_penalty_under_batch_normalization_is_the_full_jacobians(estima
     before = net[2].num_batches_tracked.clone()
     regularizer = build(name="rae_gp", embedding=0.0, gradient=1.0, estimator=estimator)
     torch.manual_seed(0)
-    values = torch.stack([regularizer(latent, net).detach() for _ in range(400)])
+    values = torch.stack([regularizer(latent, Decoder(net)).detach() for _ in range(400)])
     assert abs(values.mean() - whole.square().sum() / 5) < 3 * values.std() / 20
     own = torch.stack([whole[i, ..., i, :] for i in range(5)]).square().sum() / 5
     assert values.mean() > 0.9 * own
     assert net[2].num_batches_tracked == before
     assert net[2].track_running_stats
-    regularizer(latent, net).backward()
+    regularizer(latent, Decoder(net)).backward()
     assert net[0].weight.grad.abs().sum() > 0
 
 
@@ -294,9 +287,9 @@ def test_gradient_penalty_of_a_common_shift_would_be_nothing_under_batch_normali
     latent = latents(12)
     units = torch.eye(3, dtype=torch.float64)[:, None].expand(-1, 12, 3)
     exact = build(name="rae_gp", embedding=0.0, gradient=1.0)
-    assert gradient_penalty(net, latent.z, units) < 1e-20 * exact(latent, net)
+    assert gradient_penalty(Decoder(net), latent.z, units) < 1e-20 * exact(latent, Decoder(net))
     net.eval()
-    torch.testing.assert_close(exact(latent, net), jacobian_norm(net, latent.z))
+    torch.testing.assert_close(exact(latent, Decoder(net)), jacobian_norm(net, latent.z))
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -306,7 +299,7 @@ def test_the_published_penalty_is_the_mean_square_of_the_energys_gradient(traini
     before = net[2].running_mean.clone()
     regularizer = build(name="rae_gp", embedding=0.0, gradient=0.5, estimator="published", probes=2)
     torch.manual_seed(0)
-    values = torch.stack([regularizer(latent, net).detach() for _ in range(400)])
+    values = torch.stack([regularizer(latent, Decoder(net)).detach() for _ in range(400)])
     expected = 0.5 * slopes.square().sum() / latent.z.numel()
     assert abs(values.mean() - expected) < 3 * values.std() / 20
     assert torch.equal(net[2].running_mean, before)
@@ -333,7 +326,7 @@ def test_gradient_penalty_survives_the_engines_treatment(estimator):
 
     def value(x):
         z = encoder(x)
-        return regularizer(Latent(z, None, z), net)
+        return regularizer(Latent(z, None, z), Decoder(net))
 
     def gradient(function):
         torch.manual_seed(1)
@@ -501,7 +494,7 @@ def test_gradient_is_that_of_finite_differences(spec):
 
     def value(mean, log_var, z):
         torch.manual_seed(0)
-        return regularizer(Latent(mean, log_var, z), net)
+        return regularizer(Latent(mean, log_var, z), Decoder(net))
 
     inputs = [t.clone().requires_grad_() for t in (latent.mean, latent.log_var, latent.z)]
     assert spec["name"] == "none" or torch.autograd.gradcheck(value, inputs)
@@ -515,7 +508,7 @@ def test_extreme_latents_stay_finite(spec, size):
     log_var = torch.full((8, 16), 20.0 if size else -30.0, requires_grad=True)
     latent = Latent(mean, log_var, mean + 0.0)
     net = decoder(16).float()
-    value = regularizer(latent, net)
+    value = regularizer(latent, Decoder(net))
     assert value.isfinite()
     if value.requires_grad:
         value.backward()
@@ -529,10 +522,10 @@ def test_autocast_leaves_the_penalty_in_single_precision(spec):
     regularizer, net = build(**spec), decoder().float()
     latent = latents(dtype=torch.float32)
     torch.manual_seed(0)
-    expected = regularizer(latent, net)
+    expected = regularizer(latent, Decoder(net))
     torch.manual_seed(0)
     with torch.autocast("cpu", torch.bfloat16):
-        value = regularizer(latent, net)
+        value = regularizer(latent, Decoder(net))
     assert value.dtype is torch.float32
     torch.testing.assert_close(value, expected, rtol=1e-5, atol=1e-6)
 
@@ -543,7 +536,7 @@ def test_penalty_is_one_compiled_graph(spec):
     regularizer, net = build(**spec), decoder().float()
 
     def value(mean, log_var, z):
-        return regularizer(Latent(mean, log_var, z), net)
+        return regularizer(Latent(mean, log_var, z), Decoder(net))
 
     latent = latents(dtype=torch.float32)
     inputs = [t.clone().requires_grad_() for t in (latent.mean, latent.log_var, latent.z)]

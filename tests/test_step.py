@@ -14,7 +14,7 @@ from torch import nn
 
 from vaebench.base.compiled import Compiled
 from vaebench.cpu.adam import CopyingAdam
-from vaebench.model.vae import build_model
+from vaebench.model.vae import ModelSpec
 from vaebench.study.params import Training
 from vaebench.training import Checkpoints, train
 from vaebench.training.step import Step
@@ -49,7 +49,7 @@ def really_compiled():
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory):
-    from vaebench.data.prepare import prepare
+    from vaebench.data.preparation import prepare
 
     return prepare({"name": "digits", "validation": 200}, tmp_path_factory.mktemp("data") / "digits")
 
@@ -57,17 +57,14 @@ def digits(tmp_path_factory):
 def build(method: str, norm: bool = False):
     torch.manual_seed(0)
     likelihood, regularizer, posterior = METHODS[method]
-    model = build_model(
-        {
-            "image_shape": [1, 8, 8],
-            "value_range": [0.0, 1.0],
-            "train_size": 1000,
-            "network": {"name": "compact", "latent_dim": 4},
-            "likelihood": likelihood,
-            "regularizer": regularizer,
-            "posterior": {"name": posterior},
-        }
-    )
+    model = ModelSpec(
+        image_shape=(1, 8, 8),
+        train_size=1000,
+        network={"name": "compact", "latent_dim": 4},
+        likelihood=likelihood,
+        regularizer=regularizer,
+        posterior={"name": posterior},
+    ).build()
     if norm:
         model.encoder.insert(1, nn.BatchNorm2d(32))
     return model.to(memory_format=torch.channels_last)

@@ -23,7 +23,7 @@ from PIL import Image
 from vaebench.base.errors import UserError
 from vaebench.base.files import write_json
 from vaebench.densities.sampler import Sampler
-from vaebench.model.vae import build_model, save_model
+from vaebench.model.vae import ModelSpec, save_model
 from vaebench.report.statistics import t_interval
 from vaebench.study import paths
 from vaebench.study.params import load_params
@@ -94,17 +94,15 @@ def write_training(seed: int = 0, epochs: int = 2, loss: float = 9.0) -> list[di
     record = {"digests": made, "seconds": {"epochs": 12.5}, "git_commit": "ab" * 20}
     write_json(paths.provenance_json("train", *CELL, seed), record)
     torch.manual_seed(seed)
-    spec = {
-        "image_shape": [1, 8, 8],
-        "value_range": [-1.0, 1.0],
-        "train_size": 9,
-        "network": {"name": "compact", "latent_dim": 3},
-        "posterior": {"name": "gaussian"},
-        "likelihood": {"name": "gaussian", "variance": "mle"},
-        "regularizer": {"name": "kl"},
-        "prior_scale": 1.0,
-    }
-    save_model(paths.model_dir(*CELL, seed), build_model(spec), spec)
+    spec = ModelSpec(
+        image_shape=(1, 8, 8),
+        value_range=(-1, 1),
+        train_size=9,
+        network={"name": "compact", "latent_dim": 3},
+        likelihood={"name": "gaussian", "variance": "mle"},
+        regularizer={"name": "kl"},
+    )
+    save_model(paths.model_dir(*CELL, seed), spec.build())
     return rows
 
 

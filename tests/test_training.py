@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from vaebench.base.errors import UserError
-from vaebench.data.prepare import prepare
+from vaebench.data.preparation import prepare
 from vaebench.model.regularizers import REGULARIZERS
 from vaebench.model.regularizers.base import Regularizer
-from vaebench.model.vae import build_model
+from vaebench.model.vae import ModelSpec
 from vaebench.study.params import Training
 from vaebench.training import Checkpoints, are_finite, train
 from vaebench.training.encode import encode_data
@@ -60,13 +60,14 @@ def digits(tmp_path_factory):
 
 def fresh(data, method: str, seed: int = 0):
     torch.manual_seed(seed)
-    point = {"posterior": {"name": "gaussian"}, "network": {"name": "compact", "latent_dim": 4}}
-    spec = {
-        "image_shape": list(data.shape),
-        "value_range": list(data.value_range),
-        "train_size": len(data.split("train")),
-    }
-    return build_model(point | spec | METHODS[method])
+    spec = ModelSpec(
+        image_shape=data.shape,
+        value_range=data.value_range,
+        train_size=len(data.split("train")),
+        network={"name": "compact", "latent_dim": 4},
+        **METHODS[method],
+    )
+    return spec.build()
 
 
 class Killed(Exception):  # noqa: N818
@@ -360,7 +361,7 @@ def test_latents_and_the_kept_variance_are_computed_without_shortcuts(digits, mo
         return encode(x)
 
     monkeypatch.setattr(model, "encode", watched)
-    encode_data(model, digits)
+    encode_data(model, digits, torch.device("cpu"))
     second_moment(model, torch.from_numpy(digits.split("train")[:10].copy()))
     assert seen
     assert not any(seen)

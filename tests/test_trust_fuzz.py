@@ -25,7 +25,7 @@ from vaebench.densities.saved import load_latents, save_latents
 from vaebench.densities.store import load_density
 from vaebench.measure.features.classifier import Classifier
 from vaebench.measure.features.reference import load_reference
-from vaebench.model.vae import build_model, load_model, save_model
+from vaebench.model.vae import ModelSpec, load_model, save_model
 from vaebench.scaleout.lockfile import set_damaged_aside
 from vaebench.study.params import load_params, parse_params
 from vaebench.training import Checkpoints
@@ -112,15 +112,13 @@ def test_any_bytes_for_params_are_a_user_error(tmp_path_factory, content):
 
 # Files of ours that are damaged: the prepared store, models, latents, densities, references, checkpoints.
 
-SPEC = {
-    "image_shape": [1, 8, 8],
-    "value_range": [0.0, 1.0],
-    "train_size": 100,
-    "network": {"name": "compact", "latent_dim": 2},
-    "posterior": {"name": "gaussian"},
-    "likelihood": {"name": "gaussian", "variance": "mle"},
-    "regularizer": {"name": "kl"},
-}
+SPEC = ModelSpec(
+    image_shape=(1, 8, 8),
+    train_size=100,
+    network={"name": "compact", "latent_dim": 2},
+    likelihood={"name": "gaussian", "variance": "mle"},
+    regularizer={"name": "kl"},
+)
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +128,7 @@ def originals(tmp_path_factory) -> Path:
     with StoreWriter(folder / "store", "example") as store:
         store.append(rng.integers(0, 255, (9, 1, 8, 8)).astype(np.uint8), rng.integers(0, 3, 9))
         store.describe(splits={"train": (0, 6), "test": (6, 9)})
-    save_model(folder / "model", build_model(SPEC), SPEC)
+    save_model(folder / "model", SPEC.build())
     latents = {name: rng.normal(size=(40, 2)).astype(np.float32) for name in ("train_mean", "test_mean")}
     latents["prior_scale"] = np.float32(1)
     save_latents(folder / "latents/latents.npz", latents)
@@ -230,8 +228,7 @@ OBJECTIVES = [
 
 def check_objective(likelihood, regularizer, pixels, scale, seed):
     torch.manual_seed(seed)
-    spec = SPEC | {"likelihood": likelihood, "regularizer": {"name": regularizer}}
-    model = build_model(spec)
+    model = SPEC.model_copy(update={"likelihood": likelihood, "regularizer": {"name": regularizer}}).build()
     with torch.no_grad():
         for weight in model.decoder.parameters():
             weight.mul_(scale)

@@ -24,7 +24,7 @@ from scratch import CELL, item, results, share_data, study, write_study
 from vaebench.base.device import select_device
 from vaebench.base.errors import UserError
 from vaebench.base.files import write_atomically, write_folder
-from vaebench.data.prepare import prepare
+from vaebench.data.preparation import prepare
 
 METHODS = "ae", "mle_iso_i"
 MODEL = f"data/models/{CELL}/ae/0"

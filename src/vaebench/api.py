@@ -1,11 +1,11 @@
-"""The library: a model from a folder or from a point on the axes, and the metrics of any model.
+"""The library: a model from a folder or from a point on the axes, its training, the metrics of any model.
 
 Images are (B, C, H, W) in the data set's value range, latents (B, d).
 
 >>> import tempfile, torch
 >>> from pathlib import Path
 >>> from vaebench import evaluate
->>> from vaebench.data.prepare import prepare
+>>> from vaebench.data.preparation import prepare
 >>> data = prepare({"name": "digits"}, Path(tempfile.mkdtemp(), "digits"))
 >>> class Mean:
 ...     '''The model that encodes every image as nothing and decodes it as grey.'''
@@ -19,9 +19,8 @@ Images are (B, C, H, W) in the data set's value range, latents (B, d).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, NoReturn, Protocol
 
 import torch
@@ -38,11 +37,13 @@ from vaebench.measure.metrics import METRICS
 from vaebench.measure.run import Run
 from vaebench.measure.run import evaluate as measure
 from vaebench.model.posteriors.base import Latent
-from vaebench.model.vae import VAE, build_model, load_model
-from vaebench.study.params import Method
+from vaebench.model.vae import VAE, ModelSpec, load_model
+from vaebench.study.params import Training
 from vaebench.training.encode import encode_data
+from vaebench.training.loop import Outcome
+from vaebench.training.loop import train as fit
 
-__all__ = ["Autoencoder", "build_method", "evaluate", "load_model"]
+__all__ = ["Autoencoder", "ModelSpec", "build_method", "evaluate", "load_model", "train"]
 
 
 class Autoencoder(Protocol):
@@ -81,20 +82,63 @@ def build_method(
     ... )
     >>> model.loss(torch.rand(16, 1, 8, 8)).total.backward()
     """
+    point = {key: value for key, value in method.items() if key not in ("label", "training")}
     try:
-        point = Method.model_validate({"label": "", **method})
+        spec = ModelSpec(
+            image_shape=image_shape, value_range=value_range, train_size=train_size, network=network, **point
+        )
     except ValidationError as error:
-        raise UserError(explain(error, "method", Method)) from None
-    return build_model(
-        {
-            "image_shape": list(image_shape),
-            "value_range": list(value_range),
-            "train_size": train_size,
-            "network": dict(network),
-            "likelihood": point.likelihood,
-            "regularizer": point.regularizer,
-            "posterior": point.posterior,
-        }
+        raise UserError(explain(error, "method", ModelSpec)) from None
+    return spec.build()
+
+
+def train(
+    model: VAE,
+    data: Prepared | str | Path,
+    epochs: int,
+    *,
+    seed: int = 0,
+    device: str | torch.device = "cpu",
+    on_epoch: Callable[[list[dict]], None] = lambda history: None,
+    **schedule: Any,
+) -> Outcome:
+    """Train a model in place, as the *train* stage does, without checkpoints.
+
+    Args:
+        model: newly initialized.
+        data: a prepared data set, or its folder.
+        epochs: passes over the training images.
+        seed: determines batch order and noise.
+        device: where the images and the model go.
+        on_epoch: called with the history after each epoch.
+        schedule: other keys of ``training`` in params.yaml: ``batch_size``, ``learning_rate``, ….
+
+    Returns:
+        The history and, where the training diverged, the epoch. The model is in evaluation mode.
+
+    Raises:
+        UserError: an unknown key, or data that do not fit the method.
+
+    >>> import tempfile
+    >>> from vaebench.data.preparation import prepare
+    >>> data = prepare({"name": "digits"}, Path(tempfile.mkdtemp(), "digits"))
+    >>> model = build_method({"likelihood": {"name": "l2"}, "regularizer": {"name": "kl"}}, data.shape,
+    ...                      network={"name": "compact"}, train_size=len(data.split("train")))
+    >>> len(train(model, data, epochs=2, batch_size=50).history)
+    2
+    """
+    try:
+        settings = Training.model_validate({"epochs": epochs, **schedule})
+    except ValidationError as error:
+        raise UserError(explain(error, "train", Training)) from None
+    return fit(
+        model,
+        _open(data),
+        settings,
+        seed=seed,
+        device=torch.device(device),
+        on_epoch=on_epoch,
+        say=lambda line: None,
     )
 
 
@@ -136,7 +180,7 @@ def evaluate(
         UserError: an unknown metric or option, a metric that needs what is not given.
 
     >>> import tempfile
-    >>> from vaebench.data.prepare import prepare
+    >>> from vaebench.data.preparation import prepare
     >>> data = prepare({"name": "digits"}, Path(tempfile.mkdtemp(), "digits"))
     >>> model = build_method({"likelihood": {"name": "l2"}, "regularizer": {"name": "kl"}}, data.shape,
     ...                      network={"name": "compact"}, train_size=len(data.split("train")))
@@ -144,7 +188,7 @@ def evaluate(
     >>> measured["kl"] > measured["kl_se"] > 0, "entropy" in measured["latent"]
     (True, True)
     """
-    data = data if isinstance(data, Prepared) else Prepared.open(Path(data))
+    data = _open(data)
     device = torch.device(device)
     specs = [{"name": metric} if isinstance(metric, str) else metric for metric in metrics]
     names = sorted({METRICS.check(spec, "metrics")["name"] for spec in specs})
@@ -158,7 +202,7 @@ def evaluate(
     if isinstance(reference, str | Path):
         reference = load_reference(reference, device)
     model = model.to(device).eval() if isinstance(model, VAE) else _Foreign(model, data, prior_scale, device)
-    latents = encode_data(model, data)
+    latents = encode_data(model, data, device)
     specified = {"prior": {"name": "prior"}} if densities is None else densities
     return measure(
         Run(
@@ -171,10 +215,13 @@ def evaluate(
             seed=seed,
             samples=samples,
             batch_size=batch_size,
-            prior_scale=model.regularizer.prior_scale,
         ),
         specs,
     )
+
+
+def _open(data: Prepared | str | Path) -> Prepared:
+    return data if isinstance(data, Prepared) else Prepared.open(data)
 
 
 def _fit(spec: Mapping[str, Any], latents: dict, seed: int) -> Density | None:
@@ -186,13 +233,10 @@ def _fit(spec: Mapping[str, Any], latents: dict, seed: int) -> Density | None:
     return density
 
 
-class _Foreign(nn.Module):
+class _Foreign:
     """An object with ``encode`` and ``decode`` as the metrics want a model."""
 
-    to_model, to_unit = VAE.to_model, VAE.to_unit
-
     def __init__(self, model: Autoencoder, data: Prepared, prior_scale: float | None, device: torch.device):
-        super().__init__()
         for name in ("encode", "decode"):
             if not callable(getattr(model, name, None)):
                 raise UserError(
@@ -200,21 +244,16 @@ class _Foreign(nn.Module):
                 )
         if isinstance(model, nn.Module):
             model.to(device).eval()
-        self._place = nn.Parameter(torch.empty(0, device=device), requires_grad=False)
-        self._model = model
-        self.value_range = tuple(map(float, data.value_range))
-        self.regularizer = SimpleNamespace(prior_scale=prior_scale)
+        self.decode, self.prior_scale = model.decode, prior_scale
+        self._encode = model.encode
         with torch.no_grad():
-            first = self.to_model(torch.from_numpy(data.split("test")[:2].copy()).to(device))
-            latent = self.encode(first)
-            made = self.decode(latent.mean).shape
-        if made != first.shape:
-            raise UserError(f"decode gives {tuple(made)} where the images are {tuple(first.shape)}.")
-        self.latent_dim = latent.mean.shape[1]
-        self.posterior = SimpleNamespace(stochastic=latent.log_var is not None)
+            images = data.value_range.to_model(torch.from_numpy(data.split("test")[:2].copy()).to(device))
+            decoded = self.decode(self.encode(images).mean).shape
+        if decoded != images.shape:
+            raise UserError(f"decode gives {tuple(decoded)} where the images are {tuple(images.shape)}.")
 
     def encode(self, x: Tensor) -> Latent:
-        match self._model.encode(x):
+        match self._encode(x):
             case Tensor() as code:
                 return Latent(code, None, code)
             case (mean, log_var):
@@ -222,19 +261,10 @@ class _Foreign(nn.Module):
             case latent:
                 return latent
 
-    def decode(self, z: Tensor) -> Tensor:
-        return self._model.decode(z)
-
     def render(self, z: Tensor, generator: torch.Generator | None = None) -> Tensor:
         return self.decode(z)
 
-    @property
-    def decoder(self) -> NoReturn:
-        self._refuse()
-
-    @property
-    def likelihood(self) -> NoReturn:
-        self._refuse()
-
     def _refuse(self) -> NoReturn:
         raise UserError("a metric asks for p(x|z), and a model with encode and decode alone has none.")
+
+    decoder = likelihood = property(_refuse)

@@ -47,6 +47,7 @@ class Registry:
         self._entries = dict(entries)
         self._loaded: dict[str, type] = {}
         self._contested: dict[str, str] = {}
+        self._added: set[str] = set()
         self._plugins_read = False
 
     def names(self) -> list[str]:
@@ -59,20 +60,26 @@ class Registry:
         return list(self._entries)
 
     def add(self, name: str, cls: type) -> type:
-        """Register ``cls`` under ``name`` for this process; a taken name is refused."""
-        if name in self.names():
+        """Register ``cls`` under ``name`` for this process, in place of an earlier one that was added so.
+
+        Raises:
+            UserError: ``name`` is a built-in value's or a plug-in's.
+        """
+        if name in self.names() and name not in self._added:
             raise UserError(f"{self.axis} {name!r} is already registered; choose another name.")
         self._entries[name] = cls
+        self._added.add(name)
         return cls
 
     @contextmanager
     def adding(self, name: str, cls: type) -> Iterator[None]:
-        """``cls`` under ``name`` inside a ``with`` block; a taken name is refused."""
+        """``cls`` under ``name`` inside a ``with`` block; see :meth:`add`."""
         self.add(name, cls)
         try:
             yield
         finally:
             del self._entries[name]
+            self._added.discard(name)
 
     def load(self, name: str, where: str = "") -> type:
         """The class or function behind ``name``.

@@ -6,7 +6,6 @@ import math
 from pathlib import Path
 
 from vaebench.base.errors import UserError
-from vaebench.base.files import read_json
 from vaebench.study.params import load_params
 from vaebench.study.paths import density_dir, model_dir
 
@@ -73,6 +72,8 @@ def draw_samples(model: Path, density: Path | None, out: Path, n: int, seed: int
     from vaebench.measure.pictures.grids import tile
 
     sampler = Sampler.load(model, {} if density is None else {"chosen": density})
+    if density is None and sampler.prior_scale is None:
+        raise _no_prior(model)
     images = sampler.sample(n, "prior" if density is None else "chosen", seed)
     picture = Image.fromarray(tile(images.numpy(), math.ceil(math.sqrt(n))))
     scale = max(1, WIDTH // picture.width)
@@ -91,10 +92,12 @@ def _check(model: Path, out: Path, density: Path | None) -> None:
 
         if reason := read_record(density).get("absent"):
             raise UserError(f"{density} holds no density: {reason}")
-    elif read_json(model / "spec.json").get("prior_scale") is None:
-        fitted = Path(*("densities" if part == "models" else part for part in model.parts))
-        found = ", ".join(path.parent.name for path in sorted(fitted.glob("*/density.json")))
-        raise UserError(
-            "this method has no prior to sample from; name a fitted density with --density"
-            + (f", one of: {found}." if found else ", which the posthoc stage fits.")
-        )
+
+
+def _no_prior(model: Path) -> UserError:
+    fitted = Path(*("densities" if part == "models" else part for part in model.parts))
+    available = ", ".join(path.parent.name for path in sorted(fitted.glob("*/density.json")))
+    return UserError(
+        "this method has no prior to sample from; name a fitted density with --density"
+        + (f", one of: {available}." if available else ", which the posthoc stage fits.")
+    )

@@ -1,7 +1,10 @@
 """What lies in the place of files that are missing: still packed, under another name, one folder deeper.
 
->>> lookalikes([Path("raw")], ["train-images-idx3-ubyte"])
-['raw/MNIST/train-images-idx3-ubyte.gz (still packed)']
+>>> import tempfile
+>>> folder = Path(tempfile.mkdtemp())
+>>> (folder / "train-images.gz").touch()
+>>> lookalikes([folder], ["train-images"]) == [f"{folder}/train-images.gz (still packed)"]
+True
 """
 
 from __future__ import annotations

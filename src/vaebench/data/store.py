@@ -32,6 +32,7 @@ from vaebench.base.errors import UserError
 from vaebench.base.files import UNREADABLE_ARRAYS, read_json, replace_folder, write_json
 from vaebench.base.registry import explain
 from vaebench.data.raw import RawFiles
+from vaebench.data.value_range import ValueRange
 
 __all__ = ["Meta", "Prepared", "StoreWriter"]
 
@@ -138,9 +139,9 @@ class Prepared:
         return tuple(self.meta["shape"])
 
     @property
-    def value_range(self) -> tuple[int, int]:
+    def value_range(self) -> ValueRange:
         """(0, 1) or (-1, 1): the range that the model sees."""
-        return tuple(self.meta["value_range"])
+        return ValueRange(*self.meta["value_range"])
 
     def rows(self, split: str) -> slice:
         """The rows of ``train``, ``validation`` or ``test``, which index images, labels and factors."""

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor, nn
 
 from vaebench.base.errors import UserError
-from vaebench.base.files import read_json
 from vaebench.densities.base import Density
 from vaebench.densities.store import load_density
 from vaebench.model.posteriors.base import Latent
@@ -31,16 +30,15 @@ class Sampler(nn.Module):
 
     Args:
         model: a trained model.
-        densities: what to draw latents from, by name.
-        prior_scale: standard deviation of the model's own prior, which becomes the density ``prior`` unless
-            ``densities`` has one; None where the method has no prior.
+        densities: what to draw latents from, by name; the model's own prior, where it has one, is ``prior``
+            unless one of them is.
     """
 
-    def __init__(self, model: VAE, densities: Mapping[str, Density], prior_scale: float | None = None):
+    def __init__(self, model: VAE, densities: Mapping[str, Density]):
         super().__init__()
         self.model = model.eval()
         self.densities = dict(densities)
-        self.prior_scale = prior_scale
+        self.prior_scale = model.prior_scale
 
     @classmethod
     def load(
@@ -57,7 +55,7 @@ class Sampler(nn.Module):
         model = load_model(folder, device)
         loaded = {name: load_density(path) for name, path in (densities or {}).items()}
         present = {name: density for name, density in loaded.items() if density is not None}
-        return cls(model, present, read_json(Path(folder) / "spec.json").get("prior_scale"))
+        return cls(model, present)
 
     @property
     def names(self) -> list[str]:
@@ -68,12 +66,12 @@ class Sampler(nn.Module):
     @torch.no_grad()
     def encode(self, images: Tensor) -> Latent:
         """q(z|x) of ``images`` (B, C, H, W), float in [0, 1] or uint8."""
-        return self.model.encode(self.model.to_model(images.to(self._device)))
+        return self.model.encode(self.model.value_range.to_model(images.to(self._device)))
 
     @torch.no_grad()
     def decode(self, z: Tensor) -> Tensor:
         """Mean images (B, C, H, W) in [0, 1] of latents ``z`` (B, d)."""
-        return self.model.to_unit(self.model.decode(z.to(self._device)))
+        return self.model.value_range.to_unit(self.model.decode(z.to(self._device)))
 
     def forward(self, images: Tensor) -> Tensor:
         """Reconstructions from the posterior means, (B, C, H, W) in [0, 1]."""

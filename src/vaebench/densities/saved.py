@@ -2,7 +2,7 @@
 
 Arrays, float32: ``train_mean``, ``test_mean`` (N, d); ``train_std``, ``test_std`` (N, d) where the posterior
 is stochastic; ``prior_scale`` (), the standard deviation of the model's own prior, NaN where it has none;
-``diverged`` (), 1 where the training did, and then nothing else.
+``diverged`` (), the epoch in which the training did, and then nothing else.
 """
 
 from __future__ import annotations

@@ -56,7 +56,6 @@ class Run:
         seed: of every random draw.
         samples: images generated per set, and latents per estimate.
         batch_size: images on the device at a time.
-        prior_scale: standard deviation of the model's own prior; None without one.
         diverged_at_epoch: the epoch at which training failed; None where it did not.
         clock: seconds by part: ``decoding``, ``features``, and each metric less these.
     """
@@ -70,7 +69,6 @@ class Run:
     seed: int
     samples: int = 10_000
     batch_size: int = 500
-    prior_scale: float | None = 1.0
     diverged_at_epoch: int | None = None
     clock: Clock = field(default_factory=Clock, init=False, repr=False)
     _features: dict[str, np.ndarray] = field(default_factory=dict, init=False, repr=False)
@@ -95,7 +93,6 @@ class Run:
         """
         import torch
 
-        from vaebench.base.files import read_json
         from vaebench.data.store import Prepared
         from vaebench.densities.saved import load_latents
         from vaebench.densities.store import load_density
@@ -103,26 +100,30 @@ class Run:
         from vaebench.model.vae import load_model
 
         device = torch.device(device)
-        vae = load_model(model, device)
-        spec = read_json(model / "spec.json")
+        latents = load_latents(model / "latents.npz")
+        diverged = latents.get("diverged")
         return cls(
-            model=vae,
+            model=load_model(model, device),
             data=Prepared.open(prepared),
-            latents=load_latents(model / "latents.npz"),
+            latents=latents,
             densities={name: load_density(folder) for name, folder in densities.items()},
             reference=None if reference is None else load_reference(reference, device),
             device=device,
             seed=seed,
             samples=samples,
             batch_size=batch_size,
-            prior_scale=spec.get("prior_scale"),
-            diverged_at_epoch=spec.get("diverged_at_epoch"),
+            diverged_at_epoch=None if diverged is None else int(diverged),
         )
+
+    @property
+    def prior_scale(self) -> float | None:
+        """Standard deviation of the model's own prior; None without one."""
+        return self.model.prior_scale
 
     @property
     def stochastic(self) -> bool:
         """Whether the posterior has a variance."""
-        return self.model.posterior.stochastic
+        return "test_std" in self.latents
 
     def rng(self, tag: str) -> np.random.Generator:
         """A generator that depends on the seed and ``tag`` alone."""
@@ -159,7 +160,7 @@ class Run:
         """Stored images (n, C, H, W) on the device in the model's value range."""
         import torch
 
-        return self.model.to_model(torch.from_numpy(np.array(images)).to(self.device))
+        return self.data.value_range.to_model(torch.from_numpy(np.array(images)).to(self.device))
 
     def decode(self, z: np.ndarray) -> Iterator[Tensor]:
         """The mean images of ``z`` (n, d), batch by batch, on the device in the model's value range."""
@@ -182,7 +183,7 @@ class Run:
 
         generator = self.torch_generator("render")
         for x in self._in_batches(lambda batch: self.model.render(batch, generator), z):
-            unit = self.model.to_unit(x).clamp(0, 1)
+            unit = self.data.value_range.to_unit(x).clamp(0, 1)
             yield (unit * 255).round().to(torch.uint8) if self.data.images.dtype == np.uint8 else unit
 
     def codes(self, kind: str, draw: int = 0) -> np.ndarray:

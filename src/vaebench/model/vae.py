@@ -2,12 +2,11 @@ r"""A model put together from a point on the axes.
 
 objective = likelihood of x given z + regularizer of q(z),   z ~ posterior q(z|x)
 
->>> spec = {
-...     "image_shape": [1, 8, 8], "value_range": [0.0, 1.0], "train_size": 1000,
-...     "network": {"name": "compact"}, "posterior": {"name": "gaussian"},
-...     "likelihood": {"name": "gaussian", "variance": "mle"}, "regularizer": {"name": "kl"},
-... }
->>> model = build_model(spec)
+>>> spec = ModelSpec(
+...     image_shape=(1, 8, 8), train_size=1000, network={"name": "compact"},
+...     likelihood={"name": "gaussian", "variance": "mle"}, regularizer={"name": "kl"},
+... )
+>>> model = spec.build()
 >>> model.loss(torch.rand(16, 1, 8, 8)).total.backward()
 """
 
@@ -15,22 +14,60 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
+from pydantic import BaseModel, ConfigDict, PositiveInt
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from vaebench.base.errors import UserError
 from vaebench.base.files import read_json, write_atomically, write_json
+from vaebench.data.value_range import ValueRange
 from vaebench.model.likelihoods import LIKELIHOODS
 from vaebench.model.nets import NETWORKS
 from vaebench.model.posteriors import POSTERIORS
 from vaebench.model.posteriors.base import Latent
 from vaebench.model.regularizers import REGULARIZERS
-from vaebench.model.regularizers.base import Context
+from vaebench.model.regularizers.base import Context, Decoder
 
-__all__ = ["VAE", "Losses", "build_model", "load_model", "save_model"]
+__all__ = ["VAE", "Losses", "ModelSpec", "load_model", "save_model"]
+
+
+class ModelSpec(BaseModel):
+    """Everything that determines a model but its weights; the content of ``spec.json``.
+
+    Attributes:
+        image_shape: (C, H, W).
+        value_range: of the images that the model sees.
+        train_size: number of training images, which some regularizers need.
+        network: ``{"name": …, option: …}``, and so are the next three.
+        likelihood: see :data:`~vaebench.model.likelihoods.LIKELIHOODS`.
+        regularizer: see :data:`~vaebench.model.regularizers.REGULARIZERS`.
+        posterior: see :data:`~vaebench.model.posteriors.POSTERIORS`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    image_shape: tuple[PositiveInt, PositiveInt, PositiveInt]
+    value_range: tuple[float, float] = (0.0, 1.0)
+    train_size: PositiveInt
+    network: dict[str, Any]
+    likelihood: dict[str, Any]
+    regularizer: dict[str, Any] = {"name": "none"}
+    posterior: dict[str, Any] = {"name": "gaussian"}
+
+    def build(self) -> VAE:
+        """The model, newly initialized.
+
+        Weights come from torch's default generator: seed it first.
+
+        Raises:
+            UserError: an unknown value or option of an axis, an image size that the network is not for, a
+                likelihood that does not fit the value range, a regularizer that does not fit the posterior.
+        """
+        return VAE(self)
 
 
 @dataclass(frozen=True)
@@ -46,30 +83,33 @@ class Losses:
 class VAE(nn.Module):
     """Encoder, posterior, decoder, likelihood and regularizer, each a value on its axis.
 
-    Images come in two ranges: as stored (uint8 0 to 255, or float 0 to 1 where noise was added) and as
-    the networks see them, ``value_range``; :meth:`to_model` and :meth:`to_unit` convert.
+    Images are in ``value_range``, which converts them (:class:`~vaebench.data.value_range.ValueRange`).
+
+    Args:
+        spec: what it is made of; see :meth:`ModelSpec.build`.
     """
 
-    def __init__(self, network, posterior, likelihood, regularizer, value_range: tuple[float, float]):
+    def __init__(self, spec: ModelSpec):
         super().__init__()
+        network = NETWORKS.build(spec.network, spec.image_shape)
+        likelihood = LIKELIHOODS.build(spec.likelihood, spec.image_shape, network.activation)
+        posterior = POSTERIORS.build(spec.posterior, network.latent_dim)
+        context = Context(network.latent_dim, spec.train_size, spec.image_shape)
+        regularizer = REGULARIZERS.build(spec.regularizer, context)
+        _check_fit(spec, likelihood, posterior, regularizer)
+        self.spec = spec
+        self.value_range = ValueRange(*spec.value_range)
+        self.latent_dim = network.latent_dim
         self.encoder = network.encoder(posterior.features)
         self.decoder = network.decoder(likelihood.channels)
         self.posterior = posterior
         self.likelihood = likelihood
         self.regularizer = regularizer
-        self.latent_dim = network.latent_dim
-        self.value_range = value_range
 
-    def to_model(self, images: Tensor) -> Tensor:
-        """Stored images to float32 in the model's value range."""
-        low, high = self.value_range
-        unit = images.float() / 255 if images.dtype == torch.uint8 else images
-        return unit if (low, high) == (0.0, 1.0) else unit * (high - low) + low
-
-    def to_unit(self, x: Tensor) -> Tensor:
-        """The model's value range to [0, 1]."""
-        low, high = self.value_range
-        return x if (low, high) == (0.0, 1.0) else (x - low) / (high - low)
+    @property
+    def prior_scale(self) -> float | None:
+        """Standard deviation of the model's own prior N(0, s²I); None where the method has none."""
+        return self.regularizer.prior_scale
 
     def encode(self, x: Tensor) -> Latent:
         """q(z|x) for ``x`` (B, C, H, W) in the model's range: ``mean``, ``log_var``, ``z``, each (B, d)."""
@@ -87,45 +127,36 @@ class VAE(nn.Module):
         """The minibatch objective for ``x`` (B, C, H, W) in the model's range."""
         latent = self.encode(x)
         reconstruction = self.likelihood.loss(self.decoder(latent.z), x)
-        regularization = self.regularizer(latent, self.decode)
+        regularization = self.regularizer(latent, Decoder(self.decoder, self.likelihood.mean))
         return Losses(reconstruction + regularization, reconstruction, regularization, latent)
 
 
-def build_model(spec: dict) -> VAE:
-    """The model that ``spec`` (the content of ``spec.json``) describes, newly initialized.
-
-    Weights come from torch's default generator: seed it first.
-
-    Raises:
-        UserError: an image size the network is not for, or a likelihood that does not fit the value range.
-    """
-    shape, value_range = tuple(spec["image_shape"]), tuple(map(float, spec["value_range"]))
-    network = NETWORKS.build(spec["network"], shape)
-    likelihood = LIKELIHOODS.build(spec["likelihood"], shape, network.activation)
+def _check_fit(spec: ModelSpec, likelihood, posterior, regularizer) -> None:
     accepted = likelihood.value_range
-    if accepted is not None and tuple(map(float, accepted)) != value_range:
+    if accepted is not None and tuple(accepted) != spec.value_range:
         raise UserError(
-            f"likelihood {spec['likelihood']['name']!r} needs images in {list(accepted)}, and this data "
-            f"set's are in {list(value_range)}; choose another likelihood or set the source's value_range."
+            f"likelihood {spec.likelihood['name']!r} needs images in {list(accepted)}, and this data "
+            f"set's are in {list(spec.value_range)}; choose another likelihood or set the source's "
+            "value_range."
         )
-    posterior = POSTERIORS.build(spec["posterior"], network.latent_dim)
-    context = Context(network.latent_dim, spec["train_size"], shape)
-    regularizer = REGULARIZERS.build(spec["regularizer"], context)
     if regularizer.needs_variance and not posterior.stochastic:
         raise UserError(
-            f"regularizer {spec['regularizer']['name']!r} needs a posterior with a variance, and this one "
+            f"regularizer {spec.regularizer['name']!r} needs a posterior with a variance, and this one "
             "is deterministic; set posterior.name to gaussian or shared, or choose another regularizer."
         )
-    return VAE(network, posterior, likelihood, regularizer, value_range)
 
 
-def save_model(folder: Path, model: VAE, spec: dict) -> None:
+def save_model(folder: Path, model: VAE) -> None:
     """Write ``model.safetensors`` and ``spec.json``, all that rebuilds the model."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
     with write_atomically(folder / "model.safetensors") as path:
         path.write_bytes(save(tensors))
-    write_json(folder / "spec.json", spec)
+    write_json(folder / "spec.json", model.spec.model_dump(mode="json"))
+
+
+_OLDER = ("prior_scale", "diverged_at_epoch")
+"""Keys that a model saved by version 0.1.0 or before may have in its spec.json."""
 
 
 def load_model(folder: str | Path, device: str | torch.device = "cpu") -> VAE:
@@ -140,7 +171,9 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu") -> VAE:
         if not (folder / name).is_file():
             raise UserError(f"{folder / name} is missing; run `dvc repro` to train the model.")
     try:
-        model = build_model(read_json(folder / "spec.json"))
+        content = read_json(folder / "spec.json")
+        known = {key: value for key, value in content.items() if key not in _OLDER}
+        model = ModelSpec.model_validate(known).build()
         model.load_state_dict(load_file(folder / "model.safetensors"))
     except (ValueError, KeyError, TypeError, AttributeError, SafetensorError, UserError) as error:
         raise UserError(f"{folder} holds a damaged model ({error}); {remedy}") from None

@@ -11,7 +11,7 @@ import torch
 
 from vaebench.base.device import select_device
 from vaebench.data.store import Meta
-from vaebench.model.vae import build_model
+from vaebench.model.vae import ModelSpec
 from vaebench.study.forecast import Cost
 from vaebench.study.params import Params
 from vaebench.training.passes import encode_means, validate
@@ -46,17 +46,16 @@ def measure_cost(
     point, settings = params.methods[method], params.training_of(method)
     rows = {name: last - first for name, (first, last) in meta.splits.model_dump(exclude_none=True).items()}
     torch.manual_seed(0)
-    model = build_model(
-        {
-            "image_shape": list(meta.shape),
-            "value_range": list(meta.value_range),
-            "train_size": rows["train"],
-            "network": params.datasets[dataset].network,
-            "likelihood": point.likelihood,
-            "regularizer": point.regularizer,
-            "posterior": point.posterior,
-        }
-    ).to(device, memory_format=torch.channels_last)
+    spec = ModelSpec(
+        image_shape=meta.shape,
+        value_range=meta.value_range,
+        train_size=rows["train"],
+        network=params.datasets[dataset].network,
+        likelihood=point.likelihood,
+        regularizer=point.regularizer,
+        posterior=point.posterior,
+    )
+    model = spec.build().to(device, memory_format=torch.channels_last)
     count = max(PASSED, settings.batch_size)
     images = torch.randint(0, 256, (count, *meta.shape), dtype=torch.uint8, device=device)
     precision = choose_precision(model, images, settings, say).precision

@@ -3,32 +3,47 @@
 from __future__ import annotations
 
 import math
+from typing import Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from vaebench.base.precision import exact
 from vaebench.data.store import Prepared
-from vaebench.model.vae import VAE
+from vaebench.model.posteriors.base import Latent
 
 __all__ = ["are_finite", "encode_data"]
 
 BATCH = 1000
 
 
+class Encoding(Protocol):
+    """What :func:`encode_data` needs of a model; a :class:`~vaebench.model.vae.VAE` is one."""
+
+    prior_scale: float | None
+
+    def encode(self, x: Tensor) -> Latent:
+        """q(z|x) of images (B, C, H, W) in the data set's value range."""
+
+
 @exact()
-def encode_data(model: VAE, data: Prepared) -> dict[str, np.ndarray]:
-    """The arrays of ``latents.npz`` (see :mod:`vaebench.densities.saved`), in evaluation mode, exact."""
-    model.eval()
-    device = next(model.parameters()).device
-    scale = model.regularizer.prior_scale
+def encode_data(model: Encoding, data: Prepared, device: torch.device) -> dict[str, np.ndarray]:
+    """The arrays of ``latents.npz`` (see :mod:`vaebench.densities.saved`), exact.
+
+    Args:
+        model: in evaluation mode, on ``device``.
+        data: the prepared data set.
+        device: where the model is.
+    """
+    scale = model.prior_scale
     latents = {"prior_scale": np.float32(math.nan if scale is None else scale)}
     for split in ("train", "test"):
         means, deviations = [], []
         images = data.split(split)
         for start in range(0, len(images), BATCH):
             part = torch.from_numpy(np.array(images[start : start + BATCH])).to(device)
-            latent = model.encode(model.to_model(part))
+            latent = model.encode(data.value_range.to_model(part))
             means.append(latent.mean.float().cpu())
             if latent.log_var is not None:
                 deviations.append((latent.log_var.float() / 2).exp().cpu())

@@ -11,6 +11,7 @@ import copy
 import math
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -58,11 +59,11 @@ def train(
     *,
     seed: int,
     device: torch.device,
-    checkpoints: Checkpoints,
+    checkpoints: Checkpoints | None = None,
     on_epoch: Callable[[list[dict]], None] = lambda history: None,
     say: Callable[[str], None] = print,
 ) -> Outcome:
-    """Train ``model`` in place on the training images of ``data``.
+    """Train ``model`` in place on the training images of ``data``, and leave it in evaluation mode.
 
     Args:
         model: newly initialized.
@@ -70,7 +71,8 @@ def train(
         settings: the schedule.
         seed: determines batch order and noise.
         device: where the images and the model live.
-        checkpoints: entered; a run that was interrupted goes on from there.
+        checkpoints: entered; a run that was interrupted goes on from there. Without them Ctrl-C ends a run as
+            it ends everything else.
         on_epoch: called with the history after each epoch, whose row is the last.
         say: called with each decision worth a line.
 
@@ -82,7 +84,7 @@ def train(
     loop.resume()
     state = loop.state
     outcome = Outcome(loop.precision, state.history)
-    with stop_signal() as stop:
+    with stop_signal() if checkpoints else nullcontext(Interrupt()) as stop:
         while state.epoch < settings.epochs:
             began = time.perf_counter()
             loop.epoch(stop)
@@ -90,17 +92,19 @@ def train(
             if row is None:
                 say(f"diverged in epoch {state.epoch + 1}: not all is finite; keeping the weights before it")
                 outcome.diverged_at_epoch = state.epoch + 1
+                model.eval()
                 return outcome
             outcome.seconds.append(time.perf_counter() - began)
             on_epoch(state.history)
             if loop.stops_early(row):
                 break
-            if checkpoints.due():
+            if loop.due():
                 loop.save()
     if state.best["weights"] is not None:
         model.load_state_dict(state.best["weights"])
     if model.likelihood.fits:
         model.likelihood.fit(second_moment(model, loop.images))
+    model.eval()
     return outcome
 
 
@@ -114,7 +118,7 @@ class _Loop:
         settings: Training,
         seed: int,
         device: torch.device,
-        checkpoints: Checkpoints,
+        checkpoints: Checkpoints | None,
         say: Callable[[str], None],
     ):
         self.model, self.seed = model, seed
@@ -125,7 +129,7 @@ class _Loop:
         self.validation = resident(data.split("validation"), device) if has_validation else None
         _check_sizes(self.images, self.validation, settings, model.regularizer)
 
-        self._saved, line = checkpoints.load()
+        self._saved, line = checkpoints.load() if checkpoints else (None, "")
         if line:
             say(line)
         if self._saved is None:
@@ -147,6 +151,9 @@ class _Loop:
         elif self.model.regularizer.starts_from_validation:
             self.model.regularizer.end_epoch(validate(self.model, self.validation, self.settings)[2])
 
+    def due(self) -> bool:
+        return self.checkpoints is not None and self.checkpoints.due()
+
     def save(self) -> None:
         if failure := self.checkpoints.save(self.state.state_dict() | {"precision": self.precision.record()}):
             self.say(failure)
@@ -165,7 +172,7 @@ class _Loop:
                 regularizer.refresh(encode_means(model, self.images, held_out, self.settings))
             self.step(rows[state.batch * size : (state.batch + 1) * size])
             state.batch += 1
-            if (stop.requested or self.checkpoints.due()) and self.step.sums.isfinite().all():
+            if (stop.requested or self.due()) and self.step.sums.isfinite().all():
                 self.save()
             if stop.requested:
                 raise SystemExit(
@@ -291,7 +298,7 @@ def _worth_compiling(model: VAE, images: Tensor, settings: Training, batches: in
 
     twin = copy.deepcopy(model)
     with torch.random.fork_rng(), FlopCounterMode(display=False) as counter:
-        twin.loss(twin.to_model(images[: settings.batch_size])).total.backward()
+        twin.loss(twin.value_range.to_model(images[: settings.batch_size])).total.backward()
     arithmetic = counter.get_total_flops() * batches * settings.epochs
     compiled = arithmetic >= WORTH_COMPILING
     decision = "compiling the step" if compiled else "not compiling, it would cost more"

@@ -33,7 +33,7 @@ def encode_means(model: VAE, images: Tensor, rows: Tensor | None, settings: Trai
     rows = torch.arange(len(images)) if rows is None else rows
     means = []
     for part in rows.to(images.device).split(BATCH):
-        x = model.to_model(images[part]).contiguous(memory_format=torch.channels_last)
+        x = model.value_range.to_model(images[part]).contiguous(memory_format=torch.channels_last)
         with torch.autocast(x.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
             means.append(model.encode(x).mean.float())
     model.train(was_training)
@@ -47,7 +47,7 @@ def validate(model: VAE, images: Tensor, settings: Training) -> tuple[float, flo
     random = random_state(images.device)
     losses, errors = [], []
     for part in images.split(BATCH):
-        x = model.to_model(part).contiguous(memory_format=torch.channels_last)
+        x = model.value_range.to_model(part).contiguous(memory_format=torch.channels_last)
         with torch.autocast(x.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
             result = model.loss(x)
             decoded = model.decode(result.latent.mean)
@@ -68,6 +68,6 @@ def second_moment(model: VAE, images: Tensor) -> Tensor:
     model.eval()
     total = torch.zeros(images.shape[1:], dtype=torch.float64, device=images.device)
     for part in images.split(BATCH):
-        x = model.to_model(part)
+        x = model.value_range.to_model(part)
         total += (model.decode(model.encode(x).z) - x).double().square().sum(0)
     return total / len(images)

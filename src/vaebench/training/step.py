@@ -92,7 +92,7 @@ class Step:
         self._graph.replay()
 
     def _take(self, rows: Tensor) -> None:
-        x = self.model.to_model(self.images[rows]).contiguous(memory_format=torch.channels_last)
+        x = self.model.value_range.to_model(self.images[rows]).contiguous(memory_format=torch.channels_last)
         losses, gradients, latent = self._gradients(self._weights, x)
         self.sums[:3] += losses
         if self._copied:

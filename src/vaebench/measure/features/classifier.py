@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from vaebench.base.errors import UserError
 from vaebench.base.precision import exact
 from vaebench.data.store import Prepared
+from vaebench.data.value_range import as_unit
 
 __all__ = ["FEATURES", "Classifier", "targets", "train_classifier"]
 
@@ -114,5 +115,4 @@ def _accuracy(network: Classifier, data: Prepared, classes: np.ndarray, device: 
 
 
 def _unit(images: np.ndarray, device: torch.device) -> Tensor:
-    x = torch.from_numpy(np.array(images)).to(device)
-    return x.float() / 255 if x.dtype == torch.uint8 else x
+    return as_unit(torch.from_numpy(np.array(images)).to(device))

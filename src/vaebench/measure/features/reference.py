@@ -21,6 +21,7 @@ from vaebench.base.errors import UserError
 from vaebench.base.files import read_json, write_atomically, write_json
 from vaebench.base.precision import exact
 from vaebench.data.store import Prepared
+from vaebench.data.value_range import as_unit
 from vaebench.measure.features.frechet import frechet_distance, moments, symmetric_root
 
 __all__ = ["Kind", "Reference", "build_reference", "load_reference"]
@@ -195,5 +196,5 @@ def _extract(network: nn.Module, batches: Iterable[Tensor], device: torch.device
     for batch in batches:
         for chunk in batch.to(device).split(size):
             with exact():
-                features.append(network(chunk.float() / 255 if chunk.dtype == torch.uint8 else chunk))
+                features.append(network(as_unit(chunk)))
     return torch.cat(features).float().cpu().numpy()

@@ -82,5 +82,5 @@ def _of_batch(run: Run, x, k: int, generator):
 
 
 def _width(run: Run) -> float:
-    low, high = run.model.value_range
+    low, high = run.data.value_range
     return high - low

@@ -56,7 +56,7 @@ def reconstruction(
             latent = run.model.encode(x)
             mean, log_var = latent.mean, latent.log_var
             decoded = run.model.render(mean, generator)
-            unit = run.model.to_unit(decoded), run.model.to_unit(x)
+            unit = run.data.value_range.to_unit(decoded), run.data.value_range.to_unit(x)
             keep(mse=_squared(decoded - x), psnr=psnr(*unit), ssim=ssim(*unit))
             if run.stochastic:
                 noise = torch.randn(mean.shape, generator=generator, device=mean.device)

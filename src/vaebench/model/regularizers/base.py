@@ -11,15 +11,24 @@ from torch import Tensor, nn
 from vaebench.base.errors import UserError
 from vaebench.model.posteriors.base import Latent
 
-__all__ = ["Context", "Decoder", "Regularizer", "network_of"]
-
-Decoder = Callable[[Tensor], Tensor]
-"""(B, d) latents to mean images (B, C, H, W): a model's ``decode``, or a module."""
+__all__ = ["Context", "Decoder", "Regularizer"]
 
 
-def network_of(decoder: Decoder) -> nn.Module:
-    """The decoder network behind ``decoder``: itself, or that of the model whose ``decode`` it is."""
-    return decoder if isinstance(decoder, nn.Module) else decoder.__self__.decoder
+@dataclass(frozen=True)
+class Decoder:
+    """Latents (B, d) to mean images (B, C, H, W), when called.
+
+    Attributes:
+        network: the decoder network, which gives the likelihood's parameters.
+        mean: these to the mean image.
+    """
+
+    network: nn.Module
+    mean: Callable[[Tensor], Tensor] = lambda raw: raw
+
+    def __call__(self, z: Tensor) -> Tensor:
+        """E[x|z]."""
+        return self.mean(self.network(z))
 
 
 @dataclass(frozen=True)
@@ -72,7 +81,7 @@ class Regularizer(nn.Module):
 
         Args:
             latent: the batch's posteriors and draws.
-            decoder: maps (B, d) to mean images (B, C, H, W): the model's ``decode``, or a decoder module.
+            decoder: maps (B, d) to mean images (B, C, H, W).
         """
         raise NotImplementedError
 

@@ -14,7 +14,7 @@ published weights, 5e-8 for MNIST and 1e-7 for CelebA, are of that one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
@@ -27,7 +27,7 @@ from torch.overrides import TorchFunctionMode
 
 from vaebench.base.precision import full
 from vaebench.model.posteriors.base import Latent
-from vaebench.model.regularizers.base import Context, Decoder, Regularizer, network_of
+from vaebench.model.regularizers.base import Context, Decoder, Regularizer
 
 __all__ = ["RaeGP", "gradient_penalty", "published_penalty"]
 
@@ -96,10 +96,12 @@ def gradient_penalty(decoder: Decoder, z: Tensor, directions: Tensor) -> Tensor:
 
     Batch normalization's running statistics stay as they are.
     """
-    return _derivatives(decoder, decoder, z, directions).square().sum() / len(z)
+    return _derivatives(decoder.__call__, decoder, z, directions).square().sum() / len(z)
 
 
-def _derivatives(function: Decoder, decoder: Decoder, z: Tensor, directions: Tensor) -> Tensor:
+def _derivatives(
+    function: Callable[[Tensor], Tensor], decoder: Decoder, z: Tensor, directions: Tensor
+) -> Tensor:
     """The derivatives of ``function``, made of ``decoder``, at z along each of (K, B, d) directions."""
 
     def derivative(direction: Tensor) -> Tensor:
@@ -111,7 +113,7 @@ def _derivatives(function: Decoder, decoder: Decoder, z: Tensor, directions: Ten
 
 @contextmanager
 def _frozen_statistics(decoder: Decoder) -> Iterator[None]:
-    norms = [m for m in network_of(decoder).modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+    norms = [m for m in decoder.network.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
     for norm in norms:
         norm.track_running_stats = False
     try:

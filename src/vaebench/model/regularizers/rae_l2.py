@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vaebench.base.precision import full
 from vaebench.model.posteriors.base import Latent
-from vaebench.model.regularizers.base import Context, Decoder, Regularizer, network_of
+from vaebench.model.regularizers.base import Context, Decoder, Regularizer
 
 __all__ = ["RaeL2"]
 
@@ -40,6 +40,6 @@ class RaeL2(Regularizer):
 
     def forward(self, latent: Latent, decoder: Decoder) -> Tensor:
         """Mean over the batch."""
-        kernels = [full(p) for p in network_of(decoder).parameters() if p.ndim > 1]
+        kernels = [full(p) for p in decoder.network.parameters() if p.ndim > 1]
         weights = sum(w.square().sum() for w in kernels)
         return self.embedding * 0.5 * full(latent.z).square().sum(1).mean() + self.decoder * weights
