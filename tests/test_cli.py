@@ -278,7 +278,7 @@ def test_sample_from_a_fitted_density(workspace):
 def test_sample_takes_a_method_and_a_density_by_their_names(workspace):
     untrained = run("sample", "rae").output
     assert "rae is not trained on digits with seed 0: `dvc repro train@small-digits-rae-0`" in untrained
-    folder = trained(Path("data/models/small/digits/rae/0"), prior_scale=None)
+    folder = trained(Path("data/models/small/digits/rae/0"), "none")
     fitted(Path("data/densities/small/digits/rae/0/gaussian"))
     assert "there are: gaussian" in run("sample", "rae", "--density", "gmm10").output
     assert run("sample", "rae", "--density", "gaussian", "-o", "named.png").exit_code == 0

@@ -8,6 +8,8 @@ import pytest
 from fake_study import METHODS, write, write_study
 
 from vaebench.base.errors import UserError
+from vaebench.measure.metrics import METRICS
+from vaebench.measure.metrics.described import Described, describes
 from vaebench.report.claims import judge
 from vaebench.report.describe import describe, sort_key
 from vaebench.report.entries import number
@@ -348,3 +350,19 @@ def test_table_7_has_scores_and_no_angles(tmp_path):
         "avae": 0.2,
         "avae (axes)": 0.1,
     }
+
+
+def test_a_metric_of_ones_own_says_how_it_is_read():
+    @describes({"gap.own": Described("own gap", better="lower", group="latent", unit="nats", help="A gap.")})
+    def metric(run):
+        return {"gap": {"own": 1.0}}
+
+    assert describe("gap.own").better == ""
+    with METRICS.adding("own", metric):
+        found = describe("gap.own")
+    assert (found.label, found.better, found.group, found.help) == (
+        "own gap [nats]",
+        "lower",
+        "latent",
+        "A gap.",
+    )

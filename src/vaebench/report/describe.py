@@ -7,12 +7,11 @@ Description(path='fid.gmm10', group='fid', label='FID GMM-10', better='lower')
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+
+from vaebench.measure.metrics.described import Better, described
 
 __all__ = ["GROUPS", "Description", "describe", "is_measure", "sort_key"]
-
-Better = Literal["lower", "higher", ""]
 
 GROUPS = {
     "likelihood": "Reconstruction and likelihood",
@@ -176,12 +175,13 @@ class Description:
     group: str
     label: str
     better: Better
+    own_help: str = field(default="", repr=False)
 
     @property
     def help(self) -> str:
         """What the metric is, in a sentence; empty where only its author knows."""
-        if self.path in _HELP:
-            return _HELP[self.path]
+        if self.own_help or self.path in _HELP:
+            return self.own_help or _HELP[self.path]
         head, _, what = self.path.partition(".")
         sampled = _SAMPLED_FROM.get(what) or (
             "of samples from a fitted Gaussian mixture" if "gmm" in what else ""
@@ -199,7 +199,11 @@ def describe(path: str) -> Description:
     head, _, rest = path.partition(".")
     group = head if head in GROUPS and rest else "likelihood" if path in _LABELS else "other"
     better = _BETTER.get(path, _BETTER.get(head, "") if head != "latent" else "")
-    return Description(path, group, _label(path, head, rest), better)
+    label = _label(path, head, rest)
+    if label == path and is_measure(path) and (own := described(path)):
+        label = f"{own.label} [{own.unit}]" if own.unit else own.label
+        return Description(path, own.group if own.group in GROUPS else "other", label, own.better, own.help)
+    return Description(path, group, label, better)
 
 
 def is_measure(path: str) -> bool:
