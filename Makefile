@@ -24,8 +24,9 @@ repro: install ## run the active study (params.yaml) and say where the report is
 	dvc repro
 	@vaebench best
 
-repro-parallel: install ## the same on all GPUs and cores of this machine; ENGINE=… SLOTS=…: docs/scaleout.md
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(if $(filter slurm dask,$(ENGINE)),slurm,scaleout)]'
+repro-parallel: install ## several stages at a time; ENGINE=… SLOTS=…: docs/scaleout.md
+	@case '$(ENGINE)' in ray) extra=scaleout;; slurm|dask) extra=slurm;; *) exit 0;; esac; \
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[$$extra]"
 	vaebench repro $(if $(ENGINE),--engine $(ENGINE)) $(if $(SLOTS),--slots $(SLOTS))
 	@vaebench best
 

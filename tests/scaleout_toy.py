@@ -161,9 +161,11 @@ def running(folder: Path) -> list[int]:
     return [pid for pid in noted if here(pid) and alive(pid)]
 
 
-def parent(pid: int) -> int:
-    """The process that started it."""
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+def worker(pid: int) -> int:
+    """The process that runs it for an engine: above it are its DVC, and the shell that guards that."""
+    for _ in range(3):
+        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return pid
 
 
 def said(folder: Path) -> str:

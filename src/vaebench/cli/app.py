@@ -12,7 +12,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -313,34 +314,77 @@ def verify(
     raise typer.Exit(1 if differences else 0)
 
 
+_Engine = Annotated[str, typer.Option(help="local: processes of this machine; or ray, dask, slurm.")]
+_Address = Annotated[str, typer.Option(help="A Ray or Dask cluster that is up; auto: the Ray of this node.")]
+_Slots = Annotated[
+    int | None, typer.Option(min=1, help="How many at a time, or Slurm jobs; without it, one per CPU here.")
+]
+
+
 @app.command()
 def repro(
     targets: Annotated[
         list[str] | None, typer.Argument(help="Stages, as for `dvc repro`; none: all.")
     ] = None,
-    engine: Annotated[str, typer.Option(help="ray, slurm, dask, or local: plain processes.")] = "ray",
-    address: Annotated[
-        str, typer.Option(help="A Ray or Dask cluster that is up; auto: the Ray of this node.")
-    ] = "",
-    slots: Annotated[
-        int | None, typer.Option(min=1, help="CPUs here, or Slurm jobs; without it, all of this machine.")
-    ] = None,
+    engine: _Engine = "local",
+    address: _Address = "",
+    slots: _Slots = None,
+    dry: Annotated[bool, typer.Option("--dry", help="Only say what would run.")] = False,
 ) -> None:
     """Run the study's stages in parallel; the result is `dvc repro`'s.
 
     The exit status is 1 where a stage failed. See docs/scaleout.md.
     """
     from vaebench.scaleout.engines import start_engine
-    from vaebench.scaleout.head import reproduce
+    from vaebench.scaleout.head import preview, reproduce
     from vaebench.study.forecast import forecast
     from vaebench.study.params import load_params
 
-    params = load_params(ACTIVE, specs=()) if ACTIVE.is_file() else None
+    start = start_engine(engine, address or None, slots)
+    if dry:
+        lines = preview(targets or ())
+        typer.echo("\n".join([*lines, _where(len(lines), "stages", engine, address, slots)]))
+        return
+    if not targets:
+        with suppress(UserError):  # what is wrong with params.yaml is for `resolve` to say
+            typer.echo(forecast(load_params(ACTIVE, specs=()), slots or 1).line())
+    _run_in_parallel(lambda: reproduce(start, targets or ()))
+
+
+@app.command()
+def sweep(
+    settings: Annotated[
+        list[str], typer.Option("-S", "--set-param", help="A parameter and its values: path.of.it=1,2")
+    ],
+    engine: _Engine = "local",
+    address: _Address = "",
+    slots: _Slots = None,
+    dry: Annotated[bool, typer.Option("--dry", help="Only say what would run.")] = False,
+) -> None:
+    """Run an experiment for each point of a grid, in parallel.
+
+    Each is `dvc exp run --temp -S …`, in a copy of the workspace; `dvc exp show` compares them.
+    """
+    from vaebench.scaleout import head
+    from vaebench.scaleout.engines import start_engine
+
+    points = head.grid(settings)
+    start = start_engine(engine, address or None, slots)
+    if dry:
+        typer.echo("\n".join([*points, _where(len(points), "experiments", engine, address, slots)]))
+    else:
+        _run_in_parallel(lambda: head.sweep(start, points))
+
+
+def _where(count: int, what: str, engine: str, address: str, slots: int | None) -> str:
+    at = f" at {address}" if address else ""
+    return f"{count} {what}, on engine {engine}{at}, {slots or 'one per CPU'} at a time"
+
+
+def _run_in_parallel(run: Callable[[], bool]) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    if params is not None and not targets:
-        typer.echo(forecast(params, slots or 1).line())
     try:
-        complete = reproduce(start_engine(engine, address or None, slots), targets or ())
+        complete = run()
     except KeyboardInterrupt:
         typer.echo("vaebench: interrupted; run again to go on from what is recorded.", err=True)
         os._exit(130)  # at once: Linux ends the commands that still run

@@ -5,9 +5,9 @@ A Dask worker runs one stage at a time; what it has is what its Slurm job asked 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from uuid import uuid4
 
 from distributed import Client, LocalCluster
@@ -38,15 +38,13 @@ def slurm_engine(address: str | None, slots: int | None) -> Iterator[Engine]:
     The scheduler listens on a network, so it and the jobs talk TLS, with a key made for this run.
     """
     from dask_jobqueue import SLURMCluster
-    from dvc.repo import Repo
 
     if address:
         raise UserError("--engine slurm starts its own scheduler; with --address use --engine dask.")
     if not slots:
         raise UserError("--engine slurm needs --slots: how many Slurm jobs may run at a time.")
     try:
-        keys = os.path.join(Repo.find_root(), ".dvc/tmp")  # noqa: PTH118
-        cluster = SLURMCluster(security=True, shared_temp_directory=keys)
+        cluster = SLURMCluster(security=True, shared_temp_directory=str(Path(".dvc/tmp").resolve()))
     except (ValueError, TypeError) as error:
         raise UserError(f"jobqueue.slurm in ~/.config/dask/jobqueue.yaml is not complete: {error}") from None
     with ExitStack() as stack:
@@ -64,4 +62,4 @@ def _connected(stack: ExitStack, cluster: LocalCluster | str) -> Engine:
     def submit(job: Job, _: Resources):
         return client.submit(execute, job, pure=False, key=f"{job.name}-{uuid4().hex}")
 
-    return Engine(submit, f"Dask, {client.scheduler.address}", client.dashboard_link)
+    return Engine(submit, f"Dask, {client.scheduler.address}; dashboard: {client.dashboard_link}")

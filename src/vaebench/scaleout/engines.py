@@ -24,16 +24,13 @@ class Engine:
     Args:
         submit: takes a job and has :func:`~vaebench.scaleout.command.execute` run on a worker, again if that
             worker dies; its future has ``add_done_callback``, ``exception`` and ``result``.
-        where: for the user.
-        dashboard: its address, or None.
-        room: how many stages that ask for this run at a time. The head hands over one more, so that what
-            becomes ready later and matters sooner need not queue; a cluster, which may grow, gets all.
+        where: for the user, with the dashboard's address.
+        slots: how many it is handed at a time; a cluster, which may grow, gets all that can run.
     """
 
     submit: Callable[[Job, Resources], Future]
     where: str
-    dashboard: str | None = None
-    room: Callable[[Resources], float] = lambda _: math.inf
+    slots: float = math.inf
 
 
 @contextmanager
@@ -44,17 +41,16 @@ def local(address: str | None, slots: int | None) -> Iterator[Engine]:
     slots = slots or len(os.sched_getaffinity(0))
     pool = ThreadPoolExecutor(slots)
     try:
-        text = f"this machine, {slots} at a time"
-        yield Engine(lambda job, _: pool.submit(execute, job), text, room=lambda _: slots)
+        yield Engine(lambda job, _: pool.submit(execute, job), f"this machine, {slots} at a time", slots)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
 ENGINES = {
+    "local": "vaebench.scaleout.engines:local",
     "ray": "vaebench.scaleout.ray:engine",
     "dask": "vaebench.scaleout.dask:engine",
     "slurm": "vaebench.scaleout.dask:slurm_engine",
-    "local": "vaebench.scaleout.engines:local",
 }
 
 

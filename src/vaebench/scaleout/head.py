@@ -1,214 +1,190 @@
-"""The head: hands stages over, records them, and lets a failure stop only what depends on it."""
+"""The head: hands commands to an engine in the plan's order, and lets a failure stop what depends on it."""
 
 from __future__ import annotations
 
 import fcntl
-import json
+import itertools
 import os
+import re
 import socket
-import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from itertools import chain
 from pathlib import Path
-from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING
+from queue import SimpleQueue
+from urllib.parse import quote
 
-import psutil
-from dvc.exceptions import DvcException, NotDvcRepoError
-from dvc.lock import LockError
-from dvc.repo import Repo, lock_repo
+import networkx as nx
+import yaml
 
 from vaebench.base.errors import UserError
-from vaebench.scaleout.command import Ended, Job, measure
-from vaebench.scaleout.economy import forget_listings, quick_params
+from vaebench.scaleout.command import Job
 from vaebench.scaleout.engines import Engine
 from vaebench.scaleout.lockfile import repair
-from vaebench.scaleout.plan import Plan
-from vaebench.scaleout.record import Recorder
+from vaebench.scaleout.plan import Plan, ask_dvc, read_changed, read_graph
 from vaebench.scaleout.view import View
 from vaebench.study.resources import Resources, resources, study_resources
 
-if TYPE_CHECKING:
-    from dvc.stage import Stage
+__all__ = ["grid", "preview", "reproduce", "sweep"]
 
-__all__ = ["reproduce"]
-
-TICK = 1.0
-"""Seconds between two pictures in a terminal."""
-
-UNSEEN = 90.0
-"""Seconds that a network file system has for showing the head what a worker wrote."""
-
+FOLDER = Path(".dvc/tmp/scaleout")
 TAIL = 15
 """Lines of a failed command's output that are shown."""
 
 
 def reproduce(engine: AbstractContextManager[Engine], targets: Sequence[str] = ()) -> bool:
-    """Do what ``dvc repro targets`` would, on ``engine``, in the repository around the current folder.
-
-    DVC's own lock is held throughout: another DVC command that wants it, or a second head, is refused.
+    """Do what ``dvc repro targets`` would, on ``engine``, in the repository that is the current folder.
 
     Args:
-        engine: started only if a command must run.
-        targets: stages or files; none means all.
+        engine: started only if a stage must run.
+        targets: stages; none means all.
 
     Returns:
         Whether every stage is up to date now.
 
     Raises:
-        UserError: no repository here, another head or DVC at work, an untested DVC, nothing to run it on.
+        UserError: no repository here, another head at work, or DVC's error.
     """
-    try:
-        root = Path(Repo.find_root())
-    except NotDvcRepoError as error:
-        raise UserError(f"{error}; run this in the repository's root.") from None
-    folder = root / ".dvc/tmp/scaleout"
-    with _only_head(folder), ExitStack() as stack:
-        for line in repair(root):
-            print(line)
-        try:
-            repo = stack.enter_context(Repo(os.fspath(root)))
-            stack.enter_context(lock_repo(repo))
-            stack.enter_context(quick_params())
-            _refuse_beside_dvc(Path(repo.tmp_dir) / "rwlock")
-            stack.enter_context(repo.scm_context(quiet=True))
-            plan = Plan(repo, targets)
-        except LockError as error:
-            raise UserError(f"another dvc works in {root}; run again when it has ended. ({error})") from None
-        except DvcException as error:
-            raise UserError(str(error)) from None
-        view = stack.enter_context(View(plan.size))
-        recorder, study = Recorder(repo, folder), study_resources(root / "params.yaml")
-        _Head(plan, recorder, view, study, lambda: stack.enter_context(engine)).run()
-        view.say(view.summary())
-        return not view.counts["failed"]
+    with _only_head():
+        graph, _ = _stale(targets)
+        stages, study = _stages(), study_resources(Path("params.yaml"))
+
+        def wanted(name: str) -> Resources:
+            return resources(name, stages.get(_kind(name), {}).get("meta"), study)
+
+        return _work_off(engine, Plan(graph), lambda name: ["repro", "--single-item", name], wanted)
 
 
-class _Head:
-    def __init__(
-        self, plan: Plan, recorder: Recorder, view: View, study: Resources, start: Callable[[], Engine]
-    ):
-        self.plan, self.recorder, self.view, self.study, self.start = plan, recorder, view, study, start
-        self.engine: Engine | None = None
-        self.running: dict = {}
-        self.ended: SimpleQueue = SimpleQueue()
-        self.unseen: deque[tuple[float, Stage, Job, Ended]] = deque()
-        self.seen: dict[str, float] = {}
+def preview(targets: Sequence[str] = ()) -> list[str]:
+    """A line for each stage that would run, or might because of what it depends on, in the plan's order."""
+    with _only_head():
+        graph, changed = _stale(targets)
+    plan, lines = Plan(graph), []
+    while name := plan.next():
+        lines.append(f"{'runs   ' if name in changed else 'may run'}  {name}")
+        plan.done(name)
+    return lines
 
-    def run(self) -> None:
-        ticked = 0.0
+
+def sweep(engine: AbstractContextManager[Engine], points: dict[str, tuple[str, ...]]) -> bool:
+    """Run an experiment of DVC's for each of the points of a :func:`grid`, each in a copy of its own.
+
+    Returns:
+        Whether all of them ended well.
+    """
+    graph = nx.DiGraph()
+    graph.add_nodes_from(points)
+    with _only_head():
+        study = study_resources(Path("params.yaml"))
+        options = {name: [f"--set-param={setting}" for setting in point] for name, point in points.items()}
+        command = lambda name: ["exp", "run", "--temp", *options[name]]  # noqa: E731
+        return _work_off(engine, Plan(graph), command, lambda name: study)
+
+
+def grid(settings: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Each point's settings by its name.
+
+    >>> list(grid(["a=1,2", "b=[3,4],5"]))
+    ['a=1 b=[3,4]', 'a=1 b=5', 'a=2 b=[3,4]', 'a=2 b=5']
+    """
+    axes = []
+    for setting in settings:
+        key, equals, values = setting.partition("=")
+        if not equals:
+            raise UserError(f"-S {setting} has no value; write -S {setting}=1,2.")
+        axes.append([f"{key}={value}" for value in re.split(r",(?![^\[({]*[\])}])", values)])
+    return {" ".join(point): point for point in itertools.product(*axes)}
+
+
+def _stale(targets: Sequence[str]) -> tuple[nx.DiGraph, set[str]]:
+    """The stages that may run, and those of them that are out of date by themselves.
+
+    A stage that always runs and depends on nothing, `resolve`, runs at once: DVC knows only then what its
+    outputs make stale.
+    """
+    graph = read_graph(Path(), targets)
+    always = {name for name, stage in _stages().items() if stage.get("always_changed")}
+    first = [name for name in graph if _kind(name) in always and not graph.out_degree(name)]
+    for name in first:
+        ask_dvc(Path(), "repro", "--quiet", "--single-item", name)
+    changed = (read_changed(Path()) & set(graph)) - set(first)
+    possible = changed.union(*(nx.ancestors(graph, name) for name in changed))
+    return graph.subgraph(possible), changed
+
+
+def _stages() -> dict:
+    return yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8")).get("stages", {})
+
+
+def _kind(name: str) -> str:
+    """``train`` of ``train@mnist-vae-0``."""
+    return name.partition("@")[0]
+
+
+def _work_off(
+    start: AbstractContextManager[Engine],
+    plan: Plan,
+    command: Callable[[str], list[str]],
+    wanted: Callable[[str], Resources],
+) -> bool:
+    engine, running, ended = None, {}, SimpleQueue()
+    with ExitStack() as stack:
+        view = stack.enter_context(View(len(plan.waiting)))
         while True:
-            self._collect(wait=False)
-            stage = None if self._is_full() else self.plan.next()
-            forget_listings()
-            if stage:
-                self._advance(stage)
-            elif not self.running and not self.unseen:
-                return
+            while (engine is None or len(running) < engine.slots) and (name := plan.next()):
+                if engine is None:
+                    engine = stack.enter_context(start)
+                    view.say(f"on {engine.where}")
+                log = FOLDER.resolve() / f"{quote(name, safe='@')[:200]}.log"
+                job = Job(name, ["dvc", "--wait-for-lock", *command(name)], Path.cwd(), dict(os.environ), log)
+                try:
+                    future = engine.submit(job, wanted(name))
+                except UserError as error:
+                    view.failed(name, str(error), plan.drop(name))
+                    continue
+                running[future] = job
+                view.started(name)
+                future.add_done_callback(ended.put)
+            if not running:
+                view.say(view.summary())
+                return not view.counts["failed"]
+            future = ended.get()
+            job = running.pop(future)
+            if why := _failure(future, job):
+                view.failed(job.name, why, plan.drop(job.name))
             else:
-                self._collect(wait=True)
-            if time.monotonic() - ticked > TICK:
-                ticked = time.monotonic()
-                self._look_again()
-                self.view.tick(self._started())
-
-    def _is_full(self) -> bool:
-        return self.engine is not None and len(self.running) > self.engine.room(self.study)
-
-    def _advance(self, stage: Stage) -> None:
-        try:
-            wanted = resources(stage.addressing, stage.meta, self.study)
-            if how := self.recorder.settle(stage):
-                self.view.settled(how)
-                return self.plan.done(stage)
-            job = self.recorder.job(stage)
-        except (DvcException, UserError, OSError) as error:
-            return self._fail(stage, str(error))
-        if self.engine is None:
-            self.engine = self.start()
-            at = f"; dashboard: {self.engine.dashboard}" if self.engine.dashboard else ""
-            self.view.say(f"on {self.engine.where}{at}")
-        try:
-            future = self.engine.submit(job, wanted)
-        except UserError as error:
-            return self._fail(stage, str(error))
-        self.running[future] = stage, job
-        self.view.handed_over(stage.addressing)
-        future.add_done_callback(self.ended.put)
-
-    def _collect(self, wait: bool) -> None:
-        """Take what has ended off the queue; one at a time, so that its dependents are handed over soon."""
-        try:
-            future = self.ended.get(timeout=TICK if wait else None, block=wait)
-        except Empty:
-            return
-        stage, job = self.running.pop(future)
-        error = future.exception()
-        if error is not None:
-            self._fail(stage, f"{type(error).__name__}: {str(error).strip()[-500:]}", job)
-        elif (ended := future.result()).code:
-            how = f"was killed by signal {-ended.code}" if ended.code < 0 else f"ended with {ended.code}"
-            self._fail(stage, f"its command {how}", job)
-        else:
-            self._commit(stage, job, ended, time.monotonic() + UNSEEN)
-
-    def _look_again(self) -> None:
-        for _ in range(len(self.unseen)):
-            until, stage, job, ended = self.unseen.popleft()
-            self._commit(stage, job, ended, until)
-
-    def _commit(self, stage: Stage, job: Job, ended: Ended, until: float) -> None:
-        missing = [path for path, there in ended.outputs.items() if measure(path) != there]
-        if missing and time.monotonic() < until:
-            return self.unseen.append((until, stage, job, ended))
-        try:
-            if missing:
-                raise UserError(f"{', '.join(map(str, missing))} is not here as the worker wrote it.")
-            self.recorder.commit(stage)
-        except (DvcException, UserError, OSError) as error:
-            return self._fail(stage, str(error), job)
-        self.plan.done(stage)
-        self.view.ran(job.name, ended.seconds)
-
-    def _fail(self, stage: Stage, why: str, job: Job | None = None) -> None:
-        if job and job.log.is_file():
-            tail = job.log.read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL:]
-            why = "\n".join([f"{why}; the end of {job.log}:", *(f"    {line}" for line in tail)])
-        self.view.failed(stage.addressing, why, self.plan.drop(stage))
-
-    def _started(self) -> dict[str, float]:
-        """Running stages, known by the log that a worker opens first, and since when they are seen to run."""
-        logs = {entry.path for entry in os.scandir(self.recorder.logs)}
-        names = [job.name for _, job in self.running.values() if os.fspath(job.log) in logs]
-        self.seen = {name: self.seen.get(name, time.time()) for name in names}
-        return self.seen
+                plan.done(job.name)
+                view.ran(job.name, future.result().seconds)
 
 
-def _refuse_beside_dvc(claims: Path) -> None:
-    """A `dvc repro` releases DVC's lock while a command runs; its claims on paths, with its id, remain."""
-    if not claims.is_file():
-        return
-    held = json.loads(claims.read_text(encoding="utf-8") or "{}")
-    owners = [*held.get("write", {}).values(), *chain.from_iterable(held.get("read", {}).values())]
-    if alive := sorted({owner["pid"] for owner in owners if psutil.pid_exists(owner["pid"])}):
-        raise UserError(f"process {alive[0]} is a dvc that runs stages here; run again when it has ended.")
+def _failure(future, job: Job) -> str:
+    if error := future.exception():
+        why = f"{type(error).__name__}: {str(error).strip()[-500:]}"
+    elif code := future.result().code:
+        why = f"ended with {code}"
+    else:
+        return ""
+    text = job.log.read_text(encoding="utf-8", errors="replace") if job.log.is_file() else ""
+    return "\n".join(
+        [f"{why}; the end of {job.log}:", *(f"    {line}" for line in text.splitlines()[-TAIL:])]
+    )
 
 
 @contextmanager
-def _only_head(folder: Path) -> Iterator[None]:
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "head.lock").open("a+") as file:
+def _only_head() -> Iterator[None]:
+    """No second head here, and what a killed DVC left damaged is repaired."""
+    if not Path(".dvc").is_dir() or not Path("dvc.yaml").is_file():
+        raise UserError(f"{Path.cwd()} has no .dvc and dvc.yaml; run this in the repository's root.")
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with (FOLDER / "head.lock").open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
             owner = file.read().strip() or "unknown"
-            raise UserError(
-                f"process {owner} runs this study's stages already; wait for it to end, or end it."
-            ) from None
+            raise UserError(f"process {owner} works here already; wait for it to end, or end it.") from None
         file.truncate(0)
         file.write(f"{os.getpid()} on {socket.gethostname()}")
         file.flush()
+        for line in repair(Path()):
+            print(line)
         yield

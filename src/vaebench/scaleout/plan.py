@@ -3,67 +3,103 @@
 from __future__ import annotations
 
 import heapq
+import json
+import re
+import subprocess
 from collections.abc import Sequence
 from graphlib import TopologicalSorter
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import networkx as nx
-from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
 
-if TYPE_CHECKING:
-    from dvc.repo import Repo
-    from dvc.stage import Stage
+from vaebench.base.errors import UserError
 
-__all__ = ["Plan"]
+__all__ = ["Plan", "ask_dvc", "read_changed", "read_graph"]
 
 
 class Plan:
-    """The stages that ``dvc repro targets`` would visit, each given out once all it depends on is done.
+    """Names, each given out once all that it depends on is done.
+
+    What one result needs comes before what the next one needs: a method's evaluation before another's
+    training, where DVC itself goes through ``dvc.yaml`` stage by stage.
 
     Args:
-        repo: a locked repository; its index is used until the end and not read again.
-        targets: stages or files, as for ``dvc repro``; none means all of ``dvc.yaml``.
+        graph: an edge leads from a name to each that it depends on.
 
     Attributes:
-        waiting: names of the stages that were neither given out nor dropped.
-        size: how many stages there are.
+        waiting: names that were neither given out nor dropped.
     """
 
-    def __init__(self, repo: Repo, targets: Sequence[str] = ()):
-        graph = get_active_graph(repo.index.graph)
-        visited: list[Stage] = plan_repro(graph, collect_stages(repo, targets or ["dvc.yaml"]))
-        self._graph = graph.subgraph(visited)
-        results = [stage for stage in visited if not self._graph.in_degree(stage)]
-        rooted = nx.DiGraph(self._graph)
-        rooted.add_edges_from(("all", stage) for stage in results)
-        order = list(nx.dfs_postorder_nodes(rooted, "all"))[:-1]
-        self._sorter = TopologicalSorter({stage: self._graph.successors(stage) for stage in order})
+    def __init__(self, graph: nx.DiGraph):
+        self._graph = graph
+        rooted = nx.DiGraph(graph)
+        rooted.add_edges_from([("", name) for name in graph if not graph.in_degree(name)])
+        order = list(nx.dfs_postorder_nodes(rooted, ""))[:-1] if graph else []
+        self._place = {name: place for place, name in enumerate(order)}
+        self._sorter = TopologicalSorter({name: graph.successors(name) for name in order})
         self._sorter.prepare()
-        self._place = {stage: place for place, stage in enumerate(order)}
-        self._ready: list[tuple[int, Stage]] = []
-        self.waiting = {stage.addressing for stage in order}
-        self.size = len(order)
+        self._ready: list[tuple[int, str]] = []
+        self.waiting = set(order)
 
-    def next(self) -> Stage | None:
-        """A stage whose dependencies are done; None where none is ready.
-
-        What one result needs comes before what the next one needs: a method's evaluation before another's
-        training, where DVC itself goes through ``dvc.yaml`` stage by stage.
-        """
-        for stage in self._sorter.get_ready():
-            heapq.heappush(self._ready, (self._place[stage], stage))
+    def next(self) -> str | None:
+        """A name whose needs are done; None where none is ready."""
+        for name in self._sorter.get_ready():
+            heapq.heappush(self._ready, (self._place[name], name))
         if not self._ready:
             return None
-        _, stage = heapq.heappop(self._ready)
-        self.waiting.discard(stage.addressing)
-        return stage
+        _, name = heapq.heappop(self._ready)
+        self.waiting.discard(name)
+        return name
 
-    def done(self, stage: Stage) -> None:
-        """Make ready what waited for ``stage`` alone."""
-        self._sorter.done(stage)
+    def done(self, name: str) -> None:
+        """Make ready what waited for ``name`` alone."""
+        self._sorter.done(name)
 
-    def drop(self, stage: Stage) -> list[str]:
-        """Drop what depends on ``stage``, which failed; its names, without those dropped before."""
-        dropped = [s.addressing for s in nx.ancestors(self._graph, stage) if s.addressing in self.waiting]
-        self.waiting.difference_update(dropped)
+    def drop(self, name: str) -> list[str]:
+        """Drop what depends on ``name``, which failed; the names, without those dropped before."""
+        dropped = nx.ancestors(self._graph, name) & self.waiting
+        self.waiting -= dropped
         return sorted(dropped)
+
+
+def read_graph(root: Path, targets: Sequence[str] = ()) -> nx.DiGraph:
+    """The stages of ``targets`` and all that they need; an edge leads from a stage to what it depends on.
+
+    Args:
+        root: the repository.
+        targets: stages; the name of a matrix stands for all of its stages, and none for all of the project.
+
+    Raises:
+        UserError: DVC's error, or a target that is no stage.
+    """
+    text = ask_dvc(root, "dag", "--dot")
+    graph = nx.DiGraph()
+    graph.add_nodes_from(re.findall(r'^"(.+)";$', text, re.MULTILINE))
+    graph.add_edges_from(
+        (name, need) for need, name in re.findall(r'^"(.+)" -> "(.+)";$', text, re.MULTILINE)
+    )
+    kept = set() if targets else set(graph)
+    for target in targets:
+        found = [name for name in graph if name == target or name.startswith(f"{target}@")]
+        if not found:
+            raise UserError(f"there is no stage {target!r}; `dvc stage list --name-only` lists them.")
+        kept.update(found, *(nx.descendants(graph, name) for name in found))
+    return graph.subgraph(kept)
+
+
+def read_changed(root: Path) -> set[str]:
+    """The stages that are out of date by themselves, and not only by what they depend on."""
+    return set(json.loads(ask_dvc(root, "status", "--json")))
+
+
+def ask_dvc(root: Path, *arguments: str) -> str:
+    """What a command of DVC prints.
+
+    Raises:
+        UserError: with what DVC says went wrong.
+    """
+    command = ["dvc", "--wait-for-lock", *arguments]
+    result = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise UserError(result.stderr.strip() or f"{' '.join(command)} ended with {result.returncode}")
+    return result.stdout

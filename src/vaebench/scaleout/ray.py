@@ -22,7 +22,7 @@ RETRIES = 3
 """How often a stage runs again after its worker or that worker's node died; a failing command never does."""
 
 ANSWERS_WITHIN = 10.0
-"""Seconds that a cluster has to take a connection."""
+"""Seconds that a cluster has to take a connection; Ray would try a dead one for a quarter of an hour."""
 
 
 def engine(address: str | None, slots: int | None) -> AbstractContextManager[Engine]:
@@ -38,7 +38,11 @@ def engine(address: str | None, slots: int | None) -> AbstractContextManager[Eng
     os.environ.update(RAY_USAGE_STATS_ENABLED="0", RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0")
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     if address:
-        where = {"address": _answering(address)}
+        if address == "auto":
+            address = os.environ.get("RAY_ADDRESS") or address
+        if address != "auto":
+            _check_that_it_answers(address)
+        where = {"address": address}
     else:
         os.environ.update(RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0", RAY_worker_niceness="0")
         where = {"address": "local", "num_cpus": slots, "dashboard_host": "127.0.0.1"}
@@ -60,64 +64,45 @@ def _started(**where) -> Iterator[Engine]:
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         total = ray.cluster_resources()
         text = f"Ray, {len(nodes)} node(s), {total.get('CPU', 0):g} CPUs, {total.get('GPU', 0):g} GPUs"
+        text += f"; dashboard: http://{context.dashboard_url}" if context.dashboard_url else ""
 
         def submit(job: Job, wanted: Resources) -> Future:
-            asked = _fitting(job.name, wanted, nodes)
-            return (
-                ray.remote(execute).options(name=job.name, max_retries=RETRIES, **asked).remote(job).future()
-            )
+            options = {"name": job.name, "max_retries": RETRIES, **_fitting(job.name, wanted, nodes)}
+            return ray.remote(execute).options(**options).remote(job).future()
 
-        dashboard = f"http://{context.dashboard_url}" if context.dashboard_url else None
-        ours = {"room": lambda wanted: _room(wanted, nodes)} if where["address"] == "local" else {}
-        yield Engine(submit, text, dashboard, **ours)
+        ours = {"slots": total.get("CPU", 1)} if where["address"] == "local" else {}
+        yield Engine(submit, text, **ours)
     finally:
         ray.shutdown()
 
 
-def _answering(address: str) -> str:
-    """The address, ``auto`` resolved; Ray itself would try a dead one for a quarter of an hour."""
+def _check_that_it_answers(address: str) -> None:
     try:
-        if address == "auto":
-            address = importlib.import_module("ray._private.services").canonicalize_bootstrap_address(address)
-        host, _, port = address.rpartition(":")
+        host, _, port = address.removeprefix("ray://").rpartition(":")
         socket.create_connection((host, int(port)), timeout=ANSWERS_WITHIN).close()
     except (OSError, ValueError) as error:
         raise UserError(
             f"no Ray answers at {address!r} ({error}); give the host:port that `ray start --head` printed, "
             "or `auto` on a node of the cluster."
         ) from None
-    return address
 
 
-def _room(wanted: Resources, nodes: list[dict[str, float]]) -> int:
-    """How many stages that ask for ``wanted`` the nodes hold at a time."""
-    asked = {key: amount for key, amount in _asked(wanted, nodes).items() if amount}
-    return sum(min(int(node.get(key, 0) / amount + 1e-6) for key, amount in asked.items()) for node in nodes)
-
-
-def _asked(wanted: Resources, nodes: list[dict[str, float]]) -> dict[str, float]:
-    """What Ray is asked for.
+def _fitting(name: str, wanted: Resources, nodes: list[dict[str, float]]) -> dict[str, float]:
+    """Ray's options for ``wanted``; Ray waits for ever for what no node has.
 
     Where there is no GPU at all, stages run on CPUs, and where no node has as many CPUs or as much memory
     they make do with the most that there is, as under ``dvc repro``.
     """
     most = {key: max(node.get(key, 0) for node in nodes) for key in ("CPU", "GPU", "memory")}
-    return {
+    asked = {
         "CPU": min(wanted.cpus, most["CPU"]),
         "GPU": wanted.gpus if most["GPU"] else 0,
         "memory": min(int(wanted.memory), int(most["memory"])),
     }
-
-
-def _fitting(name: str, wanted: Resources, nodes: list[dict[str, float]]) -> dict[str, float]:
-    """Ray's options for ``wanted``; Ray waits for ever for what no node has."""
-    asked = _asked(wanted, nodes)
     if not any(all(node.get(key, 0) >= amount for key, amount in asked.items()) for node in nodes):
-        memory = f"{asked['memory'] / 2**30:.1f} GiB"
         raise UserError(
-            f"{name} asks for {asked['CPU']:g} CPUs, {asked['GPU']:g} GPUs and {memory} (`resources` in "
-            "params.yaml, `meta` in dvc.yaml), which no node of this Ray has; ask for less, or use a larger "
-            "cluster."
+            f"{name} asks for {asked['CPU']:g} CPUs, {asked['GPU']:g} GPUs and {asked['memory']:,} bytes "
+            "(`resources` in params.yaml, `meta` in dvc.yaml), which no node of this Ray has; ask for less, "
+            "or use a larger cluster."
         )
-    memory = {"memory": asked["memory"]} if asked["memory"] else {}
-    return {"num_cpus": asked["CPU"], "num_gpus": asked["GPU"], **memory}
+    return {"num_cpus": asked["CPU"], "num_gpus": asked["GPU"], "memory": asked["memory"] or None}
