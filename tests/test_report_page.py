@@ -81,6 +81,7 @@ def test_comparison_row_has_paper_ours_difference_and_rank(reports):
             "−880.00 ± 0.00 (may be the best)",
             "+7.17",
             "–",
+            "ours −880.00 to −880.00",
             "1 of 2",
             "1 of 2",
         )

@@ -38,5 +38,27 @@ def bandwidth_above_one(paper):
     ]
 
 
+FACTORS = ("floor_hue", "wall_hue", "object_hue", "scale", "shape", "orientation")
+"""Of 3D Shapes."""
+
+
+def directions(paper):
+    """Every angle of AVAE is above 75 degrees, and at least one of AAE's and of WAE's below 45."""
+    pairs = [f"our.disentanglement.angles.{a}-{b}" for a, b in itertools.combinations(FACTORS, 2)]
+
+    def angles(method, sign, bound, verb):
+        return [
+            Comparison(
+                (("shapes3d", method, pair),),
+                lambda x: sign * (x - bound),
+                f"{method} {pair.rpartition('.')[2]}: {{0}} {verb} {bound}",
+            )
+            for pair in pairs
+        ]
+
+    collapsed = [Group(angles(m, -1, 45, "below"), places=len(pairs)) for m in ("aae", "wae_mmd")]
+    return [Group(angles("avae", 1, 75, "above")), *collapsed]
+
+
 def _steps(values):
     return list(itertools.pairwise(values))

@@ -199,6 +199,7 @@ def _shown(r, results: Results) -> dict:
         "paper_value": _finite(r.paper),
         "difference": _signed(r.difference, lambda value: number(value, like=r.paper)),
         "relative": _signed(relative, lambda value: f"{100 * value:.1f} %".replace("-", "−")),
+        "reproduced": _reproduced(r),
         "rank": _rank(r.rank, results, r, "rank"),
         "paper_rank": _rank(r.paper_rank, results, r, "paper_rank"),
         "table": r.table if isinstance(r.table, str) else "",
@@ -210,6 +211,16 @@ def _shown(r, results: Results) -> dict:
 
 def _compared(r, results: Results) -> dict:
     return {"dataset": r.dataset, "method": r.method, "label": r.label, **_shown(r, results)}
+
+
+def _reproduced(r) -> str:
+    """Whether our mean lies where 95 % of repetitions of the paper's do, or else how sure our mean is."""
+    if r.reproduced:
+        ends = f"{number(r.predicted_low, like=r.paper)} to {number(r.predicted_high, like=r.paper)}"
+        return f"{r.reproduced} ({ends})"
+    if math.isnan(r.low):
+        return DASH
+    return f"ours {number(r.low, like=r.mean)} to {number(r.high, like=r.mean)}"
 
 
 def _rank(rank: float, results: Results, r, column: str) -> str:

@@ -99,7 +99,7 @@ def judge(results: Results) -> list[Verdict]:
     own = results.study.paper
     for key in [own] if own else paper_keys():
         paper = read_paper(key)
-        sound, everything = (measured(paper, results.summary, without) for without in (unsound, ()))
+        sound, everything = (measured(paper, results, without) for without in (unsound, ()))
         for claim in paper_claims(key):
             verdict = _verdict(results, paper, claim, everything if claim.collapse else sound)
             if own or verdict.status in ("holds", "does not hold", "undecided"):
@@ -132,11 +132,13 @@ def _verdict(results: Results, paper: Paper, claim: Claim, numbers: Mapping[Key,
         return Verdict(paper.key, claim, "not a matter of numbers", "", needs, printed=printed)
     found = judge_groups(claim.groups(paper), numbers)
     if not found.measured:
-        needs = f"needs {_missing(paper, found)}"
+        broken = _left_out(results, paper, found) if not claim.collapse else ""
+        needs = f"needs {_missing(paper, found)}. {broken}".strip()
         return Verdict(paper.key, claim, "not measured", "", needs, printed=printed)
     seeds = min(numbers[key].n for key in found.keys)
     share = _share(results, paper, found.keys)
     limits = _limits(paper, found, seeds, share)
+    broken = _left_out(results, paper, found) if not claim.collapse else ""
     status: Status = "undecided"
     if found.decided is not None and not limits:
         status = "holds" if found.decided else "does not hold"
@@ -147,7 +149,7 @@ def _verdict(results: Results, paper: Paper, claim: Claim, numbers: Mapping[Key,
         claim,
         status,
         found.direction,
-        found.evidence,
+        f"{found.evidence} {broken}".strip(),
         _coverage(found),
         seeds,
         share,
@@ -169,6 +171,17 @@ def _limits(paper: Paper, found: Judgement, seeds: int, share: float) -> str:
     if seeds == 1 and wanted == 1:
         parts.append("one seed")
     return ", ".join(parts)
+
+
+def _left_out(results: Results, paper: Paper, found: Judgement) -> str:
+    """The models that the claim speaks of and that are broken, with the reason."""
+    needed = {(dataset, method) for dataset, method, _ in found.needed}
+    parts = [
+        f"{method} on {dataset} ({flag.reason})"
+        for (dataset, method), flag in results.flags.items()
+        if (paper.dataset(dataset), paper.method(method, one_to_one=True)) in needed
+    ]
+    return f"Left out as broken: {'; '.join(parts)}." if parts else ""
 
 
 def _share(results: Results, paper: Paper, keys: tuple[Key, ...]) -> float:

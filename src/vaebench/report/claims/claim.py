@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
+import math
+import statistics
 from collections.abc import Collection, Mapping
 from typing import Annotated
 
-import pandas as pd
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -15,6 +16,7 @@ from vaebench.base.registry import explain
 from vaebench.report.claims.comparison import Group, Key
 from vaebench.report.claims.vocabulary import Check, groups
 from vaebench.report.papers import Paper, read_paper
+from vaebench.report.results import Results
 from vaebench.report.statistics import Sample
 
 __all__ = ["Claim", "as_printed", "measured", "paper_claims"]
@@ -96,17 +98,25 @@ def as_printed(paper: Paper) -> dict[Key, Sample]:
 
 
 def measured(
-    paper: Paper, summary: pd.DataFrame, without: Collection[tuple[str, str]] = ()
+    paper: Paper, results: Results, without: Collection[tuple[str, str]] = ()
 ) -> Mapping[Key, Sample]:
     """A study's means by the paper's names.
 
+    ``our.trend.<column>`` is a training curve's rank correlation with the epoch: 1 where it always rises,
+    −1 where it always falls.
+
     Args:
         paper: whose names.
-        summary: of :func:`vaebench.report.means.summarise`.
+        results: the study's.
         without: (data set, method) of the study whose trainings are no result.
     """
     found: dict[Key, Sample] = {}
-    for r in summary[summary["n"] > 0].itertuples():
+    for (dataset, method, column), values in _trends(results).items():
+        if (dataset, method) not in without:
+            key = paper.dataset(dataset), paper.method(method, one_to_one=True), f"{OURS}trend.{column}"
+            std = statistics.stdev(values) if len(values) > 1 else math.nan
+            found[key] = Sample(statistics.fmean(values), std, len(values))
+    for r in results.measured.itertuples():
         if (r.dataset, r.method) in without:
             continue
         dataset, method = paper.dataset(r.dataset), paper.method(r.method, one_to_one=True)
@@ -115,4 +125,14 @@ def measured(
         for column, entry in paper.file.columns.items():
             if entry.metric(method) == r.metric:
                 found[dataset, method, column] = sample
+    return found
+
+
+def _trends(results: Results) -> dict[tuple[str, str, str], list[float]]:
+    found: dict[tuple[str, str, str], list[float]] = {}
+    for cell, history in results.histories.items():
+        ranks = history.select_dtypes("number").rank()
+        if len(ranks) > 2:
+            for column, trend in ranks.corrwith(ranks["epoch"]).dropna().items():
+                found.setdefault((cell.dataset, cell.method, str(column)), []).append(float(trend))
     return found
