@@ -2,44 +2,59 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import time
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 
-__all__ = ["bandwidth", "describe", "matmul"]
+from vaebench.base.processor import processor
+
+__all__ = ["Rate", "bandwidth", "describe", "matmul"]
 
 
-def matmul(dtype: torch.dtype, size: int = 2048) -> float:
-    """FLOP/s of the product of two square matrices."""
-    a, b = torch.randn(2, size, size).to(dtype)
-    began = time.perf_counter()
-    for _ in range(3):
-        a @ b
-    return 3 * 2 * size**3 / (time.perf_counter() - began)
+@dataclass(frozen=True)
+class Rate:
+    """Work per second of wall time and of processor time."""
+
+    wall: float
+    cpu: float
 
 
-def bandwidth(values: int = 50_000_000) -> float:
+def matmul(dtype: torch.dtype, sizes: tuple[int, ...] = (512, 1024, 2048)) -> Rate:
+    """FLOP/s of the product of two square matrices, the fastest of ``sizes``."""
+    rates = []
+    for size in sizes:
+        a, b = torch.randn(2, size, size).to(dtype)
+        rates.append(_rate(lambda a=a, b=b: a @ b, 2 * size**3))
+    return Rate(max(rate.wall for rate in rates), max(rate.cpu for rate in rates))
+
+
+def bandwidth(values: int = 50_000_000) -> Rate:
     """Bytes read and written a second by a copy much larger than the caches."""
     source = torch.ones(values)
     target = torch.empty_like(source).zero_()
-    began = time.perf_counter()
-    for _ in range(3):
-        target.copy_(source)
-    return 3 * 2 * 4 * values / (time.perf_counter() - began)
+    return _rate(lambda: target.copy_(source), 2 * 4 * values)
+
+
+def _rate(work: Callable[[], object], amount: float, repeats: int = 3) -> Rate:
+    walls, cpus = [], []
+    for _ in range(repeats):
+        began, cpu = time.perf_counter(), time.process_time()
+        work()
+        walls.append(time.perf_counter() - began)
+        cpus.append(time.process_time() - cpu)
+    return Rate(amount / min(walls), amount / min(cpus))
 
 
 def describe() -> dict[str, str]:
-    """The processor and the libraries."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), None)
-    flags = next((line.split() for line in lines if line.startswith("flags")), [])
+    """The processor, the libraries, and what else the machine does."""
     return {
-        "processor": model or platform.processor() or platform.machine(),
-        "extensions": " ".join(f for f in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if f in flags),
+        "processor": processor(),
         "threads": str(torch.get_num_threads()),
         "torch": torch.__version__,
         "python": platform.python_version(),
+        "load": f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores",
     }

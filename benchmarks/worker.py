@@ -37,10 +37,17 @@ def main(case_name: str, name: str) -> None:
         say()
     for _ in sys.stdin:
         if run is None:
+            speeds = {
+                "fp32": machine.matmul(torch.float32),
+                "bf16": machine.matmul(torch.bfloat16),
+                "bandwidth": machine.bandwidth(),
+            }
             say(
-                fp32=machine.matmul(torch.float32),
-                bf16=machine.matmul(torch.bfloat16),
-                bandwidth=machine.bandwidth(),
+                **{
+                    f"{name}_{clock}": value
+                    for name, rate in speeds.items()
+                    for clock, value in vars(rate).items()
+                }
             )
             continue
         began, cpu = time.perf_counter(), time.process_time()
