@@ -295,22 +295,38 @@ def verify(
     method: Annotated[str, typer.Argument(help="A method of params.yaml.", autocompletion=_complete_method)],
     dataset: Annotated[str, typer.Option(help="Without it, the study's first.")] = "",
     seed: Annotated[int | None, typer.Option(min=0, help="Without it, the study's first.")] = None,
+    published: Annotated[
+        str, typer.Option(help="A store (see publish): compare with what was measured elsewhere.")
+    ] = "",
+    within: Annotated[
+        float, typer.Option(min=0, help="Relative difference up to which metrics count as equal.")
+    ] = 0.0,
 ) -> None:
     """Run a method again and compare with what is recorded.
 
     In a temporary folder; the exit status is 1 where a number differs.
     """
+    from tempfile import TemporaryDirectory
+
     from vaebench.cli.verify import verify as run_again
     from vaebench.study.params import load_params
 
     params = load_params(ACTIVE, specs=())
     dataset, seed = dataset or params.study.datasets[0], params.study.seeds[0] if seed is None else seed
-    params.check_defined(dataset=dataset, method=method)
-    differences = run_again(params, dataset, method, seed)
+    with TemporaryDirectory() as folder:
+        recorded = None
+        if published:
+            from vaebench.cli.publish import Store
+
+            recorded = Path(folder)
+            params = Store(published).fetch((params.study.name, dataset, method, seed), recorded)
+        params.check_defined(dataset=dataset, method=method)
+        differences = run_again(params, dataset, method, seed, recorded=recorded, within=within)
     for line in differences:
         typer.echo(line)
     cell = f"{method} on {dataset}, seed {seed}"
-    typer.echo(f"{cell}: {'DIFFERENT' if differences else 'equal'}, metrics and history of two runs.")
+    what = f"the metrics of two runs within {within:.0%}" if within else "metrics and history of two runs"
+    typer.echo(f"{cell}: {'DIFFERENT' if differences else 'equal'}, {what}.")
     raise typer.Exit(1 if differences else 0)
 
 
@@ -319,6 +335,46 @@ _Address = Annotated[str, typer.Option(help="A Ray or Dask cluster that is up; a
 _Slots = Annotated[
     int | None, typer.Option(min=1, help="How many at a time, or Slurm jobs; without it, one per CPU here.")
 ]
+
+
+@app.command()
+def publish(
+    to: Annotated[str, typer.Argument(help="A folder, or the name of a DVC remote.")],
+    methods: Annotated[
+        list[str] | None,
+        typer.Option("--method", help="Without it, all that is finished.", autocompletion=_complete_method),
+    ] = None,
+) -> None:
+    """Write the active study's finished cells to a store.
+
+    Metrics, history, provenance, and the weights by their digest.
+    """
+    from itertools import product
+
+    from vaebench.cli.publish import Store
+    from vaebench.study.params import load_params
+    from vaebench.study.paths import metrics_json
+
+    params = load_params(ACTIVE, specs=())
+    for method in methods or ():
+        params.check_defined(method=method)
+    store, count = Store(to), 0
+    for cell in product([params.study.name], params.study.datasets, params.study.methods, params.study.seeds):
+        if cell[2] in methods if methods else metrics_json(*cell).is_file():
+            store.publish(params, cell)
+            count += 1
+    typer.echo(f"{count} cells of {params.study.name} are in {store.path}.")
+
+
+@app.command()
+def published(
+    at: Annotated[str, typer.Argument(help="A folder, or the name of a DVC remote.")],
+) -> None:
+    """List what was published of the active study, and where it was measured."""
+    from vaebench.cli.publish import Store
+    from vaebench.study.params import load_params
+
+    _print_columns(list(Store(at).table(load_params(ACTIVE, specs=()).study.name)))
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -26,7 +27,15 @@ MOST_NAMED = 5
 """Parameters or modules that a line names."""
 
 
-def verify(params: Params, dataset: str, method: str, seed: int) -> list[str]:
+def verify(
+    params: Params,
+    dataset: str,
+    method: str,
+    seed: int,
+    *,
+    recorded: Path | None = None,
+    within: float = 0.0,
+) -> list[str]:
     """Train, fit and evaluate one cell again; nothing that is recorded is touched.
 
     Args:
@@ -34,6 +43,10 @@ def verify(params: Params, dataset: str, method: str, seed: int) -> list[str]:
         dataset: which cell of the grid, with ``method`` and ``seed``.
         method: see ``dataset``.
         seed: see ``dataset``.
+        recorded: the folder with the cell's metrics, history and provenance, laid out as the repository;
+            the current one unless told. Data that are not prepared here then are.
+        within: the relative difference up to which two numbers count as one; the history is compared where
+            it is 0.
 
     Returns:
         A line for each number of the metrics that differs and for the first such row of the history; no
@@ -43,33 +56,38 @@ def verify(params: Params, dataset: str, method: str, seed: int) -> list[str]:
         UserError: there is nothing to compare with, or a stage failed.
     """
     root = Path.cwd()
+    elsewhere, recorded = recorded is not None, recorded or root
     cell = params.study.name, dataset, method, seed
     compared = paths.metrics_json(*cell), paths.history_csv(*cell)
-    needed = [*compared, paths.prepared_dir(*cell[:2]), paths.reference_dir(*cell[:2])]
-    trained = paths.provenance_json("train", *cell)
-    for path in (*needed, trained):
+    lent = paths.prepared_dir(*cell[:2]), paths.reference_dir(*cell[:2])
+    needed = [recorded / path for path in (*compared, paths.provenance_json("train", *cell))]
+    for path in needed if elsewhere else [*needed, *(root / path for path in lent)]:
         if not path.exists():
             raise UserError(
-                f"{path} is not there; `dvc repro` makes it, and then there is something to verify."
+                f"{path.relative_to(recorded)} is not there; `dvc repro` makes it, and then there is "
+                "something to verify."
             )
     with TemporaryDirectory(prefix="vaebench-verify-") as folder:
         scratch = Path(folder)
-        (scratch / "params.yaml").write_text(_as_recorded(params, cell), encoding="utf-8")
-        for path in needed[2:]:
-            (scratch / path).parent.mkdir(parents=True, exist_ok=True)
-            (scratch / path).symlink_to(root / path)
+        (scratch / "params.yaml").write_text(_as_recorded(params, cell, recorded), encoding="utf-8")
+        for path in lent:
+            if (root / path).exists():
+                (scratch / path).parent.mkdir(parents=True, exist_ok=True)
+                (scratch / path).symlink_to(root / path)
         _run_stages(params, cell, root, scratch)
-        if all((root / path).read_bytes() == (scratch / path).read_bytes() for path in compared):
+        if all((recorded / path).read_bytes() == (scratch / path).read_bytes() for path in compared):
             return []
-        numbers = [*_metrics(compared[0], root, scratch), *_rows(compared[1], root, scratch)]
-        return [*_inputs(params, cell), *numbers]
+        numbers = [*_metrics(compared[0], recorded, scratch, within)]
+        if not within:
+            numbers += _rows(compared[1], recorded, scratch)
+        return [*_inputs(params, cell, recorded), *numbers] if numbers else []
 
 
-def _as_recorded(params: Params, cell: tuple) -> str:
+def _as_recorded(params: Params, cell: tuple, recorded: Path) -> str:
     """The study; what ``precision: auto`` was when the cell was trained, it is again."""
     content = params.model_dump(mode="json")
     if params.training_of(cell[2]).precision == "auto":
-        made = read_json(paths.provenance_json("train", *cell))
+        made = read_json(recorded / paths.provenance_json("train", *cell))
         content["methods"][cell[2]]["training"]["precision"] = made["precision"]
     return dump(content)
 
@@ -77,13 +95,19 @@ def _as_recorded(params: Params, cell: tuple) -> str:
 def _run_stages(params: Params, cell: tuple, root: Path, scratch: Path) -> None:
     _, dataset, method, seed = cell
     item = "--dataset", dataset, "--method", method, "--seed", str(seed)
-    stages = [("train",), *(("posthoc", "--density", name) for name in params.study.densities), ("evaluate",)]
+    stages = [
+        (name, "--dataset", dataset)
+        for name, path in (("prepare", paths.prepared_dir), ("reference", paths.reference_dir))
+        if not (scratch / path(*cell[:2])).exists()
+    ]
+    fits = (("posthoc", *item, "--density", name) for name in params.study.densities)
+    stages += [("train", *item), *fits, ("evaluate", *item)]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("DVC_")} | {
         "PYTHONPATH": os.pathsep.join(_import_path(root)),
         "VAEBENCH_TRACKING": "off",
     }
     for stage, *more in stages:
-        command = [sys.executable, "-m", f"stages.{stage}", *item, *more]
+        command = [sys.executable, "-m", f"stages.{stage}", *more]
         if subprocess.run(command, cwd=scratch, env=environment, check=False).returncode != 0:
             raise UserError(f"stage {stage} failed, see above; nothing was compared.")
 
@@ -94,13 +118,13 @@ def _import_path(root: Path) -> list[str]:
     return own + [str(root / entry) for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
 
 
-def _inputs(params: Params, cell: tuple) -> Iterator[str]:
+def _inputs(params: Params, cell: tuple, folder: Path) -> Iterator[str]:
     """A line where the parameters or the code are not those that the cell was recorded with."""
     study, dataset, method, seed = cell
     for stage in ("train", "evaluate"):
-        recorded = _read(paths.provenance_json(stage, *cell)).get("digests", {})
+        recorded = _read(folder / paths.provenance_json(stage, *cell)).get("digests", {})
         now = inputs(params, stage, dataset=dataset, method=method)
-        resolved = _read(inputs_json(stage, study, dataset=dataset, method=method))
+        resolved = _read(folder / inputs_json(stage, study, dataset=dataset, method=method))
         named = ", ".join(changes(resolved, now)[:MOST_NAMED] if resolved else []) or "edited since"
         if recorded.get("params") != digest([now["parameters"], seed]):
             yield f"the parameters of {stage} are not those recorded: {named}"
@@ -115,11 +139,13 @@ def _read(path: Path) -> dict:
         return {}
 
 
-def _metrics(path: Path, root: Path, scratch: Path) -> Iterator[str]:
+def _metrics(path: Path, root: Path, scratch: Path, within: float) -> Iterator[str]:
     recorded, again = (dict(flatten(read_json(folder / path))) for folder in (root, scratch))
     for name in sorted(recorded.keys() | again.keys()):
-        if recorded.get(name) != again.get(name):
-            yield f"{name}: recorded {recorded.get(name)}, now {again.get(name)}"
+        before, now = recorded.get(name), again.get(name)
+        both = before is not None and now is not None
+        if before != now and not (both and math.isclose(before, now, rel_tol=within)):
+            yield f"{name}: recorded {before}, now {now}"
 
 
 def _rows(path: Path, root: Path, scratch: Path) -> Iterator[str]:

@@ -1,0 +1,134 @@
+"""Finished cells in a store, so that another clone can show and verify what was measured elsewhere.
+
+A store is a folder, or a DVC remote by its name. ``STUDY/DATASET/METHOD/SEED/`` holds the metrics, the
+history, both provenances and ``cell.json``, the study's parameters and the digest of the weights, which lie
+once per model under ``weights/SHA256``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vaebench.base.errors import UserError
+from vaebench.base.files import read_json
+from vaebench.report.results import flatten
+from vaebench.study import paths
+from vaebench.study.params import Params
+
+if TYPE_CHECKING:
+    from dvc.fs import FileSystem
+
+__all__ = ["Store"]
+
+Cell = tuple[str, str, str, int]
+CELL = "cell.json"
+
+
+class Store:
+    """What was published at one place.
+
+    Args:
+        where: a folder, or the name of a DVC remote of this repository.
+    """
+
+    def __init__(self, where: str):
+        self.fs, self.path = _open(where)
+
+    def publish(self, params: Params, cell: Cell) -> None:
+        """Write a finished cell; ``cell.json`` last, so that no half-written one is seen.
+
+        Raises:
+            UserError: the cell is not finished, or its metrics are not of the weights that are here.
+        """
+        files = {name: path for name, path in _files(cell).items() if path.is_file()}
+        if missing := [str(path) for name, path in _files(cell).items() if name not in files]:
+            raise UserError(f"{'-'.join(map(str, cell))} is not finished: {', '.join(missing)} is not there.")
+        weights = paths.model_dir(*cell) / "model.safetensors"
+        try:
+            digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+        except OSError:
+            raise UserError(f"{weights} is not there; `dvc pull` or `dvc repro` brings it.") from None
+        if read_json(files["evaluate.json"]).get("model_sha256") != digest:
+            raise UserError(f"the metrics are not of {weights}; `dvc repro` measures it again.")
+        stored = self.fs.join(self.path, "weights", digest)
+        if not self.fs.exists(stored):
+            self._put(weights, stored)
+            self._put(paths.model_dir(*cell) / "spec.json", f"{stored}.json")
+        for name, path in files.items():
+            self._put(path, self._at(cell, name))
+        content = {"params": params.model_dump(mode="json"), "weights": digest}
+        self._write(self._at(cell, CELL), json.dumps(content, indent=1))
+
+    def cells(self, study: str) -> Iterator[Cell]:
+        """The study's cells that are there, in order."""
+        root = self.fs.join(self.path, study)
+        for path in sorted(self.fs.find(root)) if self.fs.exists(root) else ():
+            dataset, method, seed, name = self.fs.parts(path)[-4:]
+            if name == CELL and seed.isdecimal():
+                yield study, dataset, method, int(seed)
+
+    def fetch(self, cell: Cell, folder: Path) -> Params:
+        """Lay a cell into ``folder`` as a repository has it, without its weights; returns its study.
+
+        Raises:
+            UserError: it was not published here.
+        """
+        if not self.fs.exists(self._at(cell, CELL)):
+            raise UserError(f"{self.path} does not hold {'-'.join(map(str, cell))}.")
+        for name, path in _files(cell).items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            self.fs.get_file(self._at(cell, name), str(folder / path))
+        return Params.model_validate(json.loads(self.fs.read_text(self._at(cell, CELL)))["params"])
+
+    def table(self, study: str) -> Iterator[tuple[str, ...]]:
+        """A row per cell: method, data set, seed, whether it is measured here too, where, some numbers."""
+        yield "method", "data set", "seed", "here", "measured on", "commit", "metrics"
+        for cell in self.cells(study):
+            made = json.loads(self.fs.read_text(self._at(cell, "train.json")))
+            numbers = dict(flatten(json.loads(self.fs.read_text(self._at(cell, "metrics.json")))))
+            shown = ", ".join(f"{name} {value:.4g}" for name, value in list(numbers.items())[:3])
+            here = "yes" if paths.metrics_json(*cell).is_file() else "no"
+            commit = (made.get("git_commit") or "unknown")[:7]
+            yield cell[2], cell[1], str(cell[3]), here, made["device"], commit, shown
+
+    def _at(self, cell: Cell, name: str) -> str:
+        return self.fs.join(self.path, *map(str, cell), name)
+
+    def _put(self, source: Path, target: str) -> None:
+        self.fs.makedirs(self.fs.parent(target), exist_ok=True)
+        self.fs.put_file(str(source), target)
+
+    def _write(self, target: str, text: str) -> None:
+        self.fs.makedirs(self.fs.parent(target), exist_ok=True)
+        self.fs.write_text(target, text)
+
+
+def _files(cell: Cell) -> dict[str, Path]:
+    return {
+        "metrics.json": paths.metrics_json(*cell),
+        "history.csv": paths.history_csv(*cell),
+        "train.json": paths.provenance_json("train", *cell),
+        "evaluate.json": paths.provenance_json("evaluate", *cell),
+    }
+
+
+def _open(where: str) -> tuple[FileSystem, str]:
+    from dvc.exceptions import DvcException
+    from dvc.fs import LocalFileSystem
+    from dvc.repo import Repo
+
+    try:
+        with Repo() as repo:
+            if where in repo.config["remote"]:
+                remote = repo.cloud.get_remote(where)
+                return remote.fs, remote.fs.join(remote.path, "published")
+    except DvcException as error:
+        if not Path(where).is_dir() and "/" not in where:
+            raise UserError(
+                f"{where} is neither a folder nor a DVC remote that can be reached: {error}"
+            ) from None
+    return LocalFileSystem(), str(Path(where).resolve())

@@ -1,0 +1,91 @@
+"""A cell that is published is shown in another clone, and run again and compared there."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from types import SimpleNamespace
+
+import pytest
+from test_trust_kill import measure, train
+from typer.testing import CliRunner
+
+from vaebench.cli import verify as verify_module
+from vaebench.cli.app import app
+
+
+def vaebench(*arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(app, list(arguments))
+    return result.exit_code, result.output
+
+
+@pytest.fixture
+def finished(stages, tiny, monkeypatch):
+    folder = tiny("study", "ae", "avae", epochs=2)
+    train(stages, folder, "ae")
+    measure(stages, folder, "ae")
+    monkeypatch.chdir(folder)
+
+    def run(command, *, cwd, env, check):
+        status, _ = stages.run(cwd, command[2].removeprefix("stages."), *command[3:])
+        return SimpleNamespace(returncode=status)
+
+    monkeypatch.setattr(verify_module, "subprocess", SimpleNamespace(run=run))
+    return folder
+
+
+@pytest.fixture
+def other(finished, tmp_path, monkeypatch):
+    """Another clone, without results or data, after ``finished`` published into ``store``."""
+    assert vaebench("publish", str(tmp_path / "store")) == (
+        0,
+        f"1 cells of tiny are in {tmp_path / 'store'}.\n",
+    )
+    clone = tmp_path / "clone"
+    clone.mkdir()
+    shutil.copy(finished / "params.yaml", clone)
+    monkeypatch.chdir(clone)
+    return tmp_path / "store"
+
+
+def test_another_clone_shows_and_verifies_what_was_published(other):
+    status, said = vaebench("published", str(other))
+    assert status == 0
+    (row,) = said.splitlines()[1:]
+    assert row.split()[:4] == ["ae", "digits", "0", "no"]
+    assert "CPU" in row
+    assert vaebench("verify", "ae", "--published", str(other))[0] == 0
+
+    path = other / "tiny/digits/ae/0/metrics.json"
+    metrics = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(metrics | {"mse": metrics["mse"] * 1.05}), encoding="utf-8")
+    assert vaebench("verify", "ae", "--published", str(other), "--within", "0.1")[0] == 0
+    status, said = vaebench("verify", "ae", "--published", str(other), "--within", "0.01")
+    assert status == 1
+    assert f"mse: recorded {metrics['mse'] * 1.05}" in said
+
+
+def test_weights_lie_once_under_their_digest(finished, tmp_path):
+    store = tmp_path / "store"
+    for _ in range(2):
+        vaebench("publish", str(store), "--method", "ae")
+    digest = json.loads((store / "tiny/digits/ae/0/cell.json").read_text(encoding="utf-8"))["weights"]
+    assert sorted(path.name for path in (store / "weights").iterdir()) == [digest, f"{digest}.json"]
+    model = finished / "data/models/tiny/digits/ae/0/model.safetensors"
+    assert (store / "weights" / digest).read_bytes() == model.read_bytes()
+
+
+def test_what_is_not_finished_or_of_other_weights_is_not_published(finished, tmp_path):
+    status, said = vaebench("publish", str(tmp_path / "store"), "--method", "avae")
+    assert (status, "avae-0 is not finished" in said) == (1, True)
+    model = finished / "data/models/tiny/digits/ae/0/model.safetensors"
+    model.write_bytes(model.read_bytes()[:-1])
+    status, said = vaebench("publish", str(tmp_path / "store"))
+    assert (status, "are not of" in said) == (1, True)
+    assert not (tmp_path / "store").exists()
+
+
+def test_what_was_not_published_is_said(finished, tmp_path):
+    status, said = vaebench("verify", "ae", "--published", str(tmp_path))
+    assert status == 1
+    assert "does not hold tiny-digits-ae-0" in said
