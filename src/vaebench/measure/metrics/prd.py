@@ -32,7 +32,7 @@ def prd(run: Run, *, draws: PositiveInt = 1) -> dict:
         Nothing where the study samples neither from the prior nor from one Gaussian.
     """
     name = next((name for name in DENSITIES if run.densities.get(name) is not None), None)
-    if name is None or min(run.samples, len(run.reference.features)) < 2:
+    if name is None or min(len(run.features(name)), len(run.reference.features)) < 2:
         return {}
     pairs = [_of_draw(run, run.features(name, draw)) for draw in range(draws)]
     precision, recall = zip(*pairs, strict=True)
