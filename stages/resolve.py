@@ -8,16 +8,20 @@ from vaebench.base.errors import paragraph
 from vaebench.base.files import read_json, write_json
 from vaebench.base.streams import protect_streams
 from vaebench.data.sources import changed_sources
+from vaebench.study.identity import check_identity
 from vaebench.study.params import load_params
 from vaebench.study.paths import prepared_dir, resolved_dir
 from vaebench.study.provenance import git_trouble
 from vaebench.study.resolve import changes, listed, resolve
+from vaebench.study.schedule import check_schedule
 
 
 def main() -> None:
     """Resolve the active study; runs before every other stage, and in a second or so."""
     argparse.ArgumentParser(description=main.__doc__).parse_args()
     params = load_params(specs=())
+    check_identity(params)
+    check_schedule(params)
     files = resolve(params)
     folder = resolved_dir(params.study.name)
     before = {path: _read(path) for path in folder.rglob("*.json")}

@@ -25,6 +25,9 @@ def study(*methods: str, epochs: int = 3, **training) -> dict:
     content = copy.deepcopy(QUICKSTART)
     content["study"] |= {"name": "tiny", "methods": list(methods)}
     content["training"] |= {"epochs": epochs, "compile": "never", **training}
+    for method in content["methods"].values():
+        if "warmup_steps" in method["likelihood"]:
+            method["likelihood"]["warmup_steps"] = 10
     content["evaluation"] |= {"samples": 100, "metrics": [{"name": "reconstruction"}, {"name": "fid"}]}
     return content
 

@@ -103,6 +103,7 @@ def shorten(params: Path) -> None:
     study = yaml.safe_load(params.read_text(encoding="utf-8"))
     study["study"] |= {"methods": ["ae", "mle_diag_d"], "seeds": [0]}
     study["training"]["epochs"] = study["densities"]["vae2"]["epochs"] = 1
+    study["methods"]["mle_diag_d"]["likelihood"]["warmup_steps"] = 2
     study["evaluation"] |= {"samples": 100, "metrics": [{"name": "reconstruction"}, {"name": "fid"}]}
     params.write_text(yaml.safe_dump(study, sort_keys=False), encoding="utf-8")
 

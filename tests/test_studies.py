@@ -86,6 +86,8 @@ def shrink(study: dict, methods: list[str]) -> dict:
     study["training"] |= {"epochs": 1, "batch_size": 4, "compile": "never"}
     study["evaluation"] |= {"samples": 8, "batch_size": 8}
     for name in methods:
+        if "warmup_steps" in study["methods"][name]["likelihood"]:
+            study["methods"][name]["likelihood"]["warmup_steps"] = 1
         regularizer = study["methods"][name].get("regularizer", {})
         if regularizer.get("name") == "kde_kl":
             regularizer["samples"] = 8

@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from vaebench.base.errors import UserError
 
-__all__ = ["Registry", "explain", "validate"]
+__all__ = ["Registry", "explain", "options_schema", "validate"]
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -162,6 +162,11 @@ def validate(schema: type[Model], content: object, where: str = "") -> Model:
         return schema.model_validate_json(text, strict=True)
     except ValidationError as error:
         raise UserError(explain(error, where, schema)) from None
+
+
+def options_schema(cls: type) -> dict:
+    """The JSON schema of what params.yaml may set for ``cls``."""
+    return _options(cls).model_json_schema()
 
 
 def _plain(value: object) -> object:

@@ -174,6 +174,55 @@ def plan(
         typer.echo(line)
 
 
+@app.command("new-study")
+def new_study(
+    name: Annotated[str, typer.Argument(help="Of the study: letters, digits, underscores.")],
+    base: Annotated[
+        str | None,
+        typer.Option("--from", help="A study; without it, params.yaml.", autocompletion=_complete_study),
+    ] = None,
+    methods: Annotated[str, typer.Option(help="Those that are kept: a,b,c.")] = "",
+    datasets: Annotated[str, typer.Option(help="Those that are kept.")] = "",
+    seeds: Annotated[str, typer.Option(help="0,1,2")] = "",
+    epochs: Annotated[int | None, typer.Option(min=1, help="Of the schedule.")] = None,
+    title: Annotated[str, typer.Option(help="What it is, in a line.")] = "",
+) -> None:
+    """Write a study of one's own to studies/NAME.yaml.
+
+    It says what differs from the study it is made from; its results are apart from that one's.
+    """
+    from vaebench.study.derive import write_new_study
+
+    if base is not None and base not in _study_names():
+        raise UserError(f"there is no study {base!r}; there are: {', '.join(_study_names()) or 'none'}.")
+    lists = {"methods": _listed(methods), "datasets": _listed(datasets), "seeds": _numbers(seeds)}
+    path = write_new_study(STUDIES, name, base, ACTIVE, title=title, epochs=epochs, **lists)
+    typer.echo(f"wrote {path}; `vaebench study {name}` makes it the active one.")
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        return [int(part) for part in _listed(text)]
+    except ValueError:
+        raise UserError(
+            f"--seeds is {text!r}; it should be numbers with commas between them: 0,1,2."
+        ) from None
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of study files, for editors."""
+    import json
+
+    from vaebench.cli.schema import study_schema
+
+    typer.echo(json.dumps(study_schema(), indent=2, ensure_ascii=False))
+
+
 @app.command()
 def methods() -> None:
     """List params.yaml's methods; * marks those that run."""

@@ -17,17 +17,19 @@ import io
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap
-from ruamel.yaml.constructor import DuplicateKeyError
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.constructor import DuplicateKeyError, RoundTripConstructor
 from ruamel.yaml.error import YAMLError
+from ruamel.yaml.representer import RoundTripRepresenter
 
 from vaebench.base.errors import UserError
 
-__all__ = ["compose", "dump", "parse"]
+__all__ = ["compose", "derive", "dump", "extension", "parse"]
 
 UNREADABLE = (YAMLError, ValueError, RecursionError, OverflowError)
 """All that reading text as YAML raises."""
@@ -57,6 +59,40 @@ def compose(path: Path) -> str:
         UserError: a file is missing or damaged, or extends itself.
     """
     return _compose(path, ())
+
+
+def derive(text: str, where: str | Path, changes: Mapping) -> str:
+    """A whole study with ``changes`` merged into it, without a header or what its lists do not name.
+
+    Raises:
+        UserError: ``text`` is no study; ``where`` is named.
+    """
+    whole = _load(text, where, "rt")
+    if not isinstance(whole, CommentedMap) or not isinstance(whole.get("study"), CommentedMap):
+        raise UserError(f"{where} must be a mapping with a study in it.")
+    _merge(whole, _flow(changes))
+    _leave_out_unlisted(whole)
+    return _dump(whole)
+
+
+def extension(base: str, changes: Mapping, comment: str) -> str:
+    """The text of a study that extends ``base`` by ``changes``, under a line of comment."""
+    whole = _flow({"extends": base, **changes})
+    return f"# {comment}\n{_dump(whole)}"
+
+
+def _flow(changes: Mapping) -> CommentedMap:
+    """Mappings as blocks, lists in a line."""
+    whole = CommentedMap()
+    for key, value in changes.items():
+        if isinstance(value, Mapping):
+            whole[key] = _flow(value)
+        elif isinstance(value, list):
+            whole[key] = CommentedSeq(value)
+            whole[key].fa.set_flow_style()
+        else:
+            whole[key] = value
+    return whole
 
 
 def _compose(path: Path, below: tuple[Path, ...]) -> str:
@@ -132,8 +168,38 @@ def _dump(whole: CommentedMap) -> str:
     return re.sub(r"\n+(?=\w)", "\n\n", re.sub(r"\n+(?= )", "\n", stream.getvalue()))
 
 
+@dataclass(frozen=True)
+class _Verbatim:
+    """A number, date or truth value as it is written; ruamel.yaml's own copies of some are not exact."""
+
+    tag: str
+    text: str
+
+
+class _Constructor(RoundTripConstructor):
+    pass
+
+
+class _Representer(RoundTripRepresenter):
+    pass
+
+
+for _kind in ("int", "float", "bool", "timestamp"):
+    _Constructor.add_constructor(
+        f"tag:yaml.org,2002:{_kind}", lambda _, node: _Verbatim(str(node.tag), node.value)
+    )
+_Representer.add_representer(_Verbatim, lambda self, value: self.represent_scalar(value.tag, value.text))
+_Representer.add_representer(
+    type(None), lambda self, _: self.represent_scalar("tag:yaml.org,2002:null", "null")
+)
+
+
 def _yaml(kind: str) -> YAML:
-    return YAML(typ=kind)
+    """Reads plain values ("safe"), or what can be written again with its comments ("rt")."""
+    yaml = YAML(typ=kind)
+    if kind == "rt":
+        yaml.Constructor, yaml.Representer = _Constructor, _Representer
+    return yaml
 
 
 def _read(path: Path) -> str:

@@ -22,6 +22,7 @@ from vaebench.base.errors import UserError
 from vaebench.data.store import Prepared
 from vaebench.model.vae import VAE
 from vaebench.study.params import Training
+from vaebench.study.schedule import check_warm_start
 from vaebench.training.checkpoint import Checkpoints
 from vaebench.training.interrupt import Interrupt, stop_signal
 from vaebench.training.passes import encode_means, resident, second_moment, validate
@@ -77,7 +78,8 @@ def train(
         say: called with each decision worth a line.
 
     Raises:
-        UserError: fewer training images than a batch needs, or a method that needs a validation set.
+        UserError: fewer training images than a batch needs, a method that needs a validation set, or a warm
+            start that is as long as the training.
         SystemExit: after a signal that ends a process, once the checkpoint is written.
     """
     loop = _Loop(model, data, settings, seed, device, checkpoints, say)
@@ -128,6 +130,8 @@ class _Loop:
         has_validation = "validation" in data.meta["splits"]
         self.validation = resident(data.split("validation"), device) if has_validation else None
         _check_sizes(self.images, self.validation, settings, model.regularizer)
+        self.batches = (len(self.images) - model.regularizer.held_out) // settings.batch_size
+        check_warm_start(model.likelihood.warmup_steps, self.batches * settings.epochs)
 
         self._saved, line = checkpoints.load() if checkpoints else (None, "")
         if line:
@@ -137,7 +141,6 @@ class _Loop:
         else:
             self.precision = Precision(**self._saved["precision"])
         self.settings = settings = settings.model_copy(update={"precision": self.precision.precision})
-        self.batches = (len(self.images) - model.regularizer.held_out) // settings.batch_size
         compiled = _worth_compiling(model, self.images, settings, self.batches, say)
         self.step = Step(model, self.images, settings, compiled, say)
         self.plateau = _plateau(self.step.optimizer, settings)

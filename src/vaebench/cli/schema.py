@@ -1,0 +1,60 @@
+"""A JSON schema of study files, for the completion and the checks of editors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vaebench.base.registry import Registry, options_schema
+from vaebench.study.params import Params, registry
+
+__all__ = ["study_schema"]
+
+AXES = {
+    ("Dataset", "source"): "source",
+    ("Dataset", "network"): "network",
+    ("Method", "likelihood"): "likelihood",
+    ("Method", "regularizer"): "regularizer",
+    ("Method", "posterior"): "posterior",
+}
+
+
+def study_schema() -> dict[str, Any]:
+    """The schema of ``studies/*.yaml`` and ``params.yaml``, with every value of every axis and its options.
+
+    A file with ``extends`` needs no other key.
+    """
+    schema = Params.model_json_schema()
+    parts = schema["$defs"]
+    for (part, key), kind in AXES.items():
+        parts[part]["properties"][key] = _values(registry(kind), parts)
+    schema["properties"]["densities"]["additionalProperties"] = _values(registry("density"), parts)
+    parts["Evaluation"]["properties"]["metrics"]["items"] = _values(registry("metric"), parts)
+    whole = {"required": schema.pop("required")}
+    schema["properties"]["extends"] = {
+        "type": "string",
+        "description": "Another study beside this one; then this file says only what differs.",
+    }
+    for part in parts.values():
+        whole_part = part.pop("required", None)
+        if whole_part:
+            part["description"] = f"{part.get('description', '')} Needs: {', '.join(whole_part)}.".strip()
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "title": "A study of vaebench",
+        "anyOf": [{"required": ["extends"]}, whole],
+    }
+
+
+def _values(axis: Registry, parts: dict) -> dict:
+    values = []
+    for name in axis.names():
+        options = options_schema(axis.load(name))
+        parts |= options.pop("$defs", {})
+        properties = {"name": {"const": name}, **options.get("properties", {})}
+        documented = (axis.load(name).__doc__ or "").strip().partition("\n")[0]
+        values.append(
+            {"type": "object", "title": f"{axis.axis} {name}", "description": documented}
+            | {"properties": properties, "additionalProperties": False}
+        )
+    return {"anyOf": values}
