@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 from vaebench.base.files import read_json, write_atomically, write_json
+from vaebench.report.claims import STATUSES
 from vaebench.report.ledger import ledger, paper_counts
 from vaebench.report.papers import read_paper
 from vaebench.report.results import Results
@@ -30,7 +31,7 @@ def write_card(results: Results) -> Path:
         "seeds": len(study.seeds),
         "schedule": schedule(results),
         "runs": [len(results.metrics), len(results.cells)],
-        "verdicts": {status: statuses.count(status) for status in dict.fromkeys(statuses)},
+        "verdicts": {status: count for status in STATUSES[:4] if (count := statuses.count(status))},
         "unsound": len(results.flags),
         "picture": _picture(results, sound),
     }
@@ -62,9 +63,10 @@ def schedule(results: Results) -> str:
     True
     """
     epochs = sorted({results.params.training_of(method).epochs for method in results.study.methods})
-    text = f"{epochs[0]} to {epochs[-1]} epochs" if len(epochs) > 1 else f"{epochs[0]} epochs"
+    spread = f"{epochs[0]} to {epochs[-1]}" if len(epochs) > 1 else str(epochs[0])
+    text = f"{spread} epoch{'s' * (epochs[-1] > 1)}"
     shares = [v.share for v in results.verdicts if not math.isnan(v.share)]
-    return f"{text}, {min(shares):.2g} of the paper's schedule" if shares else text
+    return f"{text}, {100 * min(shares):.2g} % of the paper's schedule" if shares else text
 
 
 def write_index(reports: Path, broken: dict[str, str] | None = None) -> Path:
