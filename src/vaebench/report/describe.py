@@ -96,7 +96,8 @@ _HELP = {
     "smoothness.els": "Expected local smoothness: how fast the decoder's output moves with z. 0 ignores z.",
     "smoothness.gap_1e-2": "Change of the decoder's output under noise of variance 1e-2 in z.",
     "smoothness.gap_1e-3": "Change of the decoder's output under noise of variance 1e-3 in z.",
-    "smoothness.mi_bound": "Lower bound of the mutual information of z and x.",
+    "smoothness.mi_bound": "Upper bound of the mutual information of z and x in nats, the paper's (D.1).",
+    "smoothness.mi_lower": "Lower bound of the mutual information of z and x in nats, InfoNCE.",
     "smoothness.sigma_z2": "Mean variance of the posterior.",
     "disentanglement.factor_vae": "FactorVAE's score: how well one axis tells which factor was held fixed.",
     "disentanglement.mig": "Mutual information gap between the two axes that know most of a factor.",
@@ -183,6 +184,8 @@ class Description:
         if self.own_help or self.path in _HELP:
             return self.own_help or _HELP[self.path]
         head, _, what = self.path.partition(".")
+        if head.startswith("prd_") and f"prd.{what}" in _HELP:
+            return f"{_HELP[f'prd.{what}']} By other features than the papers'."
         sampled = _SAMPLED_FROM.get(what) or (
             "of samples from a fitted Gaussian mixture" if "gmm" in what else ""
         )
