@@ -186,7 +186,7 @@ def test_the_schema_knows_every_axis_and_its_options():
     result = CliRunner().invoke(app, ["schema"])
     assert result.exit_code == 0
     schema = json.loads(result.output)
-    likelihoods = schema["$defs"]["Method"]["properties"]["likelihood"]["anyOf"]
+    likelihoods = schema["$defs"]["Method"]["properties"]["likelihood"]["anyOf"][0]["anyOf"]
     gaussian = next(value for value in likelihoods if value["properties"]["name"]["const"] == "gaussian")
     assert {"variance", "shape", "eps", "warmup_steps"} <= gaussian["properties"].keys()
     assert gaussian["additionalProperties"] is False

@@ -21,7 +21,7 @@ AXES = {
 def study_schema() -> dict[str, Any]:
     """The schema of ``studies/*.yaml`` and ``params.yaml``, with every value of every axis and its options.
 
-    A file with ``extends`` needs no other key.
+    A file with ``extends`` needs no other key, and ``null`` removes one of the study that it extends.
     """
     schema = Params.model_json_schema()
     parts = schema["$defs"]
@@ -35,9 +35,10 @@ def study_schema() -> dict[str, Any]:
         "description": "Another study beside this one; then this file says only what differs.",
     }
     for part in parts.values():
-        whole_part = part.pop("required", None)
-        if whole_part:
-            part["description"] = f"{part.get('description', '')} Needs: {', '.join(whole_part)}.".strip()
+        if needed := part.pop("required", None):
+            part["description"] = f"{part.get('description', '')} Needs: {', '.join(needed)}.".strip()
+        for key, value in part.get("properties", {}).items():
+            part["properties"][key] = {"anyOf": [value, {"type": "null"}]}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **schema,
