@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +14,7 @@ import pytest
 from browser import Visit, chromium, find_chromium, mlflow_ui
 from fake_study import write_study
 from screens import mlflow_screens, report_screens
-from tiny_study import ROOT
+from tiny_study import ROOT, copy_repository, environment, run
 
 from vaebench.report import build_report
 
@@ -211,16 +215,60 @@ def test_a_run_leads_to_the_report_and_back(browser, tiny_repository):
         visit = Visit(browser, address.split("/#")[0], viewport=DESK)
         page = visit.page
         page.goto(address)
-        page.get_by_role("link", name="mle_iso_i · ").first.click()
+        page.get_by_role("link", name="mle_iso_i · digits · 0").first.click()
         with page.context.expect_page() as opened:
             page.get_by_role("link", name="In the report").click()
         report = opened.value
         detail = report.locator("tr.detail:visible")
         assert "MLE Iso-I on digits" in detail.inner_text()
-        detail.locator("[data-mlflow-run] a").first.click()
+        detail.locator("[data-mlflow] a").first.click()
         report.get_by_role("link", name="In the report").wait_for()
         assert report.url.split("/")[-1] == page.url.split("/")[-1]
         visit.close()  # before the server goes
+
+
+def test_curves_appear_in_mlflows_page_during_a_training(browser, tiny_repository, tmp_path):
+    """A training of more epochs than it will ever end, followed by its exporter."""
+    from mlflow import MlflowClient
+
+    folder = copy_repository(tiny_repository, tmp_path / "live")
+    params = folder / "params.yaml"
+    params.write_text(params.read_text("utf-8").replace("epochs: 2", "epochs: 1000000"), "utf-8")
+    command = [sys.executable, "-m", "stages.train", "--dataset", "digits", "--method", "ae", "--seed", "0"]
+    training = subprocess.Popen(command, cwd=folder, env=environment(folder), stdout=subprocess.DEVNULL)
+    try:
+        with mlflow_ui_of(folder, training) as address:
+            client = MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
+            experiment = client.get_experiment_by_name("tiny").experiment_id
+            (run,) = client.search_runs([experiment], "tags.kind = 'seed'")
+            assert run.info.status == "RUNNING"
+            origin = address.split("/#")[0]
+            visit = Visit(browser, origin, viewport=DESK)
+            visit.page.goto(f"{origin}/#/experiments/{experiment}/runs/{run.info.run_id}/model-metrics")
+            visit.page.get_by_text("train/loss").first.wait_for()
+            visit.page.locator(".js-plotly-plot .scatterlayer .trace").first.wait_for(state="attached")
+            visit.close()
+    finally:
+        training.kill()
+        training.wait()
+
+
+@contextmanager
+def mlflow_ui_of(folder: Path, training: subprocess.Popen):
+    """MLflow's page of ``folder`` once its training has a curve."""
+    curve = folder / "mlflow.db"
+    while not curve.exists() or b"train/loss" not in curve.read_bytes():
+        assert training.poll() is None
+        time.sleep(0.5)
+    with mlflow_ui(folder) as address:
+        yield address
+
+
+def test_a_study_without_a_store_is_exported_afterwards_and_compares(browser, tiny_repository, tmp_path):
+    folder = copy_repository(tiny_repository, tmp_path / "without")
+    assert not (folder / "mlflow.db").exists()
+    run(folder, "vaebench", "track")
+    mlflow_screens(browser, folder, ("ae", "mle_iso_i"), tmp_path)
 
 
 def test_the_pipelines_own_report_and_runs_look_like_this(browser, tiny_repository):

@@ -299,6 +299,17 @@ def test_a_methods_run_holds_mean_deviation_interval_and_number_of_its_seeds(clo
     assert {run.data.tags["mlflow.parentRunId"] for run in runs()} == {parent.info.run_id}
 
 
+def test_a_broken_model_is_flagged(clone):
+    write_training(0)
+    write_evaluation(0, kl=0.0004)
+    write_training(1)
+    write_evaluation(1, kl=30.0)
+    exporter().all()
+    flags = {run.data.tags["seed"]: run.data.tags["flag"] for run in runs()}
+    assert flags["0"].startswith("collapsed: KL")
+    assert flags["1"] == "none"
+
+
 def test_tables_and_notes_are_artifacts_of_the_study(clone):
     from mlflow import MlflowClient
 
@@ -329,7 +340,8 @@ def test_the_saved_view_has_columns_of_metrics(clone):
     exporter().all()
     tags = MlflowClient(tracking_uri=follow.store_uri()).get_experiment_by_name("tiny").tags
     view = json.loads(tags[f"mlflow.sharedViewState.{VIEW}"])
-    assert view["selectedColumns"] == ["attributes.`Duration`", "metrics.`mse`", "metrics.`fid/gaussian`"]
+    columns = ["attributes.`Duration`", "tags.`flag`", "metrics.`mse`", "metrics.`fid/gaussian`"]
+    assert view["selectedColumns"] == columns
 
 
 def test_a_clone_that_is_copied_or_moved_writes_into_its_own_folder(clone, monkeypatch):

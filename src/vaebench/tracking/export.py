@@ -28,6 +28,7 @@ from mlflow.models import infer_signature
 
 from vaebench.base.files import read_json
 from vaebench.report.results import flatten
+from vaebench.report.soundness import flag_run
 from vaebench.report.statistics import t_interval
 from vaebench.study import paths
 from vaebench.study.params import Params
@@ -157,6 +158,8 @@ class Exporter:
                 model = self._model(run, cell)
                 self._log(run_id, [(key, value, 0) for key, value in metrics.items()], model or None)
                 self.client.log_artifacts(run_id, str(cell.images), "images")
+                flag = flag_run(_read(cell.metrics_json))
+                self.client.set_tag(run_id, "flag", flag.reason if flag else "none")
                 self._means(cell, metrics)
             self.client.set_terminated(run_id, "FINISHED", run.info.start_time + int(1000 * seconds))
             if not metrics or model is not None:
@@ -254,7 +257,8 @@ class Exporter:
         self._log(run_id, [(key, value, 0) for key, value in numbers.items()])
         self.client.set_terminated(run_id, "FINISHED")
         columns = [key for name in COLUMNS for key in sorted(metrics) if re.fullmatch(name, key)][:8]
-        view = {"selectedColumns": ["attributes.`Duration`", *(f"metrics.`{key}`" for key in columns)]}
+        columns = ["attributes.`Duration`", "tags.`flag`", *(f"metrics.`{key}`" for key in columns)]
+        view = {"selectedColumns": columns}
         self.client.set_experiment_tag(self.experiment, f"mlflow.sharedViewState.{VIEW}", json.dumps(view))
 
     def _parent(self, cell: _Cell) -> Run:
