@@ -1,3 +1,4 @@
+import re
 import shutil
 import socket
 import subprocess
@@ -344,3 +345,9 @@ def test_ui_serves_the_local_store_to_this_machine_only(workspace, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://server:5000")
     assert "http://server:5000" in run("ui").output
     assert len(commands) == 1
+
+
+def test_networks_lists_shapes_and_weights(workspace):
+    output = run("networks").output
+    assert re.search(r"takida_mnist +1 x 28 .* 13\.3 M", output)
+    assert re.search(r"conv +3 x 32, 64, 128 ", output)

@@ -238,6 +238,14 @@ def methods() -> None:
 
 
 @app.command()
+def networks() -> None:
+    """List the networks: which images they take, and how many weights they have."""
+    from vaebench.cli.networks import network_rows
+
+    _print_columns(network_rows())
+
+
+@app.command()
 def explain(
     method: Annotated[str, typer.Argument(help="A method of params.yaml.", autocompletion=_complete_method)],
 ) -> None:

@@ -148,6 +148,8 @@ class _NoStore:
 
 
 def _data(name: str) -> tuple[bool, str]:
+    if any(option.default is option.empty for option in SOURCES.options(name).values()):
+        return True, "takes what a study names"
     try:
         SOURCES.build({"name": name}).write(_Look.default(), _NoStore())
     except _Looked as place:

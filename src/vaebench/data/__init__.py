@@ -23,5 +23,8 @@ SOURCES = Registry(
         "dsprites": "vaebench.data.dsprites:DSprites",
         "shapes3d": "vaebench.data.shapes3d:Shapes3D",
         "sprites": "vaebench.data.sprites:Sprites",
+        "folder": "vaebench.data.folder:Folder",
+        "arrays": "vaebench.data.arrays:Arrays",
+        "torchvision": "vaebench.data.torchvision:Torchvision",
     },
 )

@@ -34,15 +34,21 @@ GREY16 = {"I;16", "I;16L", "I;16B", "I;16N"}
 
 
 def append_pictures(
-    paths: Sequence[Path], fit: Callable[[Image.Image], Image.Image], store: StoreWriter, title: str
+    paths: Sequence[Path],
+    fit: Callable[[Image.Image], Image.Image],
+    store: StoreWriter,
+    title: str,
+    labels: np.ndarray | None = None,
 ) -> str:
-    """Append the images at ``paths``, in this order, as RGB.
+    """Append the images at ``paths``, in this order.
 
     Args:
         paths: the files; their contents decide the format, not their names.
-        fit: brings an image to the store's size; it raises ValueError for one that it cannot use.
-        store: what they are appended to, as (B, 3, H, W) uint8.
+        fit: brings an RGB image to the store's size, perhaps as grey; it raises ValueError for one that it
+            cannot use.
+        store: what they are appended to, as (B, 3, H, W) or (B, 1, H, W) uint8.
         title: of the progress bar.
+        labels: (N,), of the images; None where they have none.
 
     Returns:
         The SHA-256 of the lines "name sha256" of all files, in this order.
@@ -59,7 +65,9 @@ def append_pictures(
         for first in range(0, len(paths), BATCH):
             batch = paths[first : first + BATCH]
             pixels, digests = zip(*pool.map(lambda path: _decode(path, fit), batch), strict=True)
-            store.append(np.stack(pixels).transpose(0, 3, 1, 2))
+            images = np.stack(pixels)
+            images = images[:, None] if images.ndim == 3 else images.transpose(0, 3, 1, 2)
+            store.append(images, None if labels is None else labels[first : first + BATCH])
             for path, sha256 in zip(batch, digests, strict=True):
                 digest.update(f"{path.name} {sha256}\n".encode())
             bar.update(len(batch))

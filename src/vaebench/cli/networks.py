@@ -1,0 +1,45 @@
+"""Which network takes which images, with how many weights."""
+
+from __future__ import annotations
+
+from vaebench.base.errors import UserError
+from vaebench.model.nets import NETWORKS
+
+__all__ = ["network_rows"]
+
+SHAPES = [
+    *((1, side, side) for side in (8, 28, 32, 64)),
+    *((3, side, side) for side in (32, 64, 128)),
+]
+"""Image shapes (C, H, W) that the table looks at; a network may take others, too."""
+
+
+def network_rows() -> list[tuple[str, ...]]:
+    """A row per network and number of channels: name, shapes, latent dimensions, weights, what it is."""
+    rows = [("network", "images", "latent dimensions", "weights", "")]
+    for name in NETWORKS.names():
+        found = {shape: size for shape in SHAPES if (size := _size(name, shape))}
+        for channels in sorted({shape[0] for shape in found}):
+            taken = {shape[1]: size for shape, size in found.items() if shape[0] == channels}
+            sides = ", ".join(str(side) for side in taken)
+            weights = ", ".join(f"{weights / 1e6:.1f} M" for _, weights in taken.values())
+            dims = ", ".join(str(dim) for dim in sorted({dim for dim, _ in taken.values()}))
+            rows.append((name, f"{channels} x {sides}", dims, weights, _about(name)))
+    return rows
+
+
+def _size(name: str, shape: tuple[int, int, int]) -> tuple[int, int] | None:
+    """Latent dimensions and weights with a Gaussian posterior; None where the shape is refused."""
+    import torch
+
+    with torch.device("meta"):
+        try:
+            network = NETWORKS.build({"name": name}, shape)
+        except UserError:
+            return None
+        halves = network.encoder(2 * network.latent_dim), network.decoder(shape[0])
+    return network.latent_dim, sum(p.numel() for half in halves for p in half.parameters())
+
+
+def _about(name: str) -> str:
+    return (NETWORKS.load(name).__doc__ or "").strip().split("\n")[0]
