@@ -70,7 +70,7 @@ def plan(params: Params, slots: int, budget: float | None, say: Callable[[str], 
 
 def _shape(params: Params, dataset: str, say: Callable[[str], None]) -> tuple[Meta, int]:
     """The data set's ``meta.json`` and its bytes: as prepared, or prepared once for this."""
-    from vaebench.data.prepare import prepare
+    from vaebench.data.preparation import prepare
 
     source = params.datasets[dataset].source
     key = digest(source)

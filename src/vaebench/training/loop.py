@@ -8,6 +8,7 @@ and FactorVAE are hooks of the regularizer (see :mod:`vaebench.model.regularizer
 from __future__ import annotations
 
 import copy
+import logging
 import math
 import time
 from collections.abc import Callable
@@ -297,6 +298,7 @@ def _worth_compiling(model: VAE, images: Tensor, settings: Training, batches: in
     """Decided by the run's arithmetic, not by a clock, so that equal runs decide equally."""
     if settings.compile != "auto":
         return settings.compile == "always"
+    logging.getLogger("torch.utils.flop_counter").setLevel(logging.ERROR)  # it warns of Triton on import
     from torch.utils.flop_counter import FlopCounterMode
 
     twin = copy.deepcopy(model)
