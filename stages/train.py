@@ -75,7 +75,9 @@ def main(task: Task):
         if outcome.seconds:
             seconds["epoch_median"] = sorted(outcome.seconds)[len(outcome.seconds) // 2]
         made = describe(task, data=data.meta, device=describe_device(device), seconds=seconds)
-        write_json(provenance, made | outcome.precision.record())
+        batches = (spec.train_size - model.regularizer.held_out) // settings.batch_size
+        steps = {"steps": len(outcome.history) * batches}
+        write_json(provenance, made | outcome.precision.record() | steps)
         task.check()
         checkpoints.discard()
     return [out, history, provenance]
