@@ -29,6 +29,7 @@ def report_screens(browser, page: Path, method: str, folder: Path) -> None:
             for picture in detail.locator("img").all():
                 picture.scroll_into_view_if_needed()
             visit.page.wait_for_load_state("networkidle")
+            visit.page.evaluate("document.querySelector('.bar').hidden = true")
             detail.screenshot(path=folder / "method.png")
         visit.close()
 
@@ -57,5 +58,7 @@ def mlflow_screens(browser, workspace: Path, methods: tuple[str, str], folder: P
 if __name__ == "__main__":
     here = Path.cwd()
     with chromium() as opened:
-        report_screens(opened, here / "reports/quickstart/index.html", "mle_iso_i", here / "reports/screens")
+        report_screens(
+            opened, here / "reports/takida_mnist_short/index.html", "mle_diag_d", here / "reports/screens"
+        )
         mlflow_screens(opened, here, ("mle_iso_i", "avae_diag_d"), here / "reports/screens")
