@@ -45,6 +45,10 @@ CONTRADICTED = {
 """The sentences that the papers' own tables do not bear out."""
 
 
+MANY = {"gap-is-smoothness-deterministic", "noise-within-five-percent"}
+"""Those of which so many numbers contradict the sentence that a change of a few does not turn it."""
+
+
 def claim_of(paper, name):
     return read_paper(paper), next(c for c in paper_claims(paper) if c.id == name)
 
@@ -81,7 +85,8 @@ def test_a_change_of_a_printed_number_turns_the_sentence(paper, name):
     if printed == "holds":
         assert claim.refuted_by, f"{name} has no refuted_by"
         assert judge_printed(paper, claim, changed(paper, claim.refuted_by)).printed == "does not hold"
-    elif claim.borne_out_by:
+    elif name not in MANY:
+        assert claim.borne_out_by, f"{name} has no borne_out_by"
         assert judge_printed(paper, claim, changed(paper, claim.borne_out_by)).printed == "holds"
 
 
