@@ -23,6 +23,7 @@ from vaebench.study.forecast import (
     parse_duration,
 )
 from vaebench.study.params import load_params, parse_params
+from vaebench.training.checkpoint import Checkpoints
 
 QUICKSTART = Path(__file__).parents[1] / "studies/quickstart.yaml"
 
@@ -75,6 +76,18 @@ def test_a_recorded_epoch_is_believed_before_a_measured_step(params):
     assert (ae.epoch, ae.done, ae.seeds) == (3.0, 1, 3)
     assert avae.epoch is None
     assert "1 of 6 cells are measured" in forecast(params).line()
+
+
+def test_what_checkpoints_hold_is_not_left(params, tmp_path):
+    keep_cost(params, "digits", "ae", 1, Cost(0.1, 9.0, 100, "fp32", 1.0))
+    before = forecast(params).seconds(left=True)
+    place = paths.checkpoint_dir("quickstart", "digits", "ae", 2)
+    with Checkpoints(place, "digest", seconds=60) as kept:
+        kept.save({"epoch": 7, "batch": 3})
+    (row, _) = forecast(params).rows
+    assert row.reached == 7
+    assert before - forecast(params).seconds(left=True) == 7 * 9.0
+    assert "7 epochs of the others are trained" in forecast(params).line()
 
 
 def test_a_cost_is_of_the_step_and_not_of_the_schedule(params):

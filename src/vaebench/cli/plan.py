@@ -98,7 +98,20 @@ def _scratch() -> Path:
 
 
 def _table(known: Forecast) -> Iterator[str]:
-    rows = [("method", "data set", "precision", "s/step", "s/epoch", "epochs", "seeds", "done", "training")]
+    rows = [
+        (
+            "method",
+            "data set",
+            "precision",
+            "s/step",
+            "s/epoch",
+            "epochs",
+            "seeds",
+            "done",
+            "epochs in checkpoints",
+            "training",
+        )
+    ]
     for row in known.rows:
         cost = row.cost
         total = None if row.epoch is None else row.epoch * row.epochs * row.seeds
@@ -112,6 +125,7 @@ def _table(known: Forecast) -> Iterator[str]:
                 str(row.epochs),
                 str(row.seeds),
                 str(row.done),
+                str(row.reached),
                 "not known" if total is None else duration(total),
             )
         )

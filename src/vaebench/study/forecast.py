@@ -67,6 +67,7 @@ class Row:
         evaluation: seconds of an evaluation as recorded here; None where there was none yet.
         seeds: of the study.
         done: those whose metrics are there.
+        reached: epochs that the others' checkpoints hold.
     """
 
     dataset: str
@@ -77,6 +78,7 @@ class Row:
     evaluation: float | None
     seeds: int
     done: int
+    reached: int = 0
 
     @property
     def seed_seconds(self) -> float | None:
@@ -103,10 +105,11 @@ class Forecast:
 
     def seconds(self, left: bool = False) -> float:
         """Of all rows that are known, or of what is ``left`` of them."""
-        counts = ((row.seeds - row.done if left else row.seeds) for row in self.rows)
-        return (
-            sum((row.seed_seconds or 0.0) * n for row, n in zip(self.rows, counts, strict=True)) / self.slots
-        )
+        total = 0.0
+        for row in self.rows:
+            total += (row.seed_seconds or 0.0) * (row.seeds - row.done if left else row.seeds)
+            total -= (row.epoch or 0.0) * row.reached if left else 0.0
+        return max(0.0, total) / self.slots
 
     def line(self) -> str:
         """How far the study is and what is left, in one line."""
@@ -115,8 +118,11 @@ class Forecast:
             return (
                 f"{done} of {cells} cells are measured; `vaebench plan` says what the others will cost here"
             )
+        reached = sum(row.reached for row in self.rows)
+        begun = f", {reached} epochs of the others are trained" if reached else ""
         more = f", without {len(self.unknown)} methods that are not measured yet" if self.unknown else ""
-        return f"{done} of {cells} cells are measured; about {duration(self.seconds(left=True))} left{more}"
+        left = duration(self.seconds(left=True))
+        return f"{done} of {cells} cells are measured{begun}; about {left} left{more}"
 
 
 def forecast(params: Params, slots: int = 1) -> Forecast:
@@ -209,6 +215,7 @@ def _row(params: Params, dataset: str, method: str, slots: int) -> Row:
     epochs = list(_recorded("train", cells, "epoch_median"))
     others = [(*cell[:2], other, cell[3]) for cell in cells for other in params.study.methods]
     evaluations = list(_recorded("evaluate", cells, "stage")) or list(_recorded("evaluate", others, "stage"))
+    finished = [paths.metrics_json(*cell).is_file() for cell in cells]
     return Row(
         dataset=dataset,
         method=method,
@@ -217,8 +224,18 @@ def _row(params: Params, dataset: str, method: str, slots: int) -> Row:
         epoch=statistics.median(epochs) if epochs else cost and cost.epoch,
         evaluation=statistics.median(evaluations) if evaluations else None,
         seeds=len(cells),
-        done=sum(paths.metrics_json(*cell).is_file() for cell in cells),
+        done=sum(finished),
+        reached=sum(_reached(cell) for cell, ready in zip(cells, finished, strict=True) if not ready),
     )
+
+
+def _reached(cell: tuple) -> int:
+    """Epochs in the cell's checkpoint, which its first line ends with."""
+    try:
+        with (paths.checkpoint_dir(*cell) / "checkpoint.pt").open("rb") as file:
+            return int(file.readline(1000).split()[-1])
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 def _recorded(stage: str, cells: Iterable[tuple], part: str) -> Iterable[float]:

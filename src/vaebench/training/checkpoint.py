@@ -75,7 +75,7 @@ class Checkpoints:
         torch.save(state, content)
         try:
             with write_atomically(self.path) as temporary, temporary.open("wb") as file:
-                file.write(f"{self.digest} {_sum(content.getbuffer())}\n".encode())
+                file.write(f"{self.digest} {_sum(content.getbuffer())} {state.get('epoch', 0)}\n".encode())
                 file.write(content.getbuffer())
         except OSError as error:
             return f"checkpoint {self.path} could not be written ({error}); make room on its disk"
@@ -85,7 +85,7 @@ class Checkpoints:
         """The state to go on from, or None, and a line that says which and why."""
         try:
             header, _, content = self.path.read_bytes().partition(b"\n")
-            digest, written = header.decode().split(" ")
+            digest, written, _ = header.decode().split(" ")
         except FileNotFoundError:
             return None, ""
         except (OSError, ValueError) as error:
