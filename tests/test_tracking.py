@@ -295,6 +295,7 @@ def test_a_methods_run_holds_mean_deviation_interval_and_number_of_its_seeds(clo
     assert {key: found[key] for key in ("mse", "sd/mse", "low/mse", "high/mse", "n/mse")} == pytest.approx(
         {"mse": mean, "sd/mse": deviation, "low/mse": low, "high/mse": high, "n/mse": 3}
     )
+    assert parent.info.end_time - parent.info.start_time == 12_500
     assert (found["n/odd"], "sd/odd" in found) == (1, False)
     assert {run.data.tags["mlflow.parentRunId"] for run in runs()} == {parent.info.run_id}
 

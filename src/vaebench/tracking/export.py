@@ -177,7 +177,7 @@ class Exporter:
         for path in found:
             log = self.client.log_artifacts if path.is_dir() else self.client.log_artifact
             log(run.info.run_id, str(path), path.name if path.is_dir() else None)
-        self.client.set_terminated(run.info.run_id, "FINISHED")
+        self.client.set_terminated(run.info.run_id, "FINISHED", run.info.start_time)
         self.seen["tables"] = content
 
     def _find(self, cell: _Cell, history: list[dict]) -> Run | None:
@@ -243,8 +243,11 @@ class Exporter:
 
     def _means(self, cell: _Cell, metrics: dict[str, float]) -> None:
         """Means over the seeds, and how sure they are; the saved view has the first of their columns."""
-        seeds = [_Cell(self.base, self.params, *cell.key[1:3], seed) for seed in self.params.study.seeds]
-        rows = [found for seed in seeds if seed.is_current() and (found := seed.metrics())]
+        grid = [_Cell(self.base, self.params, *cell.key[1:3], seed) for seed in self.params.study.seeds]
+        found = [(seed, numbers) for seed in grid if seed.is_current() and (numbers := seed.metrics())]
+        if not found:
+            return
+        seeds, rows = zip(*found, strict=True)
         numbers = {"n": float(len(rows))}
         for key in metrics:
             values = [row[key] for row in rows if key in row]
@@ -253,9 +256,12 @@ class Exporter:
                 deviation = statistics.stdev(values)
                 low, high = t_interval(numbers[key], deviation, len(values))
                 numbers |= {f"sd/{key}": deviation, f"low/{key}": low, f"high/{key}": high}
-        run_id = self._parent(cell).info.run_id
-        self._log(run_id, [(key, value, 0) for key, value in numbers.items()])
-        self.client.set_terminated(run_id, "FINISHED")
+        parent = self._parent(cell)
+        self._log(parent.info.run_id, [(key, value, 0) for key, value in numbers.items()])
+        seconds = statistics.fmean(seed.trained.get("seconds", {}).get("epochs", 0) for seed in seeds)
+        self.client.set_terminated(
+            parent.info.run_id, "FINISHED", parent.info.start_time + int(1000 * seconds)
+        )
         columns = [key for name in COLUMNS for key in sorted(metrics) if re.fullmatch(name, key)][:8]
         columns = ["attributes.`Duration`", "tags.`flag`", *(f"metrics.`{key}`" for key in columns)]
         view = {"selectedColumns": columns}
