@@ -47,8 +47,11 @@ def test_the_summary_holds_means_over_the_seeds_that_did_not_diverge(tmp_path):
         images=False,
     )
     means = summary(read_results(study))["mnist"]
-    assert means["mle_iso_i"] == {"fid.prior": 3.0}
-    assert means["wae_mmd"] == {"fid.prior": 3.5, "diverged": 1}
+    assert means["mle_iso_i"]["fid.prior"] == 3.0
+    assert means["mle_iso_i"]["seeds"] == 3
+    assert means["mle_iso_i"]["fid.prior_low"] == pytest.approx(3.0 - 4.3027 * 7**0.5 / 3**0.5, abs=1e-3)
+    assert (means["wae_mmd"]["fid.prior"], means["wae_mmd"]["seeds"]) == (3.5, 2)
+    assert means["wae_mmd"]["diverged"] == 1
 
 
 def test_plots_are_a_curve_and_the_images_of_each_run(tiny_repository):

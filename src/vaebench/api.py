@@ -85,7 +85,11 @@ def build_method(
     point = {key: value for key, value in method.items() if key not in ("label", "training")}
     try:
         spec = ModelSpec(
-            image_shape=image_shape, value_range=value_range, train_size=train_size, network=network, **point
+            image_shape=image_shape,
+            value_range=value_range,
+            train_size=train_size,
+            network=dict(network),
+            **point,
         )
     except ValidationError as error:
         raise UserError(explain(error, "method", ModelSpec)) from None
@@ -201,12 +205,15 @@ def evaluate(
         )
     if isinstance(reference, str | Path):
         reference = load_reference(reference, device)
-    model = model.to(device).eval() if isinstance(model, VAE) else _Foreign(model, data, prior_scale, device)
-    latents = encode_data(model, data, device)
+    if isinstance(model, VAE):
+        measured: Any = model.to(device).eval()
+    else:
+        measured = _Foreign(model, data, prior_scale, device)
+    latents = encode_data(measured, data, device)
     specified = {"prior": {"name": "prior"}} if densities is None else densities
     return measure(
         Run(
-            model=model,
+            model=measured,
             data=data,
             latents=latents,
             densities={name: _fit(spec, latents, seed) for name, spec in specified.items()},

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib.metadata import entry_points
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
@@ -81,7 +81,7 @@ class Registry:
             del self._entries[name]
             self._added.discard(name)
 
-    def load(self, name: str, where: str = "") -> type:
+    def load(self, name: str, where: str = "") -> Any:
         """The class or function behind ``name``.
 
         Raises:
@@ -216,7 +216,7 @@ def _keyword_only(cls) -> dict[str, inspect.Parameter]:
 @functools.cache
 def _options(cls) -> type[BaseModel]:
     hints = typing.get_type_hints(cls.__init__ if inspect.isclass(cls) else cls, include_extras=True)
-    fields = {
+    fields: dict[str, Any] = {
         name: (hints[name], ... if p.default is inspect.Parameter.empty else p.default)
         for name, p in _keyword_only(cls).items()
     }

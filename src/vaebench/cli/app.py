@@ -195,8 +195,17 @@ def new_study(
 
     if base is not None and base not in _study_names():
         raise UserError(f"there is no study {base!r}; there are: {', '.join(_study_names()) or 'none'}.")
-    lists = {"methods": _listed(methods), "datasets": _listed(datasets), "seeds": _numbers(seeds)}
-    path = write_new_study(STUDIES, name, base, ACTIVE, title=title, epochs=epochs, **lists)
+    path = write_new_study(
+        STUDIES,
+        name,
+        base,
+        ACTIVE,
+        title=title,
+        epochs=epochs,
+        methods=_listed(methods),
+        datasets=_listed(datasets),
+        seeds=_numbers(seeds),
+    )
     typer.echo(f"wrote {path}; `vaebench study {name}` makes it the active one.")
 
 
@@ -229,7 +238,7 @@ def methods() -> None:
     from vaebench.study.params import load_params
 
     params = load_params(ACTIVE, specs=())
-    rows = [("", "method", "label", "likelihood", "regularizer", "posterior")]
+    rows: list[tuple[str, ...]] = [("", "method", "label", "likelihood", "regularizer", "posterior")]
     for name, method in params.methods.items():
         specs = method.likelihood, method.regularizer, method.posterior
         runs = "*" if name in params.study.methods else ""

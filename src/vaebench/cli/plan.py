@@ -130,8 +130,8 @@ def _table(known: Forecast) -> Iterator[str]:
             )
         )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (text.ljust(width) for text, width in zip(row, widths, strict=True))
+    for texts in rows:
+        cells = (text.ljust(width) for text, width in zip(texts, widths, strict=True))
         yield "  ".join(cells).rstrip()
     at_once = f", {known.slots} at a time" if known.slots > 1 else ""
     yield f"in all{at_once}: {duration(known.seconds())}"

@@ -95,7 +95,7 @@ def _as_recorded(params: Params, cell: tuple, recorded: Path) -> str:
 def _run_stages(params: Params, cell: tuple, root: Path, scratch: Path) -> None:
     _, dataset, method, seed = cell
     item = "--dataset", dataset, "--method", method, "--seed", str(seed)
-    stages = [
+    stages: list[tuple[str, ...]] = [
         (name, "--dataset", dataset)
         for name, path in (("prepare", paths.prepared_dir), ("reference", paths.reference_dir))
         if not (scratch / path(*cell[:2])).exists()

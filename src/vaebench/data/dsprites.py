@@ -9,6 +9,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from pydantic import NonNegativeInt, PositiveInt
@@ -95,7 +96,7 @@ def _stream_images(path: Path, count: int) -> Iterator[np.ndarray]:
         raise _damaged(path, "imgs", f"cannot be read after {done} images ({error})") from None
 
 
-def _check_header(member: zipfile.ZipExtFile, path: Path, count: int) -> None:
+def _check_header(member: IO[bytes], path: Path, count: int) -> None:
     version = np.lib.format.read_magic(member)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, fortran, dtype = read(member)

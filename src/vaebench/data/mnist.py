@@ -84,7 +84,7 @@ class Mnist:
         side = SIZE + 2 * self.pad
         store.describe(
             splits=ordered_splits(train.stop, self.validation, test.stop),
-            noise=self.noise and self.noise.describe((1, side, side), store.seed),
+            noise=None if self.noise is None else self.noise.describe((1, side, side), store.seed),
         )
 
     def _append(

@@ -263,7 +263,7 @@ class StoreWriter:
         meta = Meta(
             dataset=self._dataset,
             shape=self._shape,
-            dtype=self._dtype.name,
+            dtype="uint8" if self._dtype == np.uint8 else "float32",
             labels=bool(self._labels),
             sources=self._raw.sources if self._raw else {},
             **self._description,

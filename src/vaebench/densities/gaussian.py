@@ -29,7 +29,8 @@ class GaussianDensity:
         """
         means = posterior_means(latents).astype(np.float64)
         self._mean = means.mean(axis=0)
-        self._factor = np.linalg.qr((means - self._mean) / np.sqrt(len(means)), mode="r")
+        deviations = (means - self._mean) / np.sqrt(len(means))
+        self._factor: np.ndarray = np.asarray(np.linalg.qr(deviations, mode="r"))
 
     def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """(n, d) float32."""

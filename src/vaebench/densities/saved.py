@@ -8,6 +8,7 @@ is stochastic; ``prior_scale`` (), the standard deviation of the model's own pri
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,8 @@ __all__ = ["load_latents", "save_latents"]
 def save_latents(path: Path, latents: dict[str, np.ndarray]) -> None:
     """Write the arrays, in the order of their names."""
     with write_atomically(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **{name: latents[name] for name in sorted(latents)})
+        ordered: dict[str, Any] = {name: latents[name] for name in sorted(latents)}
+        np.savez(file, **ordered)
 
 
 def load_latents(path: str | Path) -> dict[str, np.ndarray]:

@@ -49,7 +49,7 @@ class SecondStage:
         learning_rate: PositiveFloat = 1e-4,
         hidden: PositiveInt = 1024,
     ):
-        self._schedule = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+        self._schedule: dict = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
         self._hidden = hidden
 
     def fit(self, latents: dict[str, np.ndarray], seed: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -52,7 +53,7 @@ def read_record(directory: Path) -> dict:
     return record
 
 
-def write_arrays(directory: Path, **arrays: np.ndarray) -> None:
+def write_arrays(directory: Path, **arrays: Any) -> None:
     """``arrays.npz``, uncompressed; the same arrays give the same bytes."""
     with write_atomically(directory / "arrays.npz") as temporary, temporary.open("wb") as file:
         np.savez(file, **arrays)

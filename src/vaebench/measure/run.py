@@ -261,11 +261,12 @@ def _merge(into: dict, more: Mapping, metric: str, path: str = "") -> None:
             _merge(inner, value, metric, f"{where}.")
             if not inner:
                 continue
-            new = inner
+            new: dict | float = inner
         else:
-            new = _number(value, metric, where)
-            if not math.isfinite(new):
+            number = _number(value, metric, where)
+            if not math.isfinite(number):
                 continue
+            new = number
         if old is not None and new is not old:
             raise UserError(
                 f"metric {metric!r} returned {where}, which another metric of the study has written."

@@ -132,7 +132,7 @@ def paper_counts(reports: str | Path) -> list[dict]:
     for key, paper in ledger(reports).items():
         counts = paper["counts"]
         own = counts["contradicted by its own numbers"]
-        statuses = {status: counts[status] for status in STATUSES}
+        statuses: dict = {status: counts[status] for status in STATUSES}
         schedule = _schedule(counts["schedule"])
         head = {"key": key, "name": paper["name"], "cite": paper["cite"]}
         rows.append({**head, **statuses, "schedule": schedule, "own": own})

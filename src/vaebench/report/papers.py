@@ -331,6 +331,7 @@ def bandwidths() -> pd.DataFrame:
     """Saha's Tables I and II: ``latent_dim, kde_samples, h_opt, h_corrected``; h_opt NaN where "> 1.0"."""
     values = read_paper("avae2024").values
     frame = values[values["dataset"] == "prior"].pivot(index="method", columns="column", values="value")
-    sizes = frame.index.str.extract(r"l(?P<latent_dim>\d+)_m(?P<kde_samples>\d+)").astype(int)
-    frame = pd.concat([sizes, frame.reset_index(drop=True)], axis=1)
+    sizes = [re.fullmatch(r"l(\d+)_m(\d+)", method).groups() for method in frame.index]
+    frame["latent_dim"], frame["kde_samples"] = zip(*(map(int, pair) for pair in sizes), strict=True)
+    frame = frame[["latent_dim", "kde_samples", *frame.columns[:-2]]]
     return frame.sort_values(["latent_dim", "kde_samples"], ignore_index=True)

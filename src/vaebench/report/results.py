@@ -208,7 +208,7 @@ def read_results(study_dir: str | Path) -> Results:
     source = path / "study.yaml"
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        content = yaml.load(source.read_text(encoding="utf-8"), loader)
+        content = loader(source.read_text(encoding="utf-8")).get_single_data()
         return Results(path, Params.model_validate(content, extra="ignore"))
     except FileNotFoundError:
         raise UserError(f"{source} is not there; the tabulate stage writes it.") from None

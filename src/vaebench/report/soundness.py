@@ -115,7 +115,7 @@ def _far_reconstructions(results: Results, dataset: str, flags: Mapping) -> dict
         return {}
     distances = {m: d for m, d in means[metric].items() if (dataset, m) not in flags}
     rates = dict(means["kl"]) if "kl" in means.index.get_level_values(0) else {}
-    found = {}
+    found: dict = {}
     for method, distance in distances.items():
         others = {m: d for m, d in distances.items() if m != method}
         frugal = [d for m, d in others.items() if rates.get(m, np.inf) <= rates.get(method, 0.0)]

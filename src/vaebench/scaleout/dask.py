@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from distributed import Client, LocalCluster
@@ -53,7 +54,7 @@ def slurm_engine(address: str | None, slots: int | None) -> Iterator[Engine]:
         yield _connected(stack, cluster)
 
 
-def _connected(stack: ExitStack, cluster: LocalCluster | str) -> Engine:
+def _connected(stack: ExitStack, cluster: Any) -> Engine:
     try:
         client = stack.enter_context(Client(cluster, timeout=30, set_as_default=False))
     except OSError as error:

@@ -126,7 +126,9 @@ def _work_off(
     command: Callable[[str], list[str]],
     wanted: Callable[[str], Resources],
 ) -> bool:
-    engine, running, ended = None, {}, SimpleQueue()
+    engine: Engine | None = None
+    running: dict = {}
+    ended: SimpleQueue = SimpleQueue()
     with ExitStack() as stack:
         view = stack.enter_context(View(len(plan.waiting)))
         while True:

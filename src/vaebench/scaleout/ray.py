@@ -42,7 +42,7 @@ def engine(address: str | None, slots: int | None) -> AbstractContextManager[Eng
             address = os.environ.get("RAY_ADDRESS") or address
         if address != "auto":
             _check_that_it_answers(address)
-        where = {"address": address}
+        where: dict[str, str | int | None] = {"address": address}
     else:
         os.environ.update(RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0", RAY_worker_niceness="0")
         where = {"address": "local", "num_cpus": slots, "dashboard_host": "127.0.0.1"}

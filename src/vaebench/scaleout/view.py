@@ -9,6 +9,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -27,12 +28,12 @@ class View:
 
     def __init__(self, total: int):
         self.counts = {"total": total, "ran": 0, "failed": 0, "dropped": 0}
-        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+        description = TextColumn("{task.description}")
+        columns = description, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
         console = Console(highlight=False, soft_wrap=True)
-        columns = (*columns, TimeRemainingColumn())
         self._bars = Progress(*columns, console=console, disable=not sys.stdout.isatty())
         self._all = self._bars.add_task("all", total=total)
-        self._running: dict[str, int] = {}
+        self._running: dict[str, TaskID] = {}
 
     def __enter__(self) -> View:
         """Begin."""

@@ -221,7 +221,7 @@ def _row(params: Params, dataset: str, method: str, slots: int) -> Row:
         method=method,
         epochs=params.training_of(method).epochs,
         cost=cost,
-        epoch=statistics.median(epochs) if epochs else cost and cost.epoch,
+        epoch=statistics.median(epochs) if epochs else cost.epoch if cost else None,
         evaluation=statistics.median(evaluations) if evaluations else None,
         seeds=len(cells),
         done=sum(finished),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from vaebench.base.errors import UserError
 from vaebench.study.params import Params, load_params
@@ -19,7 +20,7 @@ __all__ = ["check_identity"]
 
 STUDIES = Path("studies")
 
-SHOWN = {
+SHOWN: Any = {
     "study": {"title", "paper"},
     "methods": {"__all__": {"label"}},
     "training": {"checkpoint_seconds", "compile"},

@@ -111,7 +111,8 @@ class Exporter:
     def __init__(self, uri: str, base: Path, params: Params):
         self.base, self.params, self.study = base, params, params.study.name
         mlflow.set_tracking_uri(uri)
-        self.client, self.seen = MlflowClient(), {}
+        self.client = MlflowClient()
+        self.seen: dict = {}
         if (found := self.client.get_experiment_by_name(self.study)) is None:
             place = f"vaebench:/mlruns/{self.study}" if uri.startswith("sqlite:///") else None
             self.experiment = self.client.create_experiment(self.study, place)

@@ -184,7 +184,8 @@ def _exporter(base: Path, study: str, cell: tuple[str, ...], began: float) -> Ca
     exporter = Exporter(store_uri(), base, load_params(path, specs=()))
     if not cell:
         return lambda running: None if running else exporter.all()
-    return lambda running: exporter.cell(*cell[:2], int(cell[2]), began if running else 0.0)
+    dataset, method, seed = cell
+    return lambda running: exporter.cell(dataset, method, int(seed), began if running else 0.0)
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ def encode_data(model: Encoding, data: Prepared, device: torch.device) -> dict[s
         device: where the model is.
     """
     scale = model.prior_scale
-    latents = {"prior_scale": np.float32(math.nan if scale is None else scale)}
+    latents = {"prior_scale": np.array(math.nan if scale is None else scale, np.float32)}
     for split in ("train", "test"):
         means, deviations = [], []
         images = data.split(split)

@@ -110,7 +110,8 @@ def _speedup(model: VAE, images: Tensor, settings: Training) -> float:
             if regularizer.held_out:
                 regularizer.refresh(torch.randn(regularizer.held_out, model.latent_dim, device=device))
             _seconds(step, rows)
-        began, ratios = time.perf_counter(), []
+        began = time.perf_counter()
+        ratios: list[float] = []
         while len(ratios) < 3 or (len(ratios) < ROUNDS and time.perf_counter() - began < SECONDS):
             single, half = (_seconds(step, rows) for step in steps)
             ratios.append(single / half)

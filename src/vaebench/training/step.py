@@ -12,6 +12,7 @@ CUDA, where casting costs little, and in steps that are not compiled, autocast c
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -77,7 +78,7 @@ class Step:
         self.sums = torch.zeros(4, dtype=torch.float64, device=device)
         self._gradients = Compiled(self._differentiate, say) if compiled else self._differentiate
         self._captures = device.type == "cuda" and not model.likelihood.synchronizes
-        self._graph = None
+        self._graph: Any = None
         if self._captures:
             self._rows = torch.zeros(settings.batch_size, dtype=torch.long, device=device)
 

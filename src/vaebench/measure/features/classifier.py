@@ -80,7 +80,7 @@ def train_classifier(data: Prepared, seed: int, device: torch.device) -> tuple[C
     rng = np.random.default_rng(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = Classifier(tuple(data.shape), [int(n) + 1 for n in classes.max(axis=0)])
+        network = Classifier(data.shape, [int(n) + 1 for n in classes.max(axis=0)])
     network.to(device).train()
     optimizer = torch.optim.Adam(network.parameters(), LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)

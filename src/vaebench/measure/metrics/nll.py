@@ -62,10 +62,10 @@ def _of_batch(run: Run, x, k: int, generator):
         latent = model.encode(x)
         scale = (latent.log_var / 2).exp()
         sum_log_var = latent.log_var.double().sum(1)
-        shared = ()
+        shared: tuple = ()
         if model.likelihood.plug_in:
             start = generator.get_state()
-            total = 0.0
+            total = torch.zeros((), dtype=torch.float64, device=x.device)
             for _ in range(k):
                 z = latent.mean + scale * torch.randn(scale.shape, generator=generator, device=x.device)
                 total = total + model.likelihood.variance(model.decoder(z), x).double()

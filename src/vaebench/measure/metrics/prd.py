@@ -52,8 +52,8 @@ def _of_draw(run: Run, fake: np.ndarray) -> tuple[float, float]:
     for state in run.rng("prd").integers(2**31, size=CLUSTERINGS):
         means = MiniBatchKMeans(n_clusters=min(CLUSTERS, len(union)), n_init=10, random_state=int(state))
         clusters = means.fit_predict(union)
-        histograms = (np.bincount(part, minlength=CLUSTERS) / size for part in np.split(clusters, [size]))
-        curves.append(curve(*histograms))
+        one, other = (np.bincount(part, minlength=CLUSTERS) / size for part in np.split(clusters, [size]))
+        curves.append(curve(one, other))
     return f_pair(*np.mean(curves, axis=0))
 
 

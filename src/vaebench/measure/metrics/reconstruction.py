@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import PositiveInt
@@ -44,7 +44,8 @@ def reconstruction(
     rows = run.subset(len(run.data.split(split)), images, f"reconstruction {split}")
     generator = run.torch_generator("reconstruction")
     found: dict[str, list] = {}
-    total, squares = 0.0, 0.0
+    total: Any = 0.0
+    squares = 0.0
 
     def keep(**values) -> None:
         for name, value in values.items():

@@ -48,7 +48,7 @@ def variance(run: Run, *, split: Literal["train", "test"] = "test") -> dict:
         if estimate is None:
             return {}
         estimate = estimate.expand_as(x).double().cpu().numpy()
-        masks = {"overall": (slice(None), np.ones(x.shape[1:], bool))}
+        masks: dict = {"overall": (slice(None), np.ones(x.shape[1:], bool))}
         if noisy:
             masks |= partitions(labels[start : start + len(x)], tuple(x.shape[1:]))
         for name, (images, pixels) in masks.items():

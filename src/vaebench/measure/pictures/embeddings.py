@@ -130,7 +130,8 @@ def _legend(figure: Figure, run: Run, labels: np.ndarray, prior: str) -> None:
     """What the colours mean, to the right: labels, or the values of the first factor, and the prior."""
     from matplotlib.lines import Line2D
 
-    classes = np.unique(labels) if run.data.labels is not None or run.data.factors is not None else []
+    known = run.data.labels is not None or run.data.factors is not None
+    classes: np.ndarray | list = np.unique(labels) if known else []
     names = {str(label): colour(label) for label in classes} if len(classes) <= CLASSES else {}
     if prior:
         names[prior] = PRIOR

@@ -44,7 +44,7 @@ class Likelihood(nn.Module):
     plug_in: bool = False
     discrete: ClassVar[bool] = False
     warmup_steps: int = 0
-    synchronizes: ClassVar[bool] = False
+    synchronizes: bool = False
 
     def __init__(self, image_shape: tuple[int, int, int], activation: Activation):
         super().__init__()

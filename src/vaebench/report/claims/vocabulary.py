@@ -145,9 +145,10 @@ def _compare(check: Compare, paper: Paper) -> Group:
 def _sides(check: Compare, paper: Paper, left: Key, right: Key | float) -> list[Comparison]:
     def bound(scale: float, sign: float, verb: str, ties: bool) -> Comparison:
         keys = (left,) if isinstance(right, float) else (left, right)
+        fixed = right if isinstance(right, float) else 0.0
 
         def margin(own: float, other: float | None = None) -> float:
-            target = check.factor * (right if other is None else other) + check.plus
+            target = check.factor * (fixed if other is None else other) + check.plus
             return sign * (scale * target - own)
 
         words = _side(right, left, paper) if not isinstance(right, float) else f"{right:g}"
@@ -173,8 +174,8 @@ def _monotone(check: Monotone, paper: Paper) -> Group:
         methods = _methods(paper, check.monotone, dataset, column)
         for first, second in itertools.combinations(methods, 2):
             low, high = (first, second) if check.is_ == "rises" else (second, first)
-            low, high = (dataset, low, column), (dataset, high, column)
-            comparisons.append(_difference(paper, high, low, 1.0, ties=True, verb="not below"))
+            keys = (dataset, high, column), (dataset, low, column)
+            comparisons.append(_difference(paper, *keys, 1.0, ties=True, verb="not below"))
     return Group(_said(paper, comparisons, [*check.on, *check.columns]))
 
 

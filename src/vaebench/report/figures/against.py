@@ -36,7 +36,7 @@ def against_paper(table: Table, stem: Path, ours: str = "ours") -> list[Path]:
     """
     titles = [" · ".join(filter(None, header)) for header in table.columns]
     names = [label for label, _ in table.rows]
-    lines = list(zip(*(entries for _, entries in table.rows), strict=True))
+    lines: list = list(zip(*(entries for _, entries in table.rows), strict=True))
     if table.ranked == "row":
         titles, names, lines = names, titles, [entries for _, entries in table.rows]
     drawn = [(title, line) for title, line in zip(titles, lines, strict=True) if any(map(_both, line))]

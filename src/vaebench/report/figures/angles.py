@@ -36,8 +36,8 @@ def angle_matrices(results: Results, part: pd.DataFrame, stem: Path) -> list[Pat
     names = list(dict.fromkeys(name for pair in pairs for name in pair))
     methods = [m for m in results.study.methods if m in set(angles["method"])]
     side = 0.42 * len(names) + 0.6
-    size = {"panel": (side, side + 0.3), "margin": (1.4, 1.0), "most": 4}
-    with panels(len(methods), **size, sharex=True, sharey=True) as (figure, axes):
+    panel, margin = (side, side + 0.3), (1.4, 1.0)
+    with panels(len(methods), panel, margin, most=4, sharex=True, sharey=True) as (figure, axes):
         for ax, method in zip(axes, methods, strict=True):
             matrix = np.zeros((len(names), len(names)))
             for (a, b), row in zip(pairs, angles.itertuples(), strict=True):

@@ -30,7 +30,7 @@ from vaebench.report.figures.curves import mean_history, training_curves
 from vaebench.report.figures.seconds import seconds_per_epoch
 from vaebench.report.figures.sweep import option_sweep
 from vaebench.report.papers import split_sweep
-from vaebench.report.results import Results
+from vaebench.report.results import Cell, Results
 from vaebench.report.tables import shaped_tables
 
 __all__ = ["write_figures"]
@@ -66,7 +66,7 @@ def _name(metric: str) -> str:
 def _histories(results: Results, dataset: str) -> dict[str, pd.DataFrame]:
     found = {}
     for method in results.study.methods:
-        cells = [(dataset, method, seed) for seed in results.study.seeds]
+        cells = [Cell(dataset, method, seed) for seed in results.study.seeds]
         runs = [h for cell in cells if (h := results.histories.get(cell)) is not None and len(h)]
         if runs:
             found[plain(results.label(method))] = mean_history(runs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -44,7 +45,7 @@ def option_sweep(results: Results, part: pd.DataFrame, stem: Path) -> list[Path]
             if rows["paper"].nunique() == 1:
                 ax.axhline(rows["paper"].dropna().iloc[0], color="#5d6570", ls="--", lw=1, label="paper")
             ax.set(title=plain(describe(metric).label), xlabel=plain(sweep.option), xscale="log")
-        entries = {}
+        entries: dict[str, Any] = {}
         for ax in axes:
             entries |= {name: handle for handle, name in zip(*ax.get_legend_handles_labels(), strict=True)}
         figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=4)
