@@ -75,8 +75,8 @@ def test_measuring_leaves_model_and_random_numbers(method):
 
 def test_a_resumed_training_keeps_its_precision(digits, monkeypatch, folder):  # noqa: F811
     def run(name: str, stop_after: int = 99):
-        def stop(row):
-            if row["epoch"] == stop_after:
+        def stop(rows):
+            if len(rows) == stop_after:
                 raise KeyboardInterrupt
 
         settings = AUTO.model_copy(update={"checkpoint_seconds": 1e-9})

@@ -16,7 +16,7 @@ SHAPES = [
 
 def network_rows() -> list[tuple[str, ...]]:
     """A row per network and number of channels: name, shapes, latent dimensions, weights, what it is."""
-    rows = [("network", "images", "latent dimensions", "weights", "")]
+    rows: list[tuple[str, ...]] = [("network", "images", "latent dimensions", "weights", "")]
     for name in NETWORKS.names():
         found = {shape: size for shape in SHAPES if (size := _size(name, shape))}
         for channels in sorted({shape[0] for shape in found}):
