@@ -366,3 +366,20 @@ def test_a_metric_of_ones_own_says_how_it_is_read():
         "latent",
         "A gap.",
     )
+
+
+def test_a_study_of_which_no_training_survived_has_rows_that_say_so(tmp_path):
+    from vaebench.report.tables import all_tables, markdown
+    from vaebench.report.terminal import best_rows
+
+    folder = write_study(tmp_path, seeds=(0, 1), images=False)
+    for path in folder.glob("metrics/*/*/*.json"):
+        path.write_text('{"diverged_at_epoch": 3}', encoding="utf-8")
+    results = read_results(folder)
+    (table,) = all_tables(results)
+    lines = markdown(table).splitlines()
+    for method in results.study.methods:
+        (line,) = [line for line in lines if results.label(method) in line]
+        assert "diverged" in line
+    assert "no method is left to rank" in best_rows(results)
+    assert "nothing evaluated yet" not in best_rows(results)

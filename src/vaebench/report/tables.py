@@ -44,7 +44,22 @@ def group_tables(results: Results) -> list[Table]:
         table = _lay_out(shape, results.summary)
         if table:
             tables.append(table)
-    return tables
+    return [*tables, *_lost(results)]
+
+
+def _lost(results: Results) -> list[Table]:
+    """The data sets of which no training survived, with how their methods ended: no other table has them."""
+    runs, study = results.runs, results.study
+    lost = [name for name in study.datasets if (runs["dataset"] == name).any()]
+    lost = [name for name in lost if runs.loc[runs["dataset"] == name, "diverged"].all()]
+    seeds = runs.groupby(["method", "dataset"])["seed"].nunique()
+    rows = [
+        (results.label(method), [Entry(diverged=int(seeds.get((method, name), 0))) for name in lost])
+        for method in study.methods
+    ]
+    columns = [(name, "training") for name in lost]
+    title = "Trainings of which none survived"
+    return [Table("lost", title, "method", columns, rows, ranked="")] if lost else []
 
 
 def _measuring(metrics: set[str]) -> Callable[[pd.DataFrame], list]:

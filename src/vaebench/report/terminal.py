@@ -15,10 +15,11 @@ def best_rows(results: Results, n: int = 5) -> str:
     lines = [f"{results.name}: {results.title}" if results.title != results.name else results.name]
     for dataset in results.study.datasets:
         found = answers(results, dataset)
-        lines += ["", dataset if found else f"{dataset}: nothing evaluated yet"]
+        flags = {method: flag for (d, method), flag in results.flags.items() if d == dataset}
+        empty = "no method is left to rank" if flags else "nothing evaluated yet"
+        lines += ["", dataset if found else f"{dataset}: {empty}"]
         for answer in found:
             lines += ["", *_ranking(results, answer, n)]
-        flags = {method: flag for (d, method), flag in results.flags.items() if d == dataset}
         if flags:
             reasons = (f"  {results.label(method)}: {flag.reason}" for method, flag in flags.items())
             lines += ["", "Not ranked:", *reasons]
