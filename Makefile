@@ -56,7 +56,7 @@ study: install ## NAME=…: make another study the active one
 	@vaebench study $(NAME)
 
 docs: install ## the API reference, in docs/api
-	PYTHONWARNINGS='ignore:The module specification' pdoc --math --output-directory docs/api $$(cd src && find vaebench -name '*.py' -not -name dask.py | sed 's|/__init__.py||; s|\.py||; s|/|.|g')
+	PDOC_ALLOW_EXEC=1 PYTHONWARNINGS='ignore:The module specification' pdoc --math --output-directory docs/api $$(cd src && find vaebench -name '*.py' -not -name dask.py | sed 's|/__init__.py||; s|\.py||; s|/|.|g')
 
 ui: install ## MLflow on the local store, the report beside it
 	vaebench ui

@@ -67,6 +67,7 @@ class Wrapped:
         return self.model.decode(z)
 
 
+@pytest.mark.pipeline
 def test_importing_the_package_does_not_import_torch():
     code = "import sys, vaebench; assert 'torch' not in sys.modules; print(vaebench.load_model.__name__)"
     result = subprocess.run(
@@ -213,6 +214,7 @@ def test_every_example_in_a_docstring_runs(monkeypatch):
     )
 
 
+@pytest.mark.pipeline
 def test_the_tutorial_runs(tmp_path, monkeypatch):
     import matplotlib as mpl
 

@@ -220,6 +220,7 @@ def test_gmm_that_does_not_converge_is_kept_and_recorded(toy, tmp_path, monkeypa
 TRAINED = {"name": "second_stage", "epochs": 120, "batch_size": 512, "learning_rate": 1e-2, "hidden": 32}
 
 
+@pytest.mark.pipeline
 def test_second_stage_recovers_a_shifted_and_scaled_gaussian():
     rng = np.random.default_rng(0)
     correlated = rng.normal(size=(2048, 2)) @ np.array([[0.8, 0.5], [0.0, 0.4]]) + [1.5, -1.0]

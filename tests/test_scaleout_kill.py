@@ -42,6 +42,7 @@ def project(tmp_path) -> Path:
         pytest.param("dask", marks=[needs("distributed"), pytest.mark.nightly]),
     ],
 )
+@pytest.mark.pipeline
 def test_a_killed_head_leaves_no_command_and_the_next_call_goes_on(engine, project):
     (project / "hang/train-0").touch()
     first = toy.start(project, engine)
@@ -68,6 +69,7 @@ def test_a_killed_head_leaves_no_command_and_the_next_call_goes_on(engine, proje
     assert toy.runs(project) == dict.fromkeys(toy.STAGES, 1) | {"train-0": 2}
 
 
+@pytest.mark.pipeline
 def test_ctrl_c_ends_the_commands_at_once(project):
     (project / "hang/prepare").touch()
     head = toy.start(project, "local")

@@ -227,6 +227,7 @@ def test_parameters_that_are_edited_make_stale_what_they_can_change(tree, path):
     assert stale_after(tree, "params.yaml", changed(path, value)) == expected
 
 
+@pytest.mark.pipeline
 def test_resolve_says_what_an_edit_changed(tree):
     python(tree, "-m", "stages.resolve")
     assert "digits/" not in python(tree, "-m", "stages.resolve")

@@ -345,6 +345,7 @@ def test_the_saved_view_has_columns_of_metrics(clone):
     assert view["selectedColumns"] == columns
 
 
+@pytest.mark.pipeline
 def test_a_clone_that_is_copied_or_moved_writes_into_its_own_folder(clone, monkeypatch):
     """Each in a process of its own, as there one folder is the current one."""
     code = "from pathlib import Path; from vaebench.tracking.follow import track; print(track(Path()))"
