@@ -133,7 +133,7 @@ def test_log_prob_is_scipys_with_the_reported_variance(spec):
 
 
 def test_variance_has_its_shape():
-    """Iso-D is one number an image, Diag-I one a pixel; the trained head starts at sigma2."""
+    """Iso-D is one number per image, Diag-I one per pixel; the trained head starts at sigma2."""
     iso_d = build(gaussian("trainable", "iso_d", sigma2=0.2))
     raw, x = batch(iso_d)
     assert iso_d.channels == 4

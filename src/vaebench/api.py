@@ -47,7 +47,7 @@ __all__ = ["Autoencoder", "ModelSpec", "build_method", "evaluate", "load_model",
 
 
 class Autoencoder(Protocol):
-    """What :func:`evaluate` measures; a :class:`~vaebench.model.vae.VAE` is one."""
+    """A model that :func:`evaluate` measures; a :class:`~vaebench.model.vae.VAE` is one."""
 
     def encode(self, x: Tensor) -> Latent | tuple[Tensor, Tensor] | Tensor:
         """q(z|x): a Latent, or mean and ln σ² (B, d) each, or the code (B, d) of a deterministic encoder."""

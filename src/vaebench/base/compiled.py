@@ -37,7 +37,7 @@ class Compiled:
         self._works = False
 
     def __call__(self, *arguments):
-        """What ``function`` returns."""
+        """Return value of ``function``."""
         if self._works:
             return self._call(*arguments)
         try:

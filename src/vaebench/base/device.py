@@ -1,4 +1,4 @@
-"""Where computations run."""
+"""Device that computations run on."""
 
 from __future__ import annotations
 

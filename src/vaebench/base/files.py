@@ -26,7 +26,7 @@ UNREADABLE_ARRAYS = (
     *(OSError, EOFError, ValueError, TypeError, KeyError, RuntimeError),
     *(SyntaxError, TokenError, zipfile.BadZipFile, zlib.error),
 )
-"""All that numpy raises for a damaged ``.npy`` or ``.npz``, whose headers it reads as Python."""
+"""Exceptions that numpy raises for a damaged ``.npy`` or ``.npz``, whose headers it reads as Python."""
 
 
 @contextmanager

@@ -51,7 +51,7 @@ class Registry:
         self._plugins_read = False
 
     def names(self) -> list[str]:
-        """All names, the built-in ones first."""
+        """Every name, the built-in ones first."""
         if not self._plugins_read:
             self._plugins_read = True
             for point in entry_points(group=f"vaebench.{self.axis}"):
@@ -141,7 +141,7 @@ class Registry:
         return self.load(checked.pop("name"))(*context, **more_context, **checked)
 
     def options(self, name: str) -> dict[str, inspect.Parameter]:
-        """What params.yaml may set for ``name``."""
+        """Options of ``name`` that params.yaml may set."""
         return _keyword_only(self.load(name))
 
 

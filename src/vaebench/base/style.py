@@ -1,4 +1,4 @@
-"""How figures look, and how they are saved: as PNG and PDF, the same bytes from the same numbers."""
+"""Style of figures, and saving them: as PNG and PDF, the same bytes from the same numbers."""
 
 from __future__ import annotations
 

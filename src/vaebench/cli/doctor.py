@@ -1,4 +1,4 @@
-"""What is there, what is not, and what each missing thing costs.
+"""Check of the environment: what each missing part disables.
 
 >>> next(check.what for check in examine(Path("studies")))
 'torch'
@@ -98,7 +98,7 @@ def _devices() -> Iterator[Check]:
 
 
 def _fast_in() -> str:
-    """Which precision this processor multiplies faster in, on one thread."""
+    """The faster precision of this processor's matrix product, on one thread."""
     import torch
 
     from vaebench.cpu.processor import product_speed
@@ -109,7 +109,7 @@ def _fast_in() -> str:
 
 
 def _needs(studies: Path) -> tuple[dict[str, list[str]], list[str]]:
-    """Which studies use which source, and which of them FID's network."""
+    """Studies by the source that they use, and which of them FID's network."""
     sources: dict[str, list[str]] = {}
     inception = []
     for path in sorted(studies.glob("*.yaml")):
@@ -125,7 +125,7 @@ def _needs(studies: Path) -> tuple[dict[str, list[str]], list[str]]:
 
 
 class _Looked(Exception):  # noqa: N818
-    """Where a source found its files, before it reads them."""
+    """Folder in which a source found its files, before it reads them."""
 
 
 class _Look(RawFiles):

@@ -1,1 +1,1 @@
-"""What makes training fast on a CPU; none of it changes what a GPU does."""
+"""Faster training on a CPU; none of it changes what a GPU does."""

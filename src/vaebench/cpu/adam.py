@@ -8,7 +8,7 @@ instead of 40, in 16 bytes of memory: what float32 weights, gradients and moment
     m ← m + (1 − β₁)(g − m),    v ← v + (1 − β₂)(g² − v),
     w ← w − η √(1 − β₂ᵗ)/(1 − β₁ᵗ) · m / (√v + ε √(1 − β₂ᵗ))
 
-is Kingma & Ba's update with both bias corrections moved out of the pass: they are two numbers a step.
+is Kingma & Ba's update with both bias corrections moved out of the pass: they are two numbers per step.
 
 >>> weight = torch.nn.Parameter(torch.ones(3))
 >>> optimizer = CopyingAdam([weight], copied={weight}, lr=0.1)

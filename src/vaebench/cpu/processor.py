@@ -1,4 +1,4 @@
-"""What a training asks of the processor and its memory. All of it holds for the whole process."""
+"""Settings of the processor and its memory for a training; they hold for the whole process."""
 
 from __future__ import annotations
 

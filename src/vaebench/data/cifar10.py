@@ -40,7 +40,7 @@ ARRAYS = {
     ("numpy", "dtype"),
     ("_codecs", "encode"),
 }
-"""All that a pickled array names."""
+"""Globals that a pickled array names."""
 ADVICE = (
     "It is cifar-10-python.tar.gz from https://www.cs.toronto.edu/~kriz/cifar.html, unpacked to a folder "
     f"{FOLDER}."

@@ -1,4 +1,4 @@
-"""What lies in the place of files that are missing: still packed, under another name, one folder deeper.
+"""Files that lie in the place of missing ones: still packed, under another name, one folder deeper.
 
 >>> import tempfile
 >>> folder = Path(tempfile.mkdtemp())
@@ -53,7 +53,7 @@ def lookalikes(roots: Sequence[Path], names: Sequence[str]) -> list[str]:
 
 
 def contents(folder: Path) -> str:
-    """What a folder holds, in words: ``"2 .txt, and in images 30,000 .png"``."""
+    """Content of a folder in words: ``"2 .txt, and in images 30,000 .png"``."""
     if not folder.is_dir():
         return "there is no such folder"
     parts = [_count(folder)]

@@ -43,7 +43,7 @@ class Noise(BaseModel):
     variance: Annotated[float, Field(gt=0)]
 
     def describe(self, shape: tuple[int, int, int], seed: int) -> dict[str, Any]:
-        """What ``meta["noise"]`` holds for images of ``shape`` (C, H, W); all ranges include their ends."""
+        """Content of ``meta["noise"]`` for images of ``shape`` (C, H, W); all ranges include their ends."""
         height = shape[1]
         digits = {"S": [0, BIG - 1], "B": [BIG, 9]}
         rows = {"U": [0, height // 2 - 1], "L": [height // 2, height - 1]}

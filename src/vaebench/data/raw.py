@@ -34,7 +34,7 @@ class RawFiles:
 
     roots: tuple[Path, ...]
     sources: dict[str, str] = field(default_factory=dict)
-    """What was read so far: path below its root to SHA-256."""
+    """Files read so far: path below its root to SHA-256."""
 
     @classmethod
     def default(cls) -> RawFiles:
@@ -150,7 +150,7 @@ def _absent(place: Path, files: Sequence[str]) -> list[str]:
 
 
 def unreadable(path: Path, error: OSError) -> UserError:
-    """What to say of a raw file that cannot be read; of one that is missing, what lies there instead."""
+    """Error for a raw file that cannot be read; of one that is missing, what lies there instead."""
     if isinstance(error, FileNotFoundError):
         there = lookalikes([path.parent.parent], [path.name])
         holds = f"what lies there: {'; '.join(there)}" if there else f"{path.parent}: {contents(path.parent)}"

@@ -59,7 +59,7 @@ def _kept(store: Path) -> Path:
 
 
 def _found(store: Path) -> dict[str, Path | None]:
-    """Where each raw file of a store would be read from now."""
+    """Path from which each raw file of a store would be read now."""
     roots = RawFiles.default().roots
     return {
         name: next((root / name for root in roots if (root / name).exists()), None)

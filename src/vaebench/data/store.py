@@ -62,7 +62,7 @@ class Meta(BaseModel):
     dtype: Literal["uint8", "float32"]
     splits: Splits
     value_range: tuple[Literal[-1, 0], Literal[1]]
-    """What the model sees 0 and 255 as."""
+    """Values to which 0 and 255 are mapped for the model."""
     labels: bool = False
     """Whether there is a ``labels.npy``."""
     factor_names: Annotated[list[str], Field(min_length=1)] | None = None

@@ -1,4 +1,4 @@
-"""What every density does."""
+"""Interface of a density."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class NoDensity(UserError):  # noqa: N818
 
 
 class Density(Protocol):
-    """What every density does; its constructor's keyword-only arguments are its options."""
+    """Interface of a density; its constructor's keyword-only arguments are its options."""
 
     def fit(self, latents: dict[str, np.ndarray], seed: int) -> None:
         """Fit to ``latents.npz``: train_mean (N, d), train_std (N, d) if stochastic, prior_scale."""

@@ -178,7 +178,7 @@ class Run:
             yield images
 
     def render(self, z: np.ndarray) -> Iterator[Tensor]:
-        """What the model shows of ``z``, as images like the real ones: of 8 bits where those are uint8."""
+        """Images decoded from ``z``, as images like the real ones: of 8 bits where those are uint8."""
         import torch
 
         generator = self.torch_generator("render")

@@ -1,4 +1,4 @@
-"""What a metric's path means to a reader: its group, its label, and which direction is better.
+"""Description of a metric by its path: group, label and better direction.
 
 >>> describe("fid.gmm10")
 Description(path='fid.gmm10', group='fid', label='FID GMM-10', better='lower')
@@ -170,7 +170,7 @@ _ORDER = [
 
 @dataclass(frozen=True)
 class Description:
-    """How tables, figures and the page speak of a metric; ``better`` is empty where neither is."""
+    """Description of a metric in tables, figures and the page; ``better`` is empty where neither is."""
 
     path: str
     group: str

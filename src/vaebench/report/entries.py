@@ -1,4 +1,4 @@
-"""What a table is made of: numbers as text, entries, columns and rows. What was not computed is a dash."""
+"""Parts of a table: numbers as text, entries, columns and rows. A value not computed is a dash."""
 
 from __future__ import annotations
 

@@ -30,10 +30,10 @@ SUMMARY = [
 ]
 
 SIGN = {"lower": 1.0, "higher": -1.0, "": math.nan}
-"""What a value is multiplied by so that less is better, by the metric's better direction."""
+"""Factor that makes a smaller value the better one, by the metric's better direction."""
 
 ERROR = "_se"
-"""What the name of a metric's standard error over test images ends in."""
+"""Suffix of a metric's standard error over test images."""
 
 _KEYS = ["dataset", "method", "metric"]
 
@@ -111,7 +111,7 @@ def summarise(results: Results) -> pd.DataFrame:
 
 
 def marks(samples: dict, sign: float) -> dict:
-    """What a column marks: ``best`` for all that are not distinguishable from the best mean.
+    """Marks of a column: ``best`` for all that are not distinguishable from the best mean.
 
     Where that mean is of one seed nothing is best, and it alone is marked, as ``single``.
 

@@ -45,7 +45,7 @@ def write_page(results: Results) -> list[Path]:
 
 
 def _view(results: Results) -> dict:
-    """All that the template says of a study."""
+    """Content of a study's page, for the template."""
     study = results.study
     metrics = [describe(path) for path in sorted(set(results.measured["metric"]), key=sort_key)]
     columns = [metric for metric in metrics if metric.group != "angles"]
@@ -87,7 +87,7 @@ _OPEN = ("not measured", "not a matter of numbers")
 
 
 def _caption(stem: str) -> str:
-    """What a picture shows, from its file's name.
+    """Caption of a picture, from its file's name.
 
     >>> _caption("samples-gmm10"), _caption("latents-tsne")
     ('samples, GMM-10', 'latents, t-SNE')
@@ -255,7 +255,7 @@ def _gallery(results: Results) -> Iterator[dict]:
 
 
 def _data(results: Results, metrics: list[Description]) -> dict:
-    """What the page's script draws from."""
+    """Data for the page's script."""
     values: dict = {}
     for r in results.measured.itertuples():
         numbers = [None if math.isnan(v) else float(f"{v:.6g}") for v in (r.mean, r.std)]

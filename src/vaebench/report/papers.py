@@ -92,14 +92,14 @@ class Column(_Strict):
 
 
 class DatasetName(_Strict):
-    """What a data set of the paper is called in studies, and how many images the paper trains on."""
+    """A data set of the paper: its name in studies, and the number of training images."""
 
     ours: list[str] = []
     images: PositiveInt | None = None
 
 
 class MethodName(_Strict):
-    """What a method of the paper is called in studies; ``beside`` are patterns of those it stands beside."""
+    """A method of the paper by its name in studies; ``beside`` are patterns of those it stands beside."""
 
     ours: list[str] = []
     beside: list[str] = []
@@ -188,14 +188,14 @@ class Paper:
         return table.schedule(dataset, method) if table else None
 
     def seeds(self, dataset: str, method: str, column: str) -> int:
-        """How many trainings stand behind a number."""
+        """Number of trainings behind a printed value."""
         number = self.printed.get((dataset, method, column))
         own = (t.seeds for t in self.file.tables.values() if t.number == number)
         return next(own, None) or self.file.seeds
 
     @property
     def name(self) -> str:
-        """What tables and pages call it."""
+        """Name in tables and pages."""
         return self.file.name
 
     @property
@@ -224,7 +224,7 @@ class Paper:
         return column.removeprefix("our.") if entry is None else entry.metric(method)
 
     def images(self, dataset: str) -> int | None:
-        """How many images the paper trains on; None where it is not said."""
+        """Number of images that the paper trains on; None where it is not said."""
         found = (e.images for name, e in self.file.datasets.items() if fnmatchcase(dataset, name))
         return next(found, None)
 

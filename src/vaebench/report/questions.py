@@ -1,4 +1,4 @@
-"""Which method is best, asked one question at a time, among the methods that can answer it.
+"""The best method, one question at a time, among the methods that can answer it.
 
 A mean rank over whichever metrics a method happens to have favours the one that has few: an autoencoder
 without a prior is not ranked in what it cannot do. So each question has its own metrics, methods that lack

@@ -112,7 +112,7 @@ class Results:
 
     @cached_property
     def provenance(self) -> dict[Cell, dict[str, dict]]:
-        """How each cell was made: the record of each stage by the stage's name, empty where there is none."""
+        """Provenance of each cell: a record by the stage's name, empty where there is none."""
         order = {"train": 0, "posthoc": 1, "evaluate": 2}
         records = {}
         for cell in self.cells:
@@ -140,7 +140,7 @@ class Results:
 
     @cached_property
     def runs(self) -> pd.DataFrame:
-        """All numbers, one per row: ``dataset, method, label, seed, metric, value, diverged``.
+        """Every number, one per row: ``dataset, method, label, seed, metric, value, diverged``.
 
         In the study's order. A run that diverged has the row ``diverged_at_epoch``; a run that has not been
         evaluated has none.
@@ -155,7 +155,7 @@ class Results:
 
     @cached_property
     def flags(self) -> dict[tuple[str, str], Flag]:
-        """What is unsound, by (data set, method); see :mod:`vaebench.report.soundness`."""
+        """Unsound models by (data set, method); see :mod:`vaebench.report.soundness`."""
         from vaebench.report.soundness import flag_methods
 
         return flag_methods(self)
@@ -187,7 +187,7 @@ class Results:
 
     @cached_property
     def verdicts(self) -> list[Verdict]:
-        """What the study says of its paper's claims; see :func:`vaebench.report.claims.judge`."""
+        """Verdicts of the study on its paper's claims; see :func:`vaebench.report.claims.judge`."""
         from vaebench.report.claims import judge
 
         return judge(self)

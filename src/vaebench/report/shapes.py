@@ -16,7 +16,7 @@ __all__ = ["Shape", "by_method", "dataset_and_metric", "paper_shapes"]
 
 @dataclass(frozen=True)
 class Shape:
-    """How one table is laid out.
+    """Layout of one table.
 
     Attributes:
         choose: the rows of a summary that belong to the table, from ``itertuples``.

@@ -40,7 +40,7 @@ _RECONSTRUCTIONS = ("fid.recon", "fd_classifier.recon")
 
 @dataclass(frozen=True)
 class Flag:
-    """What is wrong with a model, in a word and with the numbers that show it."""
+    """A fault of a model, in a word, with the numbers that show it."""
 
     kind: Literal["diverged", "collapsed", "warm start", "far off"]
     reason: str

@@ -1,4 +1,4 @@
-"""What a few seeds can say: intervals of means and of differences, and who is not distinguishable from whom.
+"""Statistics over a few seeds: intervals of means and of differences, and indistinguishable methods.
 
 A result is a mean over ``n`` trainings that differ in their seed alone, with the sample standard deviation
 (n − 1). Seeds are a sample of all seeds, so the mean's 95 % interval is Student's t. Two methods' spreads
@@ -77,7 +77,7 @@ def t_interval(mean: float, std: float, n: int, level: float = LEVEL) -> tuple[f
 
 
 def prediction_interval(paper: Sample, n: int, level: float = LEVEL) -> tuple[float, float]:
-    """Where a mean over ``n`` new seeds lies with 95 %, if it comes from the paper's distribution.
+    """95 % interval for the mean over ``n`` new seeds, if it comes from the paper's distribution.
 
     m ± t(N − 1)·s·√(1/N + 1/n) of the paper's mean m and deviation s over N seeds; NaN, NaN without a
     deviation.

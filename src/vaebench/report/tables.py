@@ -1,4 +1,4 @@
-"""A study's tables: its paper's, those of its sweep or crossing, and one a group of metrics."""
+"""A study's tables: its paper's, those of its sweep or crossing, and one per group of metrics."""
 
 from __future__ import annotations
 

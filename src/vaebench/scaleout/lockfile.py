@@ -1,4 +1,4 @@
-"""What a DVC that was killed leaves cut off or empty, and what then stops every dvc command.
+"""Repair of the files that a killed DVC leaves truncated, which then stop every dvc command.
 
 ``dvc.lock`` holds what DVC could find out again: without it, ``dvc repro`` takes every stage's outputs from
 its run cache. ``.dvc/tmp/rwlock`` says which process is at work on which path. Run by ``make repro``.

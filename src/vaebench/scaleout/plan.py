@@ -1,4 +1,4 @@
-"""Which stage may go next: DVC's graph, several at a time, each result as early as it can be."""
+"""Order of the stages: DVC's graph, several at a time, each result as early as it can be."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ INSTALLED = tuple(
 
 @dataclass(frozen=True)
 class _Source:
-    """What one module's source says: the digest of what it does, and the modules that it may import."""
+    """Content of one module's source: the digest of what it does, and the modules that it may import."""
 
     digest: str
     imports: tuple[str, ...]

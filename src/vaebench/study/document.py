@@ -32,7 +32,7 @@ from vaebench.base.errors import UserError
 __all__ = ["compose", "derive", "dump", "extension", "parse"]
 
 UNREADABLE = (YAMLError, ValueError, RecursionError, OverflowError)
-"""All that reading text as YAML raises."""
+"""Exceptions of reading text as YAML."""
 
 WHOLE_LINE = 4096
 """Columns: longer than any line, so that none is folded."""

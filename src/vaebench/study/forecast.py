@@ -1,4 +1,4 @@
-"""What a study will cost on this machine: measured steps, times its schedule, less what is done.
+"""Cost of a study on this machine: measured steps, times its schedule, less what is done.
 
 An epoch's seconds are the median that trainings of the cell recorded here, or else what ``vaebench plan``
 measured and keeps in ``.vaebench/costs.json``. Nothing here imports torch.
@@ -37,7 +37,7 @@ COSTS = Path(".vaebench/costs.json")
 
 @dataclass(frozen=True)
 class Cost:
-    """What was measured of one method on one data set.
+    """Measured cost of one method on one data set.
 
     Attributes:
         step: seconds per step.
@@ -88,7 +88,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Forecast:
-    """All rows of a study; ``slots`` stages run at a time."""
+    """Rows of a study; ``slots`` stages run at a time."""
 
     rows: tuple[Row, ...]
     slots: int = 1
@@ -112,7 +112,7 @@ class Forecast:
         return max(0.0, total) / self.slots
 
     def line(self) -> str:
-        """How far the study is and what is left, in one line."""
+        """Progress of the study and the time left, in one line."""
         done, cells = sum(row.done for row in self.rows), sum(row.seeds for row in self.rows)
         if len(self.unknown) == len(self.rows):
             return (
@@ -138,7 +138,7 @@ def forecast(params: Params, slots: int = 1) -> Forecast:
 
 
 def fitting(plan: Forecast, budget: float) -> list[str]:
-    """What of the rows fits into ``budget`` seconds, in lines."""
+    """The part of the rows that fits into ``budget`` seconds, in lines."""
     known = [row for row in plan.rows if row.seed_seconds is not None]
     per_seed = sum(row.seed_seconds for row in known) / plan.slots
     if not known or not per_seed:
@@ -166,7 +166,7 @@ def fitting(plan: Forecast, budget: float) -> list[str]:
 
 
 def known_cost(params: Params, dataset: str, method: str, slots: int) -> Cost | None:
-    """What ``vaebench plan`` measured of this method here."""
+    """Cost of this method as ``vaebench plan`` measured it here."""
     try:
         return Cost(**read_json(COSTS)[_key(params, dataset, method, slots)])
     except (OSError, ValueError, KeyError, TypeError):

@@ -1,4 +1,4 @@
-"""Where a paper's folder is: ``papers/<key>/`` in the workspace, or in an installed package.
+"""Folder of a paper: ``papers/<key>/`` in the workspace, or in an installed package.
 
 A package brings papers of its own with an entry point of the group ``vaebench.paper``, whose name is the
 paper's key and whose value the package that holds ``paper.yaml``:

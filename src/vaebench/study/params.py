@@ -53,16 +53,16 @@ Name = Annotated[
     str,
     StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$"),
 ]
-"""What a study, data set, method or density may be called: it becomes part of paths and stage names.
+"""Valid name of a study, data set, method or density: it becomes part of paths and stage names.
 
 It begins with a letter, since ``010`` or ``1e5`` is a number in YAML.
 """
 
 Line = Annotated[str, StringConstraints(pattern=r"^[^\r\n]*$", strip_whitespace=True)]
-"""What stands in a table's cell: text of one line."""
+"""A single line of text, for a table's cell."""
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
-"""What numpy, scikit-learn and torch all take."""
+"""A seed that numpy, scikit-learn and torch accept."""
 
 Spec = dict[str, Any]
 """``{name: …, option: …}``: a value on an axis, checked by that axis's registry."""
@@ -76,7 +76,7 @@ class _Strict(BaseModel):
 
 
 class Study(_Strict):
-    """Which cells of the grid run, and which paper's numbers stand beside them."""
+    """Cells of the grid that run, and the paper that they are compared with."""
 
     name: Name
     title: Line = ""
@@ -146,7 +146,7 @@ class Method(_Strict):
 
 
 class Evaluation(_Strict):
-    """How trained models are measured."""
+    """Settings of the measurements."""
 
     features: Literal["none", "inception", "inception_bf16", "classifier"]
     samples: Annotated[int, Field(ge=2)] = 10_000

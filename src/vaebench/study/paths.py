@@ -1,4 +1,4 @@
-"""Where each stage writes: the one place that knows the folders' names."""
+"""Paths of all results: the one place that knows the folders' names."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ def density_dir(study: str, dataset: str, method: str, seed: int, density: str =
 
 
 def report_dir(study: str) -> Path:
-    """All that a study's report is made from; small enough to commit."""
+    """Files that a study's report is made from; small enough to commit."""
     return Path("reports", study)
 
 
 def history_csv(study: str, dataset: str, method: str, seed: int) -> Path:
-    """*train*: one row an epoch."""
+    """*train*: one row per epoch."""
     return report_dir(study) / "history" / dataset / method / f"{seed}.csv"
 
 

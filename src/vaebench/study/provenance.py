@@ -1,4 +1,4 @@
-"""How a result was made: beside it, never in it, so that a repeated run's metrics are byte-equal."""
+"""Provenance of a result, kept beside it and never in it, so that a repeated run's metrics are byte-equal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each stage of each cell is made from: its parameters, checked, and the code that it runs.
+"""Inputs of each stage of each cell: its parameters, checked, and the code that it runs.
 
 The *resolve* stage writes one file per stage and cell; ``dvc.yaml`` names these files as dependencies, and
 DVC runs a stage again when its file changes. A stage takes its parameters from what *resolve* wrote, so that
@@ -76,7 +76,7 @@ def resolve(params: Params) -> dict[Path, dict]:
 
 
 def inputs(params: Params, stage: str, dataset: str = "", method: str = "", density: str = "", **_) -> dict:
-    """What one stage of one cell is made from.
+    """Inputs of one stage of one cell.
 
     Returns:
         ``parameters``, those that its result depends on, and ``code``, a digest per module.
@@ -129,7 +129,7 @@ def listed(names: Sequence[str]) -> str:
 
 
 def changes(before: Mapping, after: Mapping) -> list[str]:
-    """What differs between two results of :func:`inputs`: parameters by their path, and modules."""
+    """Differences between two results of :func:`inputs`: parameters by their path, and modules."""
     old, new = (dict(_flat(content.get("parameters", {}))) for content in (before, after))
     parameters = [
         f"{name} {old.get(name, 'unset')} → {new.get(name, 'unset')}"

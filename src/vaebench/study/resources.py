@@ -1,4 +1,4 @@
-"""What a stage asks for: ``resources`` of the study, and above it the ``meta`` of its entry in ``dvc.yaml``.
+"""Resources of a stage: ``resources`` of the study, and above it the ``meta`` of its entry in ``dvc.yaml``.
 
 resources: {cpus: 2, gpus: 0.25, memory: 4GiB}     # four such stages share one GPU
 """
@@ -40,14 +40,14 @@ class Resources(BaseModel):
 
 
 def study_resources(params: Path) -> Resources:
-    """What ``params.yaml`` says for all stages; the defaults where it is not there or says nothing."""
+    """Resources in ``params.yaml`` for all stages; the defaults where it is not there or says nothing."""
     content = parse(params.read_text(encoding="utf-8"), params) if params.is_file() else None
     said = content.get("resources", {}) if isinstance(content, dict) else {}
     return validate(Resources, said, f"{params.name}: resources")
 
 
 def resources(stage: str, meta: Any, study: Resources) -> Resources:
-    """What a stage asks for: its ``meta``, whose other keys are not ours, above the study's."""
+    """Resources of a stage: its ``meta``, whose other keys are not ours, above the study's."""
     own = meta if isinstance(meta, dict) else {}
     own = {key: value for key, value in own.items() if key in Resources.model_fields}
     return validate(Resources, {**study.model_dump(), **own}, f"dvc.yaml: {stage}.meta")

@@ -1,4 +1,4 @@
-"""What every script in ``stages/`` does around its work: arguments, errors, and what it wrote."""
+"""Frame of every script in ``stages/``: arguments, errors, and what it wrote."""
 
 from __future__ import annotations
 

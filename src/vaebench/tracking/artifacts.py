@@ -1,4 +1,4 @@
-"""Where a store in a file keeps artifacts: in ``mlruns`` beside it, wherever the folder is moved or copied.
+"""Artifacts of a store in a file: in ``mlruns`` beside it, wherever the folder is moved or copied.
 
 MLflow itself records absolute paths. It finds this class by its entry point and by the addresses' scheme.
 """

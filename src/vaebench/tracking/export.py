@@ -1,4 +1,4 @@
-"""What lies on disk of a study, written into an MLflow store; written twice, it is there once.
+"""Export of a study's files into an MLflow store; exporting twice changes nothing.
 
 A study is an experiment. A run per data set and method holds mean, deviation and interval over the seeds,
 whose runs are its children; one more run holds the tables. A run is found again by its tags, and it is the
@@ -86,7 +86,7 @@ class _Cell:
         return not here or self.tags()["params_digest"] == item_digest(self.params, *self.key[1:])
 
     def tags(self, kind: str = "seed") -> dict[str, object]:
-        """What the run of this training is found by, or (``method``) that of all seeds."""
+        """Tags by which the run of this training is found, or (``method``) that of all seeds."""
         point = self.params.methods[self.method]
         tags = {axis: getattr(point, axis)["name"] for axis in AXES}
         tags |= {"kind": kind, "study": self.study, "dataset": self.dataset, "method": self.method}
@@ -168,7 +168,7 @@ class Exporter:
         self.seen[cell.key] = content
 
     def _tables(self) -> None:
-        """What *tabulate* made, as artifacts of a run of their own."""
+        """Output of *tabulate*, as artifacts of a run of its own."""
         report = self.base / paths.report_dir(self.study)
         found = [path for name in TABLES if (path := report / name).exists()]
         content = digest([path.stat().st_mtime_ns for path in found])

@@ -1,4 +1,4 @@
-"""Where the MLflow store is, and the exporter that a stage starts beside it and never waits for.
+"""Address of the MLflow store, and the exporter that a stage starts and never waits for.
 
     with tracked("quickstart", "digits", "avae", 0):      # train: its curves appear while it runs
         ...
@@ -68,7 +68,7 @@ def shown(text: str) -> str:
 
 
 def reason(error: Exception) -> str:
-    """What went wrong, with its remedy and without SQLAlchemy's statements."""
+    """Message of an error with its remedy, without SQLAlchemy's statements."""
     return shown(" ".join(str(error).partition("[SQL:")[0].split())) or type(error).__name__
 
 

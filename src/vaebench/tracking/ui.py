@@ -1,4 +1,4 @@
-"""What ``vaebench ui`` serves: MLflow's app, and the report beside it at ``/report/``.
+"""Pages that ``vaebench ui`` serves: MLflow's app, and the report beside it at ``/report/``.
 
 A run's description leads to its method in the report, and ``/report/run/…`` from there to its latest run.
 MLflow finds :func:`create_app` by its entry point: ``mlflow server --app-name vaebench``. Its two names that

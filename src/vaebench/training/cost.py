@@ -1,4 +1,4 @@
-"""What a training will cost, by a few of its steps."""
+"""Cost of a training, measured on a few of its steps."""
 
 from __future__ import annotations
 

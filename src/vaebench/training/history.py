@@ -1,4 +1,4 @@
-"""``history.csv``: one row an epoch, a column for each number that the method has."""
+"""``history.csv``: one row per epoch, a column for each number that the method has."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which precision trains a model faster on this machine: measured once, and kept."""
+"""The faster precision for a model on this machine, measured once and kept."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from vaebench.training.step import Step
 __all__ = ["Precision", "choose_precision"]
 
 CLEARLY = 1.15
-"""How much faster bf16 must be: two measurements of a ratio near 1 may disagree about which is faster."""
+"""Least speed-up for which bf16 is chosen: two measurements of a ratio near 1 may disagree."""
 
 ROUNDS, SECONDS = 7, 2.0
 """Pairs of steps, and the time after which three pairs are enough."""
@@ -35,7 +35,7 @@ MEASURED = Path(".vaebench/precision.json")
 
 @dataclass(frozen=True)
 class Precision:
-    """What a training computes in.
+    """Precision that a training computes in.
 
     Attributes:
         precision: ``bf16`` or ``fp32``.

@@ -1,4 +1,4 @@
-"""What a training shows while it runs: a bar in a terminal, a line an epoch elsewhere."""
+"""Progress of a training: a bar in a terminal, a line per epoch elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a training goes on from after an interruption."""
+"""State from which an interrupted training resumes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["State", "are_finite_weights", "copy_of_weights", "random_state", "se
 
 
 class State:
-    """All that the next step depends on.
+    """Everything that the next step depends on.
 
     Args:
         model: newly initialized, on its device.

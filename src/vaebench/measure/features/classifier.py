@@ -53,7 +53,7 @@ class Classifier(nn.Module):
 
 
 def targets(data: Prepared) -> np.ndarray:
-    """What the classifier predicts: labels (N, 1) or, without labels, factors (N, F).
+    """Targets of the classifier: labels (N, 1) or, without labels, factors (N, F).
 
     Raises:
         UserError: the data set has neither.

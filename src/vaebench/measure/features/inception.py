@@ -28,7 +28,7 @@ __all__ = ["DIGEST", "FILE", "Inception", "load_inception", "weights_file"]
 
 FILE = "pt_inception-2015-12-05-6726825d.pth"
 DIGEST = "6726825d"
-"""How the file's SHA-256 begins."""
+"""First digits of the file's SHA-256."""
 
 _REMEDY = (
     f"Get {FILE} from the releases page of github.com/mseitzer/pytorch-fid, put it into data/raw or name "

@@ -29,12 +29,12 @@ __all__ = ["Kind", "Reference", "build_reference", "load_reference"]
 Kind = Literal["none", "inception", "inception_bf16", "classifier"]
 
 NAMES = {"inception": "fid", "inception_bf16": "fid_bf16", "classifier": "fd_classifier"}
-"""What the Fréchet distance in each kind's features is called."""
+"""Name of the Fréchet distance in each kind's features."""
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What sets of images are measured against.
+    """Reference for distances between sets of images.
 
     Attributes:
         kind: the feature network.
@@ -56,7 +56,7 @@ class Reference:
 
     @property
     def name(self) -> str:
-        """What the Fréchet distance in these features is called."""
+        """Name of the Fréchet distance in these features."""
         return NAMES[self.kind]
 
     def extract(self, images: np.ndarray | Tensor) -> np.ndarray:

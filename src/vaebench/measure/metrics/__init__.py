@@ -1,4 +1,4 @@
-"""What a trained model is measured by, and the registry that names it.
+"""Metrics of a trained model, and the registry that names them.
 
 A metric is a function ``f(run, *, options) -> dict``; its mapping is merged into the metrics file. What
 cannot be computed for a model is absent from it. One with the attribute ``needs_features = True`` compares

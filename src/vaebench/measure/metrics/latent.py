@@ -1,4 +1,4 @@
-r"""How far the test images' encodings are from a Gaussian (Saha et al., Section IV-B2, Tables V and VI).
+r"""Distance of the test images' encodings from a Gaussian (Saha et al., Section IV-B2, Tables V and VI).
 
     kl       = ½ (tr S + m·m − d − ln det S), the Gaussian N(m, S) fitted to the encodings against N(0, I)
     entropy  = (1/N) Σ_j −ln q₋ⱼ(w_j),  q₋ⱼ(w) = 1/(N − 1) Σ_{i≠j} h^(−d) exp(−‖w − w_i‖²/2h²)

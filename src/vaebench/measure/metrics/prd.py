@@ -12,11 +12,11 @@ __all__ = ["curve", "f_pair", "prd"]
 
 CLUSTERS, ANGLES, CLUSTERINGS, BETA = 20, 1001, 10, 8
 DENSITIES = ("prior", "gaussian")
-"""What is sampled: the first of these that the method has (Saha et al., Section IV-B1)."""
+"""Densities to sample from: the first of these that the method has (Saha et al., Section IV-B1)."""
 
 
 def prd(run: Run, *, draws: PositiveInt = 1) -> dict:
-    """How many of the samples look real, and how much of the real images the samples cover.
+    """Precision and recall: the share of samples that look real, and of real images that are covered.
 
     Both feature sets, cut to one size, are clustered together into 20 clusters; the curve of the two
     histograms is averaged over 10 clusterings.

@@ -1,4 +1,4 @@
-"""How alike two images are: peak signal-to-noise ratio, and structural similarity (Wang et al., 2004)."""
+"""Similarity of two images: peak signal-to-noise ratio, and structural similarity (Wang et al., 2004)."""
 
 from __future__ import annotations
 

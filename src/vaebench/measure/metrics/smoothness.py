@@ -1,4 +1,4 @@
-r"""How smooth the decoder is, and what its input tells of the image (Takida et al., Section 4.2, C and D.1).
+r"""Smoothness of the decoder, and mutual information of z and x (Takida et al., Section 4.2, C and D.1).
 
 With μ the decoder, z₀ = μ_φ(x) the posterior mean and J its Jacobian there, sums over an image's values in
 the model's value range:

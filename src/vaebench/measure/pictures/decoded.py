@@ -1,4 +1,4 @@
-"""What the decoder makes of latents that are moved: at random, or along a factor's direction."""
+"""Decoded latents that were perturbed: at random, or along a factor's direction."""
 
 from __future__ import annotations
 

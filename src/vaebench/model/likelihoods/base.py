@@ -1,4 +1,4 @@
-"""What every likelihood offers to the model, the training engine and the metrics."""
+"""Interface of a likelihood to the model, the training engine and the metrics."""
 
 from __future__ import annotations
 

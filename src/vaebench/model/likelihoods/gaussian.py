@@ -7,9 +7,9 @@ r = x − μ(z) is the residual, d its number of pixels and channels, E_B the me
                  trained: ½ E_B[Σ r²/σ² + Σ ln σ²] with σ²    MLE
 ================ ============================================ ================================
 ``iso_i``        one number                                   (d/2) ln E_B Σ r²
-``iso_d``        one an image, second head of the decoder     (d/2) E_B ln(Σ r² + ε)
-``diag_i``       one a pixel                                  ½ Σ ln(E_B r² + ε)
-``diag_d``       one a pixel and image, second head           ½ E_B Σ ln(r² + ε)
+``iso_d``        one per image, second head of the decoder    (d/2) E_B ln(Σ r² + ε)
+``diag_i``       one per pixel                                ½ Σ ln(E_B r² + ε)
+``diag_d``       one per pixel and image, second head         ½ E_B Σ ln(r² + ε)
 ================ ============================================ ================================
 
 and E_B Σ r²/(2σ²) where σ² is fixed. :meth:`GaussianLikelihood.log_prob` has all constants.

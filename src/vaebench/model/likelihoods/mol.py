@@ -139,7 +139,7 @@ class MixtureOfLogistics(Likelihood):
 
 
 def _shift(shifts: Tensor, before: list[Tensor], color: int) -> Tensor | float:
-    """What the earlier channels add to a component's mean; pair (i, j < i) is coefficient i(i − 1)/2 + j."""
+    """Shift of a component's mean by the earlier channels; pair (i, j < i) is coefficient i(i − 1)/2 + j."""
     first = color * (color - 1) // 2
     return sum((shifts[:, first + j] * value for j, value in enumerate(before)), 0.0)
 

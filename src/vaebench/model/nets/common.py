@@ -1,4 +1,4 @@
-"""What several protocols share: the check of the image's shape, the map to [-1, 1], the weights' start."""
+"""Helpers of several protocols: the check of the image's shape, the map to [-1, 1], the weights' start."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vaebench.base.errors import UserError
 __all__ = ["Init", "Symmetric", "initialize", "require_shape"]
 
 Init = Literal["he_normal", "pytorch"]
-"""How weights start: as in the code of Saha et al. (see :func:`initialize`), or from PyTorch's defaults."""
+"""Initialization of weights: that of Saha et al. (see :func:`initialize`), or PyTorch's defaults."""
 
 TRUNCATED = 0.87962566
 """Standard deviation of a standard normal cut to [-2, 2]."""

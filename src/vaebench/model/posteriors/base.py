@@ -1,4 +1,4 @@
-"""What every posterior gives, and what it must be."""
+"""Interface of a posterior, and the latents that it returns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds q(z) or the decoder in shape: the second term of the objective.
+"""Regularizers of q(z) or of the decoder: the second term of the objective.
 
     >>> from vaebench.model.regularizers.base import Context
     >>> context = Context(latent_dim=16, train_size=60_000, image_shape=(1, 28, 28))

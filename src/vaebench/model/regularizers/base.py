@@ -1,4 +1,4 @@
-"""What every regularizer offers to the model and the training engine."""
+"""Interface of a regularizer to the model and the training engine."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Decoder:
 
 @dataclass(frozen=True)
 class Context:
-    """What a regularizer may know about the model and the data.
+    """Facts about the model and the data that a regularizer may use.
 
     Attributes:
         latent_dim: d.
@@ -89,7 +89,7 @@ class Regularizer(nn.Module):
         """Take the held-out images' encodings, (held_out, d), made in evaluation mode without gradient."""
 
     def adversary_loss(self, latent: Latent) -> Tensor:
-        """What the adversary minimizes, a scalar; ``latent`` carries no gradient."""
+        """Objective of the adversary, a scalar; ``latent`` carries no gradient."""
         raise NotImplementedError
 
     def end_epoch(self, validation_residual: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""What the papers claim, and whether a study's numbers bear it out.
+"""Claims of the papers, and verdicts on them from a study's numbers.
 
 A claim *holds* or *does not hold* where the intervals of its comparisons say so and the study follows the
 paper's protocol: its schedule, its number of images, its seeds. In every other study that measured some of
@@ -161,7 +161,7 @@ def _verdict(results: Results, paper: Paper, claim: Claim, numbers: Mapping[Key,
 
 
 def _limits(paper: Paper, found: Judgement, seeds: int, share: float) -> str:
-    """What of the paper's protocol the study falls short of; empty where nothing."""
+    """Points in which the study falls short of the paper's protocol; empty where nothing."""
     parts = []
     if share < 1:
         parts.append(f"{100 * share:.3g} % of the paper's schedule")

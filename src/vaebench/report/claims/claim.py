@@ -22,7 +22,7 @@ from vaebench.report.statistics import Sample
 __all__ = ["Claim", "as_printed", "measured", "paper_claims"]
 
 OURS = "our."
-"""What stands before a metric of ours that is no column of the paper."""
+"""Prefix of a metric of ours that is no column of the paper."""
 
 
 class Claim(BaseModel):

@@ -81,13 +81,13 @@ class Group:
     most: bool = False
 
     def exceptions(self, count: int) -> int:
-        """How many of ``count`` comparisons may be false."""
+        """Number of ``count`` comparisons that may be false."""
         return (count - 1) // 2 if self.most else self.places - 1
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What numbers say of a claim.
+    """Evidence of a study's numbers on a claim.
 
     Attributes:
         decided: whether it is true, with 95 %; None where that is open.
@@ -145,7 +145,7 @@ def judge_groups(groups: list[Group], numbers: Mapping[Key, Sample]) -> Judgemen
 
 
 def _failing(group: Group, own: list[Comparison], numbers: Mapping[Key, Sample], intervals: dict) -> int:
-    """How many comparisons the means do not bear out; among places, equal values share one."""
+    """Number of comparisons that the means contradict; among places, equal values share one."""
     margins = [intervals[id(c)].value for c in own if not c.true(numbers)]
     return len({f"{m:.9g}" for m in margins}) if group.places > 1 else len(margins)
 

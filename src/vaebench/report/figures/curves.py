@@ -1,4 +1,4 @@
-"""Training curves: each column of the histories against the epoch, one line a method."""
+"""Training curves: each column of the histories against the epoch, one line per method."""
 
 from __future__ import annotations
 
