@@ -17,9 +17,9 @@ torch.Size([2, 1, 8, 8])
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from vaebench.api import ModelSpec, build_method, evaluate, load_model, train  # noqa: F401
+    from vaebench.api import ModelSpec, build_method, evaluate, evaluate_samples, load_model, train  # noqa: F401
 
-_LIBRARY = ("ModelSpec", "build_method", "evaluate", "load_model", "train")
+_LIBRARY = ("ModelSpec", "build_method", "evaluate", "evaluate_samples", "load_model", "train")
 
 
 def __getattr__(name: str):

@@ -23,6 +23,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
+import numpy as np
 import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
@@ -43,7 +44,16 @@ from vaebench.training.encode import encode_data
 from vaebench.training.loop import Outcome
 from vaebench.training.loop import train as fit
 
-__all__ = ["Autoencoder", "ModelSpec", "build_method", "evaluate", "load_model", "train"]
+__all__ = [
+    "Autoencoder",
+    "Measured",
+    "ModelSpec",
+    "build_method",
+    "evaluate",
+    "evaluate_samples",
+    "load_model",
+    "train",
+]
 
 
 class Autoencoder(Protocol):
@@ -158,7 +168,7 @@ def evaluate(
     samples: int = 10_000,
     batch_size: int = 500,
     device: str | torch.device = "cpu",
-) -> dict:
+) -> Measured:
     """The metrics of a model, as the *evaluate* stage computes them.
 
     Args:
@@ -178,7 +188,8 @@ def evaluate(
         device: where the model is.
 
     Returns:
-        Nested numbers, ``{"mse": …, "fid": {"prior": …}}``; what the model has not is absent.
+        Nested numbers, ``{"mse": …, "fid": {"prior": …}}``; what the model has not is absent. As a row of a
+        study: :meth:`Measured.record`.
 
     Raises:
         UserError: an unknown metric or option, a metric that needs what is not given.
@@ -211,20 +222,79 @@ def evaluate(
         measured = _Foreign(model, data, prior_scale, device)
     latents = encode_data(measured, data, device)
     specified = {"prior": {"name": "prior"}} if densities is None else densities
-    return measure(
-        Run(
-            model=measured,
-            data=data,
-            latents=latents,
-            densities={name: _fit(spec, latents, seed) for name, spec in specified.items()},
-            reference=reference,
-            device=device,
-            seed=seed,
-            samples=samples,
-            batch_size=batch_size,
-        ),
-        specs,
+    run = Run(
+        model=measured,
+        data=data,
+        latents=latents,
+        densities={name: _fit(spec, latents, seed) for name, spec in specified.items()},
+        reference=reference,
+        device=device,
+        seed=seed,
+        samples=samples,
+        batch_size=batch_size,
     )
+    return Measured(measure(run, specs), data.path.name)
+
+
+def evaluate_samples(
+    images: np.ndarray | Tensor, reference: Reference | str | Path, density: str = "prior"
+) -> Measured:
+    """The Fréchet distance of a generator's samples to the real images, which no encoder is needed for.
+
+    Args:
+        images: (n, C, H, W), uint8 or float in [0, 1].
+        reference: of the data set; see :func:`evaluate`.
+        density: what the samples are shown as; the model's own prior unless told.
+
+    Returns:
+        ``{"fid": {density: …}}``, or the name of the distance in the reference's features.
+    """
+    folder = Path(reference) if isinstance(reference, str | Path) else None
+    loaded = load_reference(folder) if isinstance(reference, str | Path) else reference
+    if loaded is None:
+        raise UserError(f"{folder} holds no features; the study's evaluation.features is none.")
+    distance = loaded.distance(loaded.extract(images))
+    return Measured({loaded.name: {density: distance}}, folder.name if folder else "")
+
+
+class Measured(dict):
+    """Nested metrics, which :meth:`record` puts into a study's tables and page.
+
+    Attributes:
+        dataset: name of the data set's folder.
+    """
+
+    def __init__(self, metrics: Mapping[str, Any], dataset: str):
+        super().__init__(metrics)
+        self.dataset = dataset
+
+    def record(
+        self, study: str, label: str, *, dataset: str = "", seed: int | None = None, root: str | Path = "."
+    ) -> Path:
+        """Make these numbers a row of a study, marked as brought from outside; verdicts leave it out.
+
+        `vaebench report` then shows it on the page, the tabulate stage in the tables.
+
+        Args:
+            study: its name; ``reports/<study>`` has been tabulated.
+            label: the row's name.
+            dataset: of the study; by default that of the data's or reference's folder, or the first.
+            seed: of the study; by default its first.
+            root: the repository.
+
+        Returns:
+            The file written.
+
+        Raises:
+            UserError: there is no such study, data set or seed.
+        """
+        from vaebench.report.outside import record_outside
+        from vaebench.report.results import read_results
+
+        folder = Path(root, "reports", study)
+        params = read_results(folder).params
+        own = self.dataset if self.dataset in params.study.datasets else ""
+        return record_outside(folder, params, label, self, dataset or own, seed)
 
 
 def _open(data: Prepared | str | Path) -> Prepared:

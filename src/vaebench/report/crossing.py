@@ -19,6 +19,7 @@ import pandas as pd
 
 from vaebench.report.describe import describe
 from vaebench.report.entries import Entry, Table
+from vaebench.report.outside import PREFIX
 from vaebench.report.results import Results, spec_text
 
 __all__ = ["Crossing", "cross", "crossing_tables", "shares"]
@@ -46,7 +47,7 @@ class Crossing:
             if metric.startswith(_PASSED_OVER):
                 continue
             grid = np.full((len(self.likelihoods), len(self.regularizers)), np.nan)
-            for row in rows.itertuples():
+            for row in rows[rows["method"].isin(self.place)].itertuples():
                 grid[self.place[row.method]] = row.mean
             yield metric, grid
 
@@ -54,7 +55,8 @@ class Crossing:
 def cross(results: Results) -> Crossing | None:
     """The study's crossing; None where two methods are one pair, or pairs are fewer than rows and columns."""
     axes = ("likelihood", "regularizer")
-    specs = {m: [spec_text(getattr(results.method(m), axis)) for axis in axes] for m in results.study.methods}
+    own = [method for method in results.study.methods if not method.startswith(PREFIX)]
+    specs = {m: [spec_text(getattr(results.method(m), axis)) for axis in axes] for m in own}
     likelihoods, regularizers = (list(dict.fromkeys(s[i] for s in specs.values())) for i in (0, 1))
     place = {m: (likelihoods.index(s[0]), regularizers.index(s[1])) for m, s in specs.items()}
     pairs = len(set(place.values()))

@@ -126,7 +126,7 @@ def _row(results: Results, dataset: str, method: str, columns: list[Description]
     part = part[(part["dataset"] == dataset) & (part["method"] == method)]
     numbers = {r.metric: _shown(r, results) for r in part.itertuples()}
     cells = [Cell(dataset, method, seed) for seed in results.study.seeds]
-    pictured = next((cell for cell in cells if results.images[cell]), cells[0])
+    pictured = next((cell for cell in cells if results.images.get(cell)), cells[0])
     lost = sum(DIVERGED in results.metrics.get(cell, {}) for cell in cells)
     return {
         "dataset": dataset,
@@ -135,9 +135,9 @@ def _row(results: Results, dataset: str, method: str, columns: list[Description]
         "diverged": lost if lost < len(cells) else 0,
         "seeds": len(cells),
         "numbers": [numbers.get(metric.path) for metric in columns],
-        "pictures": [path.relative_to(results.path) for path in results.images[pictured]],
+        "pictures": [path.relative_to(results.path) for path in results.images.get(pictured, [])],
         "picture_seed": pictured.seed,
-        "records": [_record(results, cell) for cell in cells],
+        "records": [_record(results, cell) for cell in cells if cell in results.cells],
     }
 
 
@@ -247,7 +247,7 @@ def _gallery(results: Results) -> Iterator[dict]:
         kinds: dict[str, list] = {}
         for method in results.study.methods:
             cells = [Cell(dataset, method, seed) for seed in results.study.seeds]
-            for path in next((results.images[cell] for cell in cells if results.images[cell]), []):
+            for path in next((results.images[cell] for cell in cells if results.images.get(cell)), []):
                 kinds.setdefault(path.stem, []).append((method, path.relative_to(results.path).as_posix()))
         order = sorted(kinds, key=lambda kind: (not kind.startswith("samples"), -len(kinds[kind])))
         for kind in order:

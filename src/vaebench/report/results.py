@@ -5,6 +5,7 @@ reports/<study>/metrics/<dataset>/<method>/<seed>.json       numbers, or {"diver
 reports/<study>/history/<dataset>/<method>/<seed>.csv        one row per epoch
 reports/<study>/images/<dataset>/<method>/<seed>/*.png       grids
 reports/<study>/provenance/<dataset>/<method>/<seed>/*.json  how each was made
+reports/<study>/outside/<dataset>/<method>/<seed>.json       what was trained elsewhere
 reports/<study>/notes.md                                     what somebody makes of it, if it was written
 """
 
@@ -26,6 +27,7 @@ from pydantic import ValidationError
 from vaebench.base.errors import UserError
 from vaebench.base.files import read_json
 from vaebench.base.registry import explain
+from vaebench.report.outside import PREFIX, outside_files, outside_metrics, with_outside
 from vaebench.study.params import Method, Params, Study
 
 if TYPE_CHECKING:
@@ -95,14 +97,17 @@ class Results:
     @cached_property
     def cells(self) -> list[Cell]:
         """Every (data set, method, seed) of the grid, run or not."""
-        study = self.study
-        return [Cell(d, m, s) for d in study.datasets for m in study.methods for s in study.seeds]
+        study, recorded = self.study, outside_files(self.path)
+        grid = [Cell(d, m, s) for d in study.datasets for m in study.methods for s in study.seeds]
+        return [cell for cell in grid if not cell.method.startswith(PREFIX) or cell in recorded]
 
     @cached_property
     def metrics(self) -> dict[Cell, dict]:
         """Nested metrics of every cell that was evaluated."""
         paths = {c: self.path / "metrics" / c.dataset / c.method / f"{c.seed}.json" for c in self.cells}
-        return {cell: _json(path) for cell, path in paths.items() if path.exists()}
+        ours = {cell: _json(path) for cell, path in paths.items() if path.exists()}
+        recorded = {Cell(*key): path for key, path in outside_files(self.path).items()}
+        return ours | {cell: outside_metrics(recorded[cell]) for cell in self.cells if cell in recorded}
 
     @cached_property
     def histories(self) -> dict[Cell, pd.DataFrame]:
@@ -176,7 +181,8 @@ class Results:
     @cached_property
     def digest(self) -> str:
         """Twelve hexadecimal digits that change with any metric of any run."""
-        content = [[*cell, metrics] for cell, metrics in self.metrics.items()]
+        own = {cell: m for cell, m in self.metrics.items() if not cell.method.startswith(PREFIX)}
+        content = [[*cell, metrics] for cell, metrics in own.items()]
         text = json.dumps(content, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -209,7 +215,7 @@ def read_results(study_dir: str | Path) -> Results:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         content = loader(source.read_text(encoding="utf-8")).get_single_data()
-        return Results(path, Params.model_validate(content, extra="ignore"))
+        return Results(path, with_outside(Params.model_validate(content, extra="ignore"), path))
     except FileNotFoundError:
         raise UserError(f"{source} is not there; the tabulate stage writes it.") from None
     except ValidationError as error:

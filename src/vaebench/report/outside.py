@@ -1,0 +1,99 @@
+"""Rows of a study for what was trained elsewhere: a model of another library, or samples alone.
+
+reports/<study>/outside/<dataset>/<method>/<seed>.json    {"label": …, "metrics": {…}}
+
+They stand in tables, figures and the page under a label that says so. Verdicts on the paper's claims, the
+crossing of the axes and the digest that notes carry leave them out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from vaebench.base.errors import UserError
+from vaebench.base.files import read_json, write_json
+from vaebench.study.params import Params
+
+__all__ = ["OUTSIDE", "PREFIX", "outside_files", "outside_metrics", "record_outside", "with_outside"]
+
+OUTSIDE = "outside"
+PREFIX = "outside_"
+"""Begins the names of such methods, so that none is taken for one of the paper's."""
+
+
+def outside_files(study_dir: Path) -> dict[tuple[str, str, int], Path]:
+    """The files by data set, method and seed."""
+    return {
+        (path.parts[-3], path.parts[-2], int(path.stem)): path
+        for path in sorted((study_dir / OUTSIDE).glob("*/*/*.json"))
+        if path.stem.isdigit()
+    }
+
+
+def with_outside(params: Params, study_dir: Path) -> Params:
+    """``params`` with a method for each that was recorded from outside."""
+    point = {axis: {"name": OUTSIDE} for axis in ("likelihood", "regularizer", "posterior")}
+    methods = {}
+    for (dataset, method, _), path in outside_files(study_dir).items():
+        if dataset in params.study.datasets and method.startswith(PREFIX):
+            methods[method] = {"label": f"{_content(path)['label']} (from outside)", **point}
+    if not methods:
+        return params
+    content = params.model_dump()
+    content["methods"] |= methods
+    content["study"]["methods"] += list(methods)
+    return Params.model_validate(content)
+
+
+def outside_metrics(path: Path) -> dict:
+    """The nested metrics in one of :func:`outside_files`."""
+    return _content(path)["metrics"]
+
+
+def record_outside(
+    study_dir: Path, params: Params, label: str, metrics: Mapping, dataset: str = "", seed: int | None = None
+) -> Path:
+    """Write the file of one model.
+
+    Args:
+        study_dir: ``reports/<study>``.
+        params: the study.
+        label: the row's name, of which the method's name is made.
+        metrics: what :func:`vaebench.evaluate` returned.
+        dataset: of the study; without it, its first.
+        seed: of the study; without it, its first.
+
+    Raises:
+        UserError: the study has no such data set or seed, or the label has no letters.
+    """
+    dataset = dataset or params.study.datasets[0]
+    seed = params.study.seeds[0] if seed is None else seed
+    for what, value, known in (
+        ("data set", dataset, params.study.datasets),
+        ("seed", seed, params.study.seeds),
+    ):
+        if value not in known:
+            listed = ", ".join(map(str, known))
+            raise UserError(f"the study {params.study.name} has no {what} {value!r}; it has {listed}.")
+    name = re.sub(r"[^a-z0-9]+", "_", label.lower()).strip("_")[:50]
+    if not name or "\n" in label:
+        raise UserError(f"a row cannot be called {label!r}; use letters, on one line.")
+    path = study_dir / OUTSIDE / dataset / f"{PREFIX}{name}" / f"{seed}.json"
+    write_json(path, {"label": label, "metrics": dict(metrics)})
+    return path
+
+
+def _content(path: Path) -> dict:
+    try:
+        content = read_json(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is damaged ({error}); delete it and record the model again.") from None
+    if not (
+        isinstance(content, dict)
+        and isinstance(content.get("label"), str)
+        and isinstance(content.get("metrics"), dict)
+    ):
+        raise UserError(f"{path} is damaged (no label or metrics); delete it and record the model again.")
+    return content
