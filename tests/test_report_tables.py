@@ -323,6 +323,13 @@ def test_a_method_without_a_prior_is_apart_in_generation(tmp_path):
     assert generation.apart == {"wae_mmd": ["fid.prior"]}
 
 
+def test_best_of_broken_methods_alone_says_so(tmp_path):
+    folder = write_study(tmp_path, diverged=(), images=False, metrics=lambda *_: {"mse": 1.0, "kl": 0.0})
+    text = best_rows(read_results(folder))
+    assert "reconstruction: no sound method to rank" in text
+    assert text.count("collapsed") == len(METHODS)
+
+
 def test_best_rows_before_any_evaluation(tmp_path):
     folder = write_study(tmp_path, diverged=(), images=False, metrics=lambda *_: None)
     assert "nothing evaluated yet" in best_rows(read_results(folder))

@@ -32,6 +32,8 @@ def _ranking(results: Results, answer: Answer, n: int) -> list[str]:
     rows = [[answer.question, "mean rank", *(describe(metric).label for metric in answer.metrics)]]
     rows += [_row(results, entries, answer, method, number(rank)) for method, rank in answer.ranking[:n]]
     rows += [_row(results, entries, answer, method, "apart") for method in answer.apart][:n]
+    if len(rows) == 1:
+        return [f"{answer.question}: no sound method to rank"]
     lines = columns(rows)
     return [lines[0], "-" * len(lines[0]), *lines[1:]]
 
