@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import fake_study
 import pytest
+import scratch
 
 from vaebench.api import Measured
 from vaebench.base.errors import UserError
+from vaebench.cli.outside import measure_outside
+from vaebench.data.preparation import prepare
+from vaebench.report.outside import outside_metrics
 from vaebench.report.page import write_page
 from vaebench.report.results import read_results
 from vaebench.report.tables import write_tables
+from vaebench.study.params import load_params
+from vaebench.study.paths import prepared_dir
 
 
 @pytest.fixture
@@ -54,3 +62,30 @@ def test_a_row_of_no_such_study_data_set_or_seed_is_refused(study, tmp_path):
         measured.record("fake", "—", root=tmp_path)
     with pytest.raises(UserError, match="tabulate stage"):
         measured.record("gone", "mine", root=tmp_path)
+
+
+def test_the_command_measures_by_the_studys_metrics_and_leaves_out_what_needs_a_likelihood(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    content = scratch.study("ae")
+    content["evaluation"] |= {"features": "none", "metrics": [{"name": "reconstruction"}, {"name": "nll"}]}
+    scratch.write_study(tmp_path, content)
+    params = load_params("params.yaml", specs=())
+    prepare(params.datasets["digits"].source, prepared_dir("tiny", "digits"))
+    (tmp_path / "reports/tiny").mkdir(parents=True)
+    (tmp_path / "reports/tiny/study.yaml").write_text(Path("params.yaml").read_text())
+    Path("mine.py").write_text(
+        "import torch\n"
+        "class Grey:\n"
+        "    def encode(self, x): return torch.zeros(len(x), 2), torch.zeros(len(x), 2)\n"
+        "    def decode(self, z): return torch.full((len(z), 1, 8, 8), 0.3)\n"
+    )
+    lines = []
+    path = measure_outside(Path("params.yaml"), "mine:Grey", "grey", "", lines.append)
+    (line,) = lines
+    assert "nll is left out" in line
+    assert outside_metrics(path)["active_units"] == 0
+    assert outside_metrics(path)["kl"] == 0
+    with pytest.raises(UserError, match="name it as module:object"):
+        measure_outside(Path("params.yaml"), "mine:Gray", "", "", lines.append)

@@ -313,6 +313,19 @@ def sample(
 
 
 @app.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(help="module:object with encode and decode.")],
+    label: Annotated[str, typer.Option(help="The row's name; without it, the object's address.")] = "",
+    dataset: Annotated[str, typer.Option(help="Without it, the study's first.")] = "",
+) -> None:
+    """Measure a model of any library, and record it as a row of the active study."""
+    from vaebench.cli.outside import measure_outside
+
+    path = measure_outside(ACTIVE, model, label, dataset, typer.echo)
+    typer.echo(f"wrote {path}; `vaebench report` shows it")
+
+
+@app.command()
 def report() -> None:
     """Build the page of every study on disk, and the index of them all."""
     from vaebench.report import build_report

@@ -1,0 +1,66 @@
+"""`vaebench evaluate module:object`: a model of any library as a row of the active study."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from vaebench.base.errors import UserError
+from vaebench.study.params import load_params
+from vaebench.study.paths import prepared_dir, reference_dir
+
+__all__ = ["measure_outside"]
+
+
+def measure_outside(params: Path, address: str, label: str, dataset: str, say: Callable[[str], None]) -> Path:
+    """Measure the object at ``address`` by the study's metrics and record it.
+
+    Args:
+        params: the study's file; its data are prepared, and its report is tabulated.
+        address: ``module:object``, an object with ``encode`` and ``decode``, or a function that makes one.
+        label: the row's name; the address unless told.
+        dataset: of the study; its first unless told.
+        say: called with each metric that the model cannot have.
+
+    Raises:
+        UserError: there is no such object, or the study has not run.
+    """
+    from vaebench.api import Measured, evaluate
+
+    study = load_params(params, specs=())
+    name, dataset = study.study.name, dataset or study.study.datasets[0]
+    study.check_defined(dataset=dataset)
+    model = _load(address)
+    features = study.evaluation.features != "none"
+    densities = {density: study.densities[density] for density in study.study.densities}
+    found = Measured({}, dataset)
+    for metric in study.evaluation.metrics:
+        try:
+            found |= evaluate(
+                model,
+                prepared_dir(name, dataset),
+                [metric],
+                densities=densities,
+                reference=reference_dir(name, dataset) if features else None,
+                samples=study.evaluation.samples,
+                batch_size=study.evaluation.batch_size,
+            )
+        except UserError as error:
+            if "asks for p(x|z)" not in str(error):
+                raise
+            say(f"{metric['name']} is left out: {error}")
+    return found.record(name, label or address, dataset=dataset)
+
+
+def _load(address: str):
+    module, _, attribute = address.partition(":")
+    sys.path.insert(0, "")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(f"{address} cannot be imported ({error}); name it as module:object.") from None
+    finally:
+        sys.path.pop(0)
+    return found if hasattr(found, "encode") and not isinstance(found, type) else found()
