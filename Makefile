@@ -20,7 +20,7 @@ install: $(BIN)/.installed ## the environment, in .venv
 repro: install ## run the active study (params.yaml) and say where the report is
 	@test -e .git || git rev-parse --git-dir > /dev/null 2>&1 || dvc config --local core.no_scm true  # a ZIP
 	@vaebench methods > /dev/null
-	@python -m vaebench.scaleout.lockfile
+	@python -m vaebench.study.lockfile
 	dvc repro
 	@vaebench best
 

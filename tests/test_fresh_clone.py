@@ -49,6 +49,7 @@ def clone(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("fresh") / "vaebench"
     subprocess.run(["git", "clone", "-q", str(ROOT), str(folder)], check=True)
     execute_block(folder, only("README.md", "bash", "make repro"))
+    execute(folder, "vaebench", "track")  # the stages' exporters may still be at work
     return folder
 
 

@@ -17,7 +17,7 @@ import scaleout_toy as toy
 import tiny_study
 import yaml
 
-from vaebench.scaleout.lockfile import set_damaged_aside
+from vaebench.study.lockfile import set_damaged_aside
 
 pytestmark = pytest.mark.skipif(
     shutil.which("setpriv") is None, reason="setpriv (util-linux) is not installed"

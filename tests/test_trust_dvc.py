@@ -15,7 +15,7 @@ import tiny_study
 import yaml
 from dvc.repo import Repo
 
-from vaebench.scaleout.lockfile import repair, set_damaged_aside
+from vaebench.study.lockfile import repair, set_damaged_aside
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from vaebench.densities.store import load_density
 from vaebench.measure.features.classifier import Classifier
 from vaebench.measure.features.reference import load_reference
 from vaebench.model.vae import ModelSpec, load_model, save_model
-from vaebench.scaleout.lockfile import set_damaged_aside
+from vaebench.study.lockfile import set_damaged_aside
 from vaebench.study.params import load_params, parse_params
 from vaebench.training import Checkpoints
 

@@ -20,7 +20,7 @@ from typing import BinaryIO
 
 from vaebench.base.errors import UserError
 
-__all__ = ["Ended", "Job", "execute"]
+__all__ = ["Job", "execute"]
 
 PATIENCE = 120.0
 """Seconds that the processes of an earlier attempt have for ending."""
@@ -38,15 +38,7 @@ shift
 
 @dataclass(frozen=True)
 class Job:
-    """All that a worker must know.
-
-    Args:
-        name: of the stage or experiment.
-        command: a program and its arguments.
-        folder: where it runs.
-        environment: the head's.
-        log: takes what it prints.
-    """
+    """What a worker must know: a command, its folder, the head's environment, and what takes its output."""
 
     name: str
     command: Sequence[str]
@@ -55,16 +47,8 @@ class Job:
     log: Path
 
 
-@dataclass(frozen=True)
-class Ended:
-    """How a command ended: exit code, and the seconds that it took."""
-
-    code: int
-    seconds: float
-
-
-def execute(job: Job) -> Ended:
-    """Run a command; the function that an engine sends to its workers."""
+def execute(job: Job) -> tuple[int, float]:
+    """Run a command; the function that an engine sends to its workers. Its exit code and its seconds."""
     machine = {k: v for k, v in os.environ.items() if k.startswith(OF_THE_MACHINE)}
     guard = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
     with job.log.open("ab") as log:
@@ -81,7 +65,7 @@ def execute(job: Job) -> Ended:
             start_new_session=True,
             check=False,
         ).returncode
-        return Ended(code, time.monotonic() - began)
+        return code, time.monotonic() - began
 
 
 def _wait_for_lock(log: BinaryIO, name: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import itertools
+import json
 import os
 import re
 import socket
@@ -19,16 +20,15 @@ import yaml
 from vaebench.base.errors import UserError
 from vaebench.scaleout.command import Job
 from vaebench.scaleout.engines import Engine
-from vaebench.scaleout.lockfile import repair
-from vaebench.scaleout.plan import Plan, ask_dvc, read_changed, read_graph
+from vaebench.scaleout.plan import Plan, ask_dvc, read_graph
 from vaebench.scaleout.view import View
+from vaebench.study.lockfile import repair
 from vaebench.study.resources import Resources, resources, study_resources
 
 __all__ = ["grid", "preview", "reproduce", "sweep"]
 
-FOLDER = Path(".dvc/tmp/scaleout")
-TAIL = 15
-"""Lines of a failed command's output that are shown."""
+FOLDER, TAIL = Path(".dvc/tmp/scaleout"), 15
+"""Where logs are, and the lines of a failed command's output that are shown."""
 
 
 def reproduce(engine: AbstractContextManager[Engine], targets: Sequence[str] = ()) -> bool:
@@ -68,8 +68,7 @@ def preview(targets: Sequence[str] = ()) -> list[str]:
 def sweep(engine: AbstractContextManager[Engine], points: dict[str, tuple[str, ...]]) -> bool:
     """Run an experiment of DVC's for each of the points of a :func:`grid`, each in a copy of its own.
 
-    Returns:
-        Whether all of them ended well.
+    The result says whether all of them ended well.
     """
     graph = nx.DiGraph()
     graph.add_nodes_from(points)
@@ -106,7 +105,7 @@ def _stale(targets: Sequence[str]) -> tuple[nx.DiGraph, set[str]]:
     first = [name for name in graph if _kind(name) in always and not graph.out_degree(name)]
     for name in first:
         ask_dvc(Path(), "repro", "--quiet", "--single-item", name)
-    changed = (read_changed(Path()) & set(graph)) - set(first)
+    changed = (set(json.loads(ask_dvc(Path(), "status", "--json"))) & set(graph)) - set(first)
     possible = changed.union(*(nx.ancestors(graph, name) for name in changed))
     return graph.subgraph(possible), changed
 
@@ -155,13 +154,13 @@ def _work_off(
                 view.failed(job.name, why, plan.drop(job.name))
             else:
                 plan.done(job.name)
-                view.ran(job.name, future.result().seconds)
+                view.ran(job.name, future.result()[1])
 
 
 def _failure(future, job: Job) -> str:
     if error := future.exception():
         why = f"{type(error).__name__}: {str(error).strip()[-500:]}"
-    elif code := future.result().code:
+    elif code := future.result()[0]:
         why = f"ended with {code}"
     else:
         return ""

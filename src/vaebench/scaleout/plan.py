@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import json
 import re
 import subprocess
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ import networkx as nx
 
 from vaebench.base.errors import UserError
 
-__all__ = ["Plan", "ask_dvc", "read_changed", "read_graph"]
+__all__ = ["Plan", "ask_dvc", "read_graph"]
 
 
 class Plan:
@@ -85,11 +84,6 @@ def read_graph(root: Path, targets: Sequence[str] = ()) -> nx.DiGraph:
             raise UserError(f"there is no stage {target!r}; `dvc stage list --name-only` lists them.")
         kept.update(found, *(nx.descendants(graph, name) for name in found))
     return graph.subgraph(kept)
-
-
-def read_changed(root: Path) -> set[str]:
-    """The stages that are out of date by themselves, and not only by what they depend on."""
-    return set(json.loads(ask_dvc(root, "status", "--json")))
 
 
 def ask_dvc(root: Path, *arguments: str) -> str:
