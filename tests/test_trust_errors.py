@@ -79,7 +79,6 @@ COMMANDS = [
     "explain vae_gaussian",
     "best",
     "verify vae_gaussian",
-    "repro --engine local",
 ]
 
 
