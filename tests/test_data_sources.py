@@ -60,9 +60,16 @@ def store(tmp_path):
 # Finding raw files
 
 
+NEEDED = {
+    "folder": {"path": "pictures", "side": 8},
+    "arrays": {"path": "a.npz"},
+    "torchvision": {"dataset": "MNIST"},
+}
+
+
 def test_every_source_can_be_built():
     for name in SOURCES.names():
-        assert callable(SOURCES.build({"name": name}).write)
+        assert callable(SOURCES.build({"name": name, **NEEDED.get(name, {})}).write)
 
 
 @pytest.mark.parametrize("name", NEED_FILES)
