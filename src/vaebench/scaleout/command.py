@@ -56,7 +56,7 @@ def execute(job: Job) -> tuple[int, float]:
         log.truncate(0)
         began = time.monotonic()
         code = subprocess.run(
-            [*guard, "sh", "-c", _GUARD, "sh", str(os.getpid()), *job.command],
+            [*guard, "sh", "-c", _GUARD, "sh", str(os.getpid()), *guard, *job.command],
             cwd=job.folder,
             env={**job.environment, **machine},
             stdin=subprocess.DEVNULL,

@@ -45,6 +45,7 @@ def engine(address: str | None, slots: int | None) -> AbstractContextManager[Eng
         where: dict[str, str | int | None] = {"address": address}
     else:
         os.environ.update(RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0", RAY_worker_niceness="0")
+        os.environ.update(RAY_kill_child_processes_on_worker_exit="0")  # Linux tells them, with SIGTERM
         where = {"address": "local", "num_cpus": slots, "dashboard_host": "127.0.0.1"}
     importlib.import_module("ray")
     return _started(**where)
