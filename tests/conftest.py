@@ -7,8 +7,8 @@ import os
 import signal
 
 import pytest
-import tiny_study
 from hypothesis import HealthCheck, settings
+from support import tiny_study
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -39,7 +39,7 @@ def tiny_repository(tmp_path_factory):
 @pytest.fixture(scope="session")
 def stages(tmp_path_factory):
     """Runs stages in this tree's code without importing torch for each; see :mod:`scratch`."""
-    import scratch
+    from support import scratch
 
     content = scratch.study(*scratch.QUICKSTART["methods"])
     runner = scratch.Stages(scratch.write_study(tmp_path_factory.mktemp("stages"), content))
@@ -83,7 +83,7 @@ def inception_weights(inception_file, monkeypatch):
 @pytest.fixture(scope="session")
 def shared_data(stages, tmp_path_factory):
     """A folder with the prepared digits and their reference, to link to."""
-    import scratch
+    from support import scratch
 
     folder = scratch.write_study(tmp_path_factory.mktemp("shared"), scratch.study("ae"))
     for stage in ("prepare", "reference"):
@@ -95,7 +95,7 @@ def shared_data(stages, tmp_path_factory):
 @pytest.fixture
 def tiny(shared_data, tmp_path):
     """Makes scratch studies: ``tiny("a", "ae", "avae", epochs=3)`` is a folder."""
-    import scratch
+    from support import scratch
 
     def make(name: str, *methods: str, content: dict | None = None, **training):
         folder = scratch.write_study(tmp_path / name, content or scratch.study(*methods, **training))

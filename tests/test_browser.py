@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import Visit, chromium, find_chromium, mlflow_ui
-from fake_study import write_study
-from screens import mlflow_screens, report_screens
-from tiny_study import ROOT, copy_repository, environment, run
+from support.browser import Visit, chromium, find_chromium, mlflow_ui
+from support.fake_study import write_study
+from support.screens import mlflow_screens, report_screens
+from support.tiny_study import ROOT, copy_repository, environment, run
 
 from vaebench.report import build_report
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from fake_study import write_study
 from PIL import Image
+from support.fake_study import write_study
 from typer.testing import CliRunner
 
 from vaebench.base.errors import UserError

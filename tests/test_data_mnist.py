@@ -2,10 +2,10 @@ import gzip
 
 import numpy as np
 import pytest
-from data_fixtures import REAL_DATA, idx_bytes, write_mnist
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from support.data_fixtures import REAL_DATA, idx_bytes, write_mnist
 
 from vaebench.base.errors import UserError
 from vaebench.data.idx import parse_idx

@@ -8,9 +8,9 @@ import sys
 
 import numpy as np
 import pytest
-import scratch
 from PIL import Image
-from scratch import study, write_study
+from support import scratch
+from support.scratch import study, write_study
 
 from vaebench.base.errors import UserError
 from vaebench.data.preparation import prepare

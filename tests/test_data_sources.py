@@ -6,7 +6,10 @@ import zipfile
 
 import numpy as np
 import pytest
-from data_fixtures import (
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from support.data_fixtures import (
     cifar10_digests,
     dsprites_arrays,
     grid,
@@ -19,9 +22,6 @@ from data_fixtures import (
     write_mnist,
     write_shapes3d,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from PIL import Image
 
 from vaebench.base.errors import UserError
 from vaebench.data import SOURCES

@@ -12,9 +12,9 @@ import pytest
 import torch
 import typer.main
 import yaml
-from data_fixtures import write_mnist
-from documents import BLOCK, DOCUMENTS, blocks, run_block
-from tiny_study import ROOT, copy_repository, run
+from support.data_fixtures import write_mnist
+from support.documents import BLOCK, DOCUMENTS, blocks, run_block
+from support.tiny_study import ROOT, copy_repository, run
 
 from vaebench.cli.app import app
 

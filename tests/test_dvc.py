@@ -8,9 +8,9 @@ import sys
 
 import pytest
 import torch
-from documents import blocks
-from fake_study import write_study
-from tiny_study import ROOT, copy_repository, run
+from support.documents import blocks
+from support.fake_study import write_study
+from support.tiny_study import ROOT, copy_repository, run
 
 from vaebench.report.results import read_results
 from vaebench.report.summary import summary

@@ -10,8 +10,8 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 import torch
-from metric_models import prepared
 from PIL import Image
+from support.metric_models import prepared
 
 from vaebench.base.errors import UserError
 from vaebench.base.precision import exact

@@ -8,9 +8,9 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from browser import served
-from documents import blocks, run_block
-from tiny_study import NOT_INHERITED, ROOT, run
+from support.browser import served
+from support.documents import blocks, run_block
+from support.tiny_study import NOT_INHERITED, ROOT, run
 
 pytestmark = pytest.mark.nightly
 

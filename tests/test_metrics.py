@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from metric_models import Linear, Normal, linear_data, orthogonal, pixels, prepared, run_of
 from PIL import Image
+from support.metric_models import Linear, Normal, linear_data, orthogonal, pixels, prepared, run_of
 
 from vaebench.base.errors import UserError
 from vaebench.data.noise import partitions

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from metric_models import Linear, prepared, run_of
+from support.metric_models import Linear, prepared, run_of
 
 from vaebench.base.errors import UserError
 from vaebench.measure.metrics.disentanglement import (

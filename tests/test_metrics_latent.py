@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from metric_models import Linear, linear_data, orthogonal, prepared, run_of
+from support.metric_models import Linear, linear_data, orthogonal, prepared, run_of
 from torch import distributions
 
 from vaebench.measure.metrics.latent import gaussian_kl, leave_one_out_entropy, whiten

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from metric_models import Linear, linear_data, orthogonal, prepared, run_of
 from PIL import Image
 from scipy.spatial.distance import pdist
+from support.metric_models import Linear, linear_data, orthogonal, prepared, run_of
 
 from vaebench.measure.pictures import decoded, embeddings, write_pictures
 from vaebench.measure.pictures.embeddings import metric_mds

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tiny_study import copy_repository, run
+from support.tiny_study import copy_repository, run
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import yaml
-from fake_study import write_study
+from support.fake_study import write_study
 
 from vaebench.base.errors import UserError
 from vaebench.report.claims import judge, judge_printed, paper_claims

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from fake_study import write_study
+from support.fake_study import write_study
 
 from vaebench.report.crossing import crossing_tables, shares
 from vaebench.report.render import markdown

@@ -1,8 +1,8 @@
 """Which figures a study has, and that they hold what they should."""
 
 import pandas as pd
-from fake_study import write_study
 from PIL import Image
+from support.fake_study import write_study
 
 from vaebench.report.figures.comparison import write_figures
 from vaebench.report.figures.curves import mean_history, training_curves

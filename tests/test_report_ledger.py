@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from fake_study import write_study
+from support.fake_study import write_study
 
 from vaebench.base.errors import UserError
 from vaebench.base.files import read_json

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import fake_study
 import pytest
-import scratch
+from support import fake_study, scratch
 
 from vaebench.api import Measured
 from vaebench.base.errors import UserError

@@ -5,7 +5,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from fake_study import METHODS, write, write_study
+from support.fake_study import METHODS, write, write_study
 
 from vaebench.report import build_report, tabulate
 from vaebench.report.notes import stamp_notes

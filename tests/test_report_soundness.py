@@ -4,7 +4,7 @@ import csv
 from pathlib import Path
 
 import pytest
-from fake_study import METHODS, write_study
+from support.fake_study import METHODS, write_study
 
 from vaebench.report.render import latex, markdown
 from vaebench.report.results import read_results

@@ -5,7 +5,7 @@ import math
 
 import pandas as pd
 import pytest
-from fake_study import METHODS, write, write_study
+from support.fake_study import METHODS, write, write_study
 
 from vaebench.base.errors import UserError
 from vaebench.measure.metrics import METRICS

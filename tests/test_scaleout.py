@@ -15,9 +15,9 @@ from pathlib import Path
 import networkx as nx
 import psutil
 import pytest
-import scaleout_toy as toy
 import yaml
-from documents import blocks, run_block
+from support import scaleout_toy as toy
+from support.documents import blocks, run_block
 
 from vaebench.base.errors import UserError
 from vaebench.scaleout import head

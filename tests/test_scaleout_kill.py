@@ -13,9 +13,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-import scaleout_toy as toy
-import tiny_study
 import yaml
+from support import scaleout_toy as toy
+from support import tiny_study
 
 from vaebench.study.lockfile import set_damaged_aside
 

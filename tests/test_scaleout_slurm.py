@@ -11,8 +11,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-import scaleout_toy as toy
 import yaml
+from support import scaleout_toy as toy
 
 PROGRAMS = "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "sinfo", "setpriv"
 MISSING = [

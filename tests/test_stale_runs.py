@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-import tiny_study
 import yaml
+from support import tiny_study
 
 from vaebench.study.code import is_neutral
 

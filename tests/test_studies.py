@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from data_fixtures import (
+from support.data_fixtures import (
     cifar10_digests,
     dsprites_arrays,
     shapes3d_arrays,

@@ -11,9 +11,9 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-import tiny_study
 import yaml
 from dvc.repo import Repo
+from support import tiny_study
 
 from vaebench.study.lockfile import repair, set_damaged_aside
 

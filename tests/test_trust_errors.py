@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from metric_models import Linear, Normal, linear_data, orthogonal, pixels, prepared, run_of
+from support.metric_models import Linear, Normal, linear_data, orthogonal, pixels, prepared, run_of
 from typer.testing import CliRunner
 
 from vaebench.base.errors import TRACEBACK, UserError, paragraph

@@ -15,7 +15,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
-from scratch import QUICKSTART, ROOT
+from support.scratch import QUICKSTART, ROOT
 
 from vaebench.base.errors import UserError
 from vaebench.base.files import write_json

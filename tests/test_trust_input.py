@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from scratch import CELL, item, results, share_data, study, write_study
+from support.scratch import CELL, item, results, share_data, study, write_study
 
 from vaebench.base.device import select_device
 from vaebench.base.errors import UserError
@@ -466,7 +466,7 @@ def test_an_interrupted_download_leaves_nothing(no_raw_data, tmp_path, monkeypat
 
 
 def test_a_download_that_was_killed_is_begun_again(no_raw_data, tmp_path, monkeypatch):
-    from data_fixtures import write_mnist
+    from support.data_fixtures import write_mnist
 
     def killed(root: Path) -> None:
         write_mnist(root)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scratch import CELL, QUICKSTART, Kill, item, leftovers, results, start
+from support.scratch import CELL, QUICKSTART, Kill, item, leftovers, results, start
 
 from vaebench.densities.saved import load_latents
 from vaebench.model.vae import load_model

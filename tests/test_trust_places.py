@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from tiny_study import ROOT, environment, run
+from support.tiny_study import ROOT, environment, run
 
 from vaebench.base.errors import UserError
 from vaebench.data.celebahq import CelebAHQ
@@ -91,7 +91,7 @@ def test_a_clone_in_a_folder_of_any_name(tiny_repository, tmp_path, name):
 @pytest.mark.nightly
 def test_a_temporary_experiment_finds_the_workspace_s_raw_files(tiny_repository, tmp_path):
     """Small MNIST files in ``data/raw``, read from DVC's copy without a network."""
-    from data_fixtures import write_mnist
+    from support.data_fixtures import write_mnist
 
     clone = tmp_path / "clone"
     run(tmp_path, "git", "clone", "-q", str(tiny_repository), str(clone), env=environment(tmp_path))

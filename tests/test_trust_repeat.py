@@ -7,7 +7,7 @@ import subprocess
 from types import SimpleNamespace
 
 import pytest
-from scratch import QUICKSTART, ROOT, results, study
+from support.scratch import QUICKSTART, ROOT, results, study
 from test_trust_kill import measure, train
 from typer.testing import CliRunner
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from browser import Visit, chromium, mlflow_ui
+from support.browser import Visit, chromium, mlflow_ui
 
 DESK, PHONE = {"width": 1400, "height": 900}, {"width": 390, "height": 844}
 

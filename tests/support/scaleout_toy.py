@@ -11,10 +11,11 @@ from contextlib import suppress
 from pathlib import Path
 
 import yaml
-from documents import blocks
-from tiny_study import environment
 
-ROOT = Path(__file__).parent.parent
+from support.documents import blocks
+from support.tiny_study import environment
+
+ROOT = Path(__file__).parents[2]
 
 COMMAND_LINE = [sys.executable, "-c", "from vaebench.cli.app import app; app()", "repro"]
 

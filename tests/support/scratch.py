@@ -15,7 +15,7 @@ from pathlib import Path
 
 import yaml
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 CELL = "tiny/digits"
 QUICKSTART = yaml.safe_load((ROOT / "studies/quickstart.yaml").read_text(encoding="utf-8"))
 

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 from PIL import Image
 
-REAL_DATA = Path(__file__).parents[2] / "shared/data"
+REAL_DATA = Path(__file__).parents[3] / "shared/data"
 
 
 def idx_bytes(array: np.ndarray) -> bytes:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tiny_study import environment
+from support.tiny_study import environment
 
 FLAGS = (
     "--disable-gpu",
