@@ -46,7 +46,7 @@ nightly: install ## the slow tests; what one of them lacks is said
 
 screens: install ## the README's pictures anew, of the quickstart that has run here; needs Chromium
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[browser]'
-	python tests/support/screens.py
+	PYTHONPATH=tests python -m support.screens
 
 lint: install ## format and repair what ruff can
 	ruff format .
