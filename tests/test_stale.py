@@ -143,7 +143,7 @@ CODE = {
 def test_code_that_is_edited_makes_stale_what_it_can_change(tree, edited):
     file, expected = CODE[edited]
     stale = stale_after(tree, f"{PACKAGE}/{file}", code())
-    assert stale == expected
+    assert stale - ({"tabulate"} if expected & EVALUATE else set()) == expected  # tables follow evaluation
 
 
 def test_a_papers_table_makes_the_report_stale(tree):
@@ -185,8 +185,8 @@ def test_a_value_added_to_an_axis_makes_nothing_stale(tree):
     [
         ("own/penalty.py", {"digits/own/train", "digits/own/evaluate"}),
         ("own/tools.py", {"digits/own/train", "digits/own/evaluate"}),
-        ("own/metric.py", EVALUATE),
-        ("own_beside.py", EVALUATE),
+        ("own/metric.py", EVALUATE | {"tabulate"}),
+        ("own_beside.py", EVALUATE | {"tabulate"}),
     ],
 )
 def test_a_plugins_code_makes_stale_what_uses_it(tree, file, expected):

@@ -104,7 +104,8 @@ for line in sys.stdin:
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
         os.environ |= more
         sys.argv = [f"{stage}.py", *arguments]
-        run_stage(sys.modules[f"stages.{stage}"].main, *(a[2:] for a in arguments[::2]))
+        specs = {"posthoc": ("densities",), "reference": (), "tabulate": ()}.get(stage, params.SPECS)
+        run_stage(sys.modules[f"stages.{stage}"].main, *(a[2:] for a in arguments[::2]), specs=specs)
         sys.stdout.flush()
         os._exit(0)
     print(pid, flush=True)

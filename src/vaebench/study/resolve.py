@@ -195,7 +195,10 @@ def _evaluate(params: Params, dataset: str, method: str, *_) -> tuple[dict, Valu
 
 
 def _tabulate(params: Params, *_) -> tuple[dict, Values]:
-    return params.model_dump(mode="json", exclude={"resources": True, "training": {"checkpoint_seconds"}}), []
+    shown = params.model_dump(mode="json", exclude={"resources": True, "training": {"checkpoint_seconds"}})
+    return shown, [
+        ("metric", {"name": name}) for name in registry("metric").names()
+    ]  # tables ask all of them
 
 
 _STAGES = {
