@@ -62,9 +62,13 @@ class Visit:
         self._context = browser.new_context(**options)
         self._context.set_default_timeout(1000 * PATIENCE)
         self._context.on("console", self._hear)
-        self._context.on("weberror", lambda found: self.errors.append(str(found.error)))
+        self._context.on("weberror", self._fail)
         self._context.on("request", self._follow)
         self.page = self._context.new_page()
+
+    def _fail(self, found) -> None:
+        if "ResizeObserver loop" not in str(found.error):  # a browser's note on MLflow's charts, no fault
+            self.errors.append(str(found.error))
 
     def _hear(self, message) -> None:
         if message.type == "error":
