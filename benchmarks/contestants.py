@@ -197,7 +197,7 @@ def features(case: Case, kind: str) -> Slice:
         return lambda: len(get_activations(files, network, batch_size=case.batch, num_workers=1))
     name, dtype = {"fp32": ("inception", torch.float32), "bf16": ("inception_bf16", torch.bfloat16)}[kind]
     reference = Reference(name, Inception(weights, dtype), *[np.empty(0)] * 3, torch.device("cpu"))
-    return lambda: len(reference.extract(images))
+    return lambda: len(reference.encode(images))
 
 
 def contestant(case: Case, name: str) -> Slice:

@@ -46,7 +46,7 @@ def main() -> None:
     print(f"| | FID | deviation |\n| --- | ---: | ---: |\n| pytorch-fid | {expected:.6g} | |", flush=True)
     for name, dtype in (("inception", torch.float32), ("inception_bf16", torch.bfloat16)):
         reference = Reference(name, Inception(weights, dtype), *[np.empty(0)] * 3, torch.device("cpu"))
-        first, second = (moments(reference.extract(images)) for images in sets)
+        first, second = (moments(reference.encode(images)) for images in sets)
         fid = frechet_distance(*first, *second)
         print(f"| {name} | {fid:.6g} | {abs(fid / expected - 1):.1e} |", flush=True)
 

@@ -113,7 +113,7 @@ def test_inception_features_are_those_of_pytorch_fid_on_the_same_pictures(
     np.testing.assert_allclose(reference.features, theirs, rtol=1e-4, atol=1e-5 * scale)
     again = load_reference(tmp_path / "reference")
     unit = images[:1] / np.float32(255)
-    np.testing.assert_allclose(again.extract(unit), theirs[:1], rtol=1e-4, atol=1e-5 * scale)
+    np.testing.assert_allclose(again.encode(unit), theirs[:1], rtol=1e-4, atol=1e-5 * scale)
 
 
 def test_inception_in_bfloat16_is_close_and_never_called_fid(inception_weights, tmp_path):
@@ -124,7 +124,7 @@ def test_inception_in_bfloat16_is_close_and_never_called_fid(inception_weights, 
     assert reference.features.dtype == np.float32
     deviation = np.linalg.norm(reference.features - exactly) / np.linalg.norm(exactly)
     assert 1e-5 < deviation < 0.05
-    np.testing.assert_array_equal(load_reference(tmp_path / "reference").extract(images), reference.features)
+    np.testing.assert_array_equal(load_reference(tmp_path / "reference").encode(images), reference.features)
 
 
 def test_inception_weights_of_another_file_are_refused(inception_file, monkeypatch):
@@ -187,18 +187,18 @@ def test_reference_is_the_same_from_disk(reference, digits):
     loaded = load_reference(folder)
     images = digits.split("train")[:70]
     np.testing.assert_array_equal(loaded.features, built.features)
-    np.testing.assert_allclose(loaded.extract(images), built.extract(images), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(loaded.encode(images), built.encode(images), rtol=1e-5, atol=1e-6)
     assert loaded.distance(loaded.features) == pytest.approx(0, abs=1e-6)
-    assert loaded.distance(loaded.extract(255 - images)) > 10 * loaded.distance(loaded.extract(images))
+    assert loaded.distance(loaded.encode(255 - images)) > 10 * loaded.distance(loaded.encode(images))
 
 
 def test_features_do_not_depend_on_batches_or_storage(reference, digits):
     built = reference[0]
     images = digits.split("test")[:101]
     batches = torch.from_numpy(np.array(images)).split(13)
-    np.testing.assert_allclose(built.stream(iter(batches)), built.extract(images), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(built.stream(iter(batches)), built.encode(images), rtol=1e-5, atol=1e-6)
     floats = images.astype(np.float32) / 255
-    np.testing.assert_allclose(built.extract(floats), built.extract(images), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(built.encode(floats), built.encode(images), rtol=1e-5, atol=1e-6)
 
 
 def test_no_features_are_asked_for_so_nothing_is_trained(tmp_path):

@@ -253,7 +253,7 @@ def evaluate_samples(
     loaded = load_reference(folder) if isinstance(reference, str | Path) else reference
     if loaded is None:
         raise UserError(f"{folder} holds no features; the study's evaluation.features is none.")
-    distance = loaded.distance(loaded.extract(images))
+    distance = loaded.distance(loaded.encode(images))
     return Measured({loaded.name: {density: distance}}, folder.name if folder else "")
 
 

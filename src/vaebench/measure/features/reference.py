@@ -59,7 +59,7 @@ class Reference:
         """Name of the Fréchet distance in these features."""
         return NAMES[self.kind]
 
-    def extract(self, images: np.ndarray | Tensor) -> np.ndarray:
+    def encode(self, images: np.ndarray | Tensor) -> np.ndarray:
         """Features (n, D) float32 of ``images`` (n, C, H, W), uint8 or float in [0, 1]."""
         return _extract(self.network, _slices(images), self.device)
 
