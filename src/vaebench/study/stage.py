@@ -88,8 +88,9 @@ class Task:
                 f"{self.recorded} is of other parameters or code ({listed(different)}), so the result would "
                 "be recorded as made from what it was not made from; run `dvc repro` again."
             )
-        now = inputs(self.params, self.stage, **self.cell)
-        late = set(changes(self.inputs, now)) & (loaded() - self.loaded)
+        late = loaded() - self.loaded
+        if late:
+            late &= set(changes(self.inputs, inputs(self.params, self.stage, **self.cell)))
         if late:
             raise UserError(
                 f"{listed(sorted(late))} was edited while the stage ran and imported afterwards, so nothing "
