@@ -44,7 +44,7 @@ CASES = {
     "takida_mnist": Case("Takida's MNIST VAE", "takida_mnist", (1, 28, 28), 64, 10),
     "avae_mnist": Case("AVAE's MNIST network", "avae_mnist", (1, 32, 32), 100, 10),
     "takida_celeba": Case("Takida's CelebA network", "takida_celeba", (3, 64, 64), 64, 1),
-    "inception": Case("Inception features", "inception", (3, 64, 64), 50, 1, ("pytorch-fid", "fp32", "bf16")),
+    "inception": Case("Inception features", "inception", (3, 64, 64), 50, 1, ("pytorch-fid", "fp32")),
 }
 
 
@@ -195,8 +195,7 @@ def features(case: Case, kind: str) -> Slice:
     if kind == "pytorch-fid":
         network, files = pytorch_fid_network(weights), write_png(images, Path(tempfile.mkdtemp()))
         return lambda: len(get_activations(files, network, batch_size=case.batch, num_workers=1))
-    name, dtype = {"fp32": ("inception", torch.float32), "bf16": ("inception_bf16", torch.bfloat16)}[kind]
-    reference = Reference(name, Inception(weights, dtype), *[np.empty(0)] * 3, torch.device("cpu"))
+    reference = Reference("inception", Inception(weights), *[np.empty(0)] * 3, torch.device("cpu"))
     return lambda: len(reference.encode(images))
 
 

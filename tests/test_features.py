@@ -116,17 +116,6 @@ def test_inception_features_are_those_of_pytorch_fid_on_the_same_pictures(
     np.testing.assert_allclose(again.encode(unit), theirs[:1], rtol=1e-4, atol=1e-5 * scale)
 
 
-def test_inception_in_bfloat16_is_close_and_never_called_fid(inception_weights, tmp_path):
-    images = np.random.default_rng(0).integers(0, 256, (3, 3, 20, 20), np.uint8)
-    exactly = inception.load_inception()(torch.from_numpy(images) / 255).numpy()
-    reference = build_reference(prepared(images), "inception_bf16", 0, tmp_path / "reference")
-    assert reference.name == "fid_bf16"
-    assert reference.features.dtype == np.float32
-    deviation = np.linalg.norm(reference.features - exactly) / np.linalg.norm(exactly)
-    assert 1e-5 < deviation < 0.05
-    np.testing.assert_array_equal(load_reference(tmp_path / "reference").encode(images), reference.features)
-
-
 def test_inception_weights_of_another_file_are_refused(inception_file, monkeypatch):
     monkeypatch.setenv("VAEBENCH_INCEPTION", str(inception_file[0]))
     with pytest.raises(UserError, match=f"begins with {inception_file[1][:8]}, not 6726825d"):

@@ -48,7 +48,7 @@ def plan(params: Params, slots: int, budget: float | None, say: Callable[[str], 
                 keep_cost(
                     params, dataset, method, slots, measure_cost(params, dataset, method, meta, slots, say)
                 )
-    if params.evaluation.features.startswith("inception"):
+    if params.evaluation.features == "inception":
         from vaebench.cli.doctor import inception_weights
 
         if not (weights := inception_weights()).found:

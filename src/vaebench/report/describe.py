@@ -17,10 +17,8 @@ GROUPS = {
     "likelihood": "Reconstruction and likelihood",
     "units": "Reconstruction and likelihood in other units",
     "fid": "Fréchet inception distance",
-    "fid_bf16": "Fréchet inception distance, features in bfloat16",
     "fd_classifier": "Fréchet distance, classifier features",
     "prd": "Precision and recall",
-    "prd_bf16": "Precision and recall, features in bfloat16",
     "prd_classifier": "Precision and recall, classifier features",
     "latent": "Latent space",
     "smoothness": "Decoder smoothness",
@@ -144,19 +142,17 @@ _BETTER: dict[str, Better] = {
     "ssim": "higher",
     "bits_per_dim": "lower",
     "fid": "lower",
-    "fid_bf16": "lower",
     "fd_classifier": "lower",
     "latent.kl": "lower",
     "latent.kl_corrected": "lower",
     "latent.entropy": "higher",
     "latent.entropy_capped": "higher",
     "prd": "higher",
-    "prd_bf16": "higher",
     "prd_classifier": "higher",
     "disentanglement": "higher",
 }
 
-_DISTANCES = {"fid": "FID", "fid_bf16": "FID bf16", "fd_classifier": "FD"}
+_DISTANCES = {"fid": "FID", "fd_classifier": "FD"}
 
 _ANGLES = "disentanglement.angles."
 

@@ -58,7 +58,7 @@ def find_sweep(results: Results) -> Sweep | None:
 def metrics_of(part: pd.DataFrame) -> list[str]:
     """Of one data set's summary, the measured metrics that a sweep is judged by."""
     measured = set(part.loc[part["n"] > 0, "metric"])
-    names = [*_METRICS, *(f"{kind}.{d}" for kind in ("fid", "fid_bf16", "fd_classifier") for d in _GENERATED)]
+    names = [*_METRICS, *(f"{kind}.{d}" for kind in ("fid", "fd_classifier") for d in _GENERATED)]
     return [name for name in names if name in measured]
 
 

@@ -148,7 +148,7 @@ class Method(_Strict):
 class Evaluation(_Strict):
     """Settings of the measurements."""
 
-    features: Literal["none", "inception", "inception_bf16", "classifier"]
+    features: Literal["none", "inception", "classifier"]
     samples: Annotated[int, Field(ge=2)] = 10_000
     batch_size: PositiveInt = 500
     metrics: Annotated[list[Spec], Field(min_length=1)]

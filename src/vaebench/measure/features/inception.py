@@ -41,10 +41,9 @@ class Inception(nn.Module):
 
     Args:
         weights: as in the file.
-        dtype: of weights and activations. bfloat16 rounds the features; see ``benchmarks/README.md``.
     """
 
-    def __init__(self, weights: dict[str, Tensor], dtype: torch.dtype = torch.float32):
+    def __init__(self, weights: dict[str, Tensor]):
         super().__init__()
         from pytorch_fid import inception
         from torchvision.models.inception import BasicConv2d
@@ -56,14 +55,13 @@ class Inception(nn.Module):
         for module in self.blocks.modules():
             if isinstance(module, BasicConv2d):
                 module.conv, module.bn = fuse_conv_bn_eval(module.conv, module.bn), nn.Identity()
-        self.dtype = dtype
-        self.to(dtype=dtype, memory_format=torch.channels_last).eval()
+        self.to(memory_format=torch.channels_last).eval()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Features of the final average pooling, float32."""
+        """Features of the final average pooling."""
         x = 2 * F.interpolate(x, size=(299, 299), mode="bilinear", align_corners=False) - 1
-        x = x.expand(-1, 3, -1, -1).to(self.dtype, memory_format=torch.channels_last)
-        return self.blocks(x)[0].flatten(1).float()
+        x = x.expand(-1, 3, -1, -1).to(memory_format=torch.channels_last)
+        return self.blocks(x)[0].flatten(1)
 
 
 def weights_file() -> Path:
@@ -87,13 +85,13 @@ def weights_file() -> Path:
     return path
 
 
-def load_inception(dtype: torch.dtype = torch.float32) -> Inception:
-    """The network with FID's weights, in ``dtype`` on the CPU, in evaluation mode.
+def load_inception() -> Inception:
+    """The network with FID's weights, on the CPU, in evaluation mode.
 
     Raises:
         UserError: see :func:`weights_file`.
     """
-    return Inception(torch.load(weights_file(), map_location="cpu", weights_only=True), dtype)
+    return Inception(torch.load(weights_file(), map_location="cpu", weights_only=True))
 
 
 def _download(path: Path) -> None:

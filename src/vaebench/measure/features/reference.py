@@ -26,9 +26,9 @@ from vaebench.measure.features.frechet import frechet_distance, moments, symmetr
 
 __all__ = ["Kind", "Reference", "build_reference", "load_reference"]
 
-Kind = Literal["none", "inception", "inception_bf16", "classifier"]
+Kind = Literal["none", "inception", "classifier"]
 
-NAMES = {"inception": "fid", "inception_bf16": "fid_bf16", "classifier": "fd_classifier"}
+NAMES = {"inception": "fid", "classifier": "fd_classifier"}
 """Name of the Fréchet distance in each kind's features."""
 
 
@@ -100,7 +100,7 @@ def build_reference(
         write_json(folder / "reference.json", described)
         return None
     if kind != "classifier":
-        network = _inception(kind)
+        network = _inception()
     else:
         from safetensors.torch import save
 
@@ -160,7 +160,7 @@ def load_reference(folder: str | Path, device: str | torch.device = "cpu") -> Re
 
 def _network(described: dict, folder: Path) -> nn.Module:
     if described["kind"] != "classifier":
-        return _inception(described["kind"])
+        return _inception()
     from safetensors.torch import load_file
 
     from vaebench.measure.features.classifier import Classifier
@@ -171,10 +171,10 @@ def _network(described: dict, folder: Path) -> nn.Module:
     return network.eval()
 
 
-def _inception(kind: Kind) -> nn.Module:
+def _inception() -> nn.Module:
     from vaebench.measure.features.inception import load_inception
 
-    return load_inception({"inception": torch.float32, "inception_bf16": torch.bfloat16}[kind])
+    return load_inception()
 
 
 def _present(path: Path) -> Path:

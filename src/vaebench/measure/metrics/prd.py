@@ -27,7 +27,7 @@ def prd(run: Run, *, draws: PositiveInt = 1) -> dict:
 
     Returns:
         ``{"prd": {"precision": F_1/8, "recall": F_8}}``, each in [0, 1]; of another network's features
-        than Inception's in float32 ``{"prd_classifier": …}``, named as that network's Fréchet distance is.
+        than Inception's ``{"prd_classifier": …}``, named as that network's Fréchet distance is.
         With more than one draw also ``precision_se`` and ``recall_se``, standard errors over the draws.
         Nothing where the study samples neither from the prior nor from one Gaussian.
     """
