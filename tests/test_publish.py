@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -12,6 +15,7 @@ from typer.testing import CliRunner
 
 from vaebench.cli import verify as verify_module
 from vaebench.cli.app import app
+from vaebench.report.results import read_results
 
 
 def vaebench(*arguments: str) -> tuple[int, str]:
@@ -63,6 +67,33 @@ def test_another_clone_shows_and_verifies_what_was_published(other):
     status, said = vaebench("verify", "ae", "--published", str(other), "--within", "0.01")
     assert status == 1
     assert f"mse: recorded {metrics['mse'] * 1.05}" in said
+
+
+def test_another_clones_report_has_it_as_measured_elsewhere(other, monkeypatch):
+    status, text = vaebench("published", str(other), "--add")
+    assert (status, "1 cells are rows" in text) == (0, True)
+    results = read_results("reports/tiny")
+    (cell,) = results.metrics
+    assert results.label(cell.method) == "AE (measured elsewhere)"
+    metrics = json.loads((other / "tiny/digits/ae/0/metrics.json").read_text(encoding="utf-8"))
+    assert results.metrics[cell] == metrics
+    assert results.provenance[cell]["train"]["device"].startswith("CPU")
+    assert vaebench("report")[0] == 0
+    assert "AE (measured elsewhere)" in Path("reports/tiny/index.html").read_text(encoding="utf-8")
+
+
+def test_a_cell_that_is_measured_here_is_no_row_from_elsewhere(finished, tmp_path):
+    vaebench("publish", str(tmp_path / "store"))
+    assert "0 cells are rows" in vaebench("published", str(tmp_path / "store"), "--add")[1]
+    assert not Path("reports/tiny/outside").exists()
+
+
+def test_a_dvc_remote_is_a_store(finished, tmp_path):
+    for command in (["init", "--no-scm", "-q"], ["remote", "add", "far", str(tmp_path / "remote")]):
+        subprocess.run([sys.executable, "-m", "dvc", *command], cwd=finished, check=True)
+    assert vaebench("publish", "far")[0] == 0
+    assert (tmp_path / "remote/published/tiny/digits/ae/0/cell.json").is_file()
+    assert vaebench("published", "far")[1].splitlines()[1].split()[:4] == ["ae", "digits", "0", "yes"]
 
 
 def test_weights_lie_once_under_their_digest(finished, tmp_path):

@@ -448,12 +448,17 @@ def publish(
 @app.command()
 def published(
     at: Annotated[str, typer.Argument(help="A folder, or the name of a DVC remote.")],
+    add: Annotated[bool, typer.Option("--add", help="Make rows of the report of them.")] = False,
 ) -> None:
     """List what was published of the active study, and where it was measured."""
     from vaebench.cli.publish import Store
     from vaebench.study.params import load_params
 
-    _print_columns(list(Store(at).table(load_params(ACTIVE, specs=()).study.name)))
+    store, study = Store(at), load_params(ACTIVE, specs=()).study.name
+    _print_columns(list(store.table(study)))
+    if add:
+        count = len(list(store.record(study)))
+        typer.echo(f"{count} cells are rows of the study, measured elsewhere; `vaebench report` shows them.")
 
 
 @app.command()

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vaebench.base.errors import UserError
-from vaebench.base.files import read_json
+from vaebench.base.files import read_json, write_atomically
+from vaebench.report.outside import record_outside
 from vaebench.report.results import flatten
 from vaebench.study import paths
+from vaebench.study.document import dump
 from vaebench.study.params import Params
 
 if TYPE_CHECKING:
@@ -83,6 +85,33 @@ class Store:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             self.fs.get_file(self._at(cell, name), str(folder / path))
         return Params.model_validate(json.loads(self.fs.read_text(self._at(cell, CELL)))["params"])
+
+    def record(self, study: str) -> Iterator[Path]:
+        """Make rows of the study's report of the cells that are there and not measured here.
+
+        A clone that has no results of the study gets its ``study.yaml`` as it was run there.
+        """
+        for cell in self.cells(study):
+            if paths.metrics_json(*cell).is_file():
+                continue
+            content = json.loads(self.fs.read_text(self._at(cell, CELL)))
+            params = Params.model_validate(content["params"])
+            run = paths.report_dir(study) / "study.yaml"
+            if not run.is_file():
+                with write_atomically(run) as temporary:
+                    temporary.write_text(dump(content["params"]), encoding="utf-8")
+            yield record_outside(
+                run.parent,
+                params,
+                params.methods[cell[2]].label or cell[2],
+                json.loads(self.fs.read_text(self._at(cell, "metrics.json"))),
+                *(cell[1], cell[3]),
+                origin="measured elsewhere",
+                provenance={
+                    stage: json.loads(self.fs.read_text(self._at(cell, f"{stage}.json")))
+                    for stage in ("train", "evaluate")
+                },
+            )
 
     def table(self, study: str) -> Iterator[tuple[str, ...]]:
         """A row per cell: method, data set, seed, whether it is measured here too, where, some numbers."""

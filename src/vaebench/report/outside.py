@@ -1,6 +1,7 @@
-"""Rows of a study for what was trained elsewhere: a model of another library, or samples alone.
+"""Rows of a study for what was not made here: another library's model, samples alone, another clone's cell.
 
-reports/<study>/outside/<dataset>/<method>/<seed>.json    {"label": …, "metrics": {…}}
+reports/<study>/outside/<dataset>/<method>/<seed>.json
+    {"label": …, "origin": "from outside" | "measured elsewhere", "metrics": {…}, "provenance": {stage: {…}}}
 
 They stand in tables, figures and the page under a label that says so. Verdicts on the paper's claims, the
 crossing of the axes and the digest that notes carry leave them out.
@@ -16,9 +17,18 @@ from vaebench.base.errors import UserError
 from vaebench.base.files import read_json, write_json
 from vaebench.study.params import Params
 
-__all__ = ["OUTSIDE", "PREFIX", "outside_files", "outside_metrics", "record_outside", "with_outside"]
+__all__ = [
+    "OUTSIDE",
+    "PREFIX",
+    "outside_files",
+    "outside_metrics",
+    "outside_provenance",
+    "record_outside",
+    "with_outside",
+]
 
 OUTSIDE = "outside"
+FROM_OUTSIDE = "from outside"
 PREFIX = "outside_"
 """Begins the names of such methods, so that none is taken for one of the paper's."""
 
@@ -38,7 +48,9 @@ def with_outside(params: Params, study_dir: Path) -> Params:
     methods = {}
     for (dataset, method, _), path in outside_files(study_dir).items():
         if dataset in params.study.datasets and method.startswith(PREFIX):
-            methods[method] = {"label": f"{_content(path)['label']} (from outside)", **point}
+            content = _content(path)
+            label = f"{content['label']} ({content.get('origin', FROM_OUTSIDE)})"
+            methods[method] = {"label": label, **point}
     if not methods:
         return params
     content = params.model_dump()
@@ -52,8 +64,21 @@ def outside_metrics(path: Path) -> dict:
     return _content(path)["metrics"]
 
 
+def outside_provenance(path: Path) -> dict[str, dict]:
+    """The provenance by stage in one of :func:`outside_files`; empty for what no pipeline made."""
+    return _content(path).get("provenance", {})
+
+
 def record_outside(
-    study_dir: Path, params: Params, label: str, metrics: Mapping, dataset: str = "", seed: int | None = None
+    study_dir: Path,
+    params: Params,
+    label: str,
+    metrics: Mapping,
+    dataset: str = "",
+    seed: int | None = None,
+    *,
+    origin: str = FROM_OUTSIDE,
+    provenance: Mapping[str, Mapping] | None = None,
 ) -> Path:
     """Write the file of one model.
 
@@ -64,6 +89,8 @@ def record_outside(
         metrics: what :func:`vaebench.evaluate` returned.
         dataset: of the study; without it, its first.
         seed: of the study; without it, its first.
+        origin: stands in brackets after the label.
+        provenance: of a pipeline's cell, by stage.
 
     Raises:
         UserError: the study has no such data set or seed, or the label has no letters.
@@ -81,7 +108,8 @@ def record_outside(
     if not name or "\n" in label:
         raise UserError(f"a row cannot be called {label!r}; use letters, on one line.")
     path = study_dir / OUTSIDE / dataset / f"{PREFIX}{name}" / f"{seed}.json"
-    write_json(path, {"label": label, "metrics": dict(metrics)})
+    content = {"label": label, "origin": origin, "metrics": dict(metrics)}
+    write_json(path, content | ({"provenance": dict(provenance)} if provenance else {}))
     return path
 
 

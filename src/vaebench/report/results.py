@@ -5,7 +5,7 @@ reports/<study>/metrics/<dataset>/<method>/<seed>.json       numbers, or {"diver
 reports/<study>/history/<dataset>/<method>/<seed>.csv        one row per epoch
 reports/<study>/images/<dataset>/<method>/<seed>/*.png       grids
 reports/<study>/provenance/<dataset>/<method>/<seed>/*.json  how each was made
-reports/<study>/outside/<dataset>/<method>/<seed>.json       what was trained elsewhere
+reports/<study>/outside/<dataset>/<method>/<seed>.json       what was not made here
 reports/<study>/notes.md                                     what somebody makes of it, if it was written
 """
 
@@ -27,7 +27,7 @@ from pydantic import ValidationError
 from vaebench.base.errors import UserError
 from vaebench.base.files import read_json
 from vaebench.base.registry import explain
-from vaebench.report.outside import PREFIX, outside_files, outside_metrics, with_outside
+from vaebench.report.outside import PREFIX, outside_files, outside_metrics, outside_provenance, with_outside
 from vaebench.study.params import Method, Params, Study
 
 if TYPE_CHECKING:
@@ -124,7 +124,8 @@ class Results:
             folder = self.path / "provenance" / cell.dataset / cell.method / str(cell.seed)
             paths = sorted(folder.glob("*.json"), key=lambda p: (order.get(p.stem, 9), p.stem))
             records[cell] = {path.stem: _json(path) for path in paths}
-        return records
+        recorded = outside_files(self.path)
+        return records | {cell: outside_provenance(recorded[cell]) for cell in self.cells if cell in recorded}
 
     @cached_property
     def images(self) -> dict[Cell, list[Path]]:
