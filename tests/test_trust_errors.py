@@ -79,6 +79,15 @@ COMMANDS = [
     "explain vae_gaussian",
     "best",
     "verify vae_gaussian",
+    "repro",
+    "repro --dry",
+    "sweep -S training.epochs=1,2",
+    "publish store",
+    "published store",
+    "sample vae_gaussian",
+    "evaluate mine:model",
+    "track",
+    "plan",
 ]
 
 

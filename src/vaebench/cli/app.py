@@ -13,7 +13,6 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -454,7 +453,8 @@ def published(
     from vaebench.cli.publish import Store
     from vaebench.study.params import load_params
 
-    store, study = Store(at), load_params(ACTIVE, specs=()).study.name
+    study = load_params(ACTIVE, specs=()).study.name
+    store = Store(at)
     _print_columns(list(store.table(study)))
     if add:
         count = len(list(store.record(study)))
@@ -480,14 +480,14 @@ def repro(
     from vaebench.study.forecast import forecast
     from vaebench.study.params import load_params
 
+    params = load_params(ACTIVE, specs=())
     start = start_engine(engine, address or None, slots)
     if dry:
         lines = preview(targets or ())
         typer.echo("\n".join([*lines, _where(len(lines), "stages", engine, address, slots)]))
         return
     if not targets:
-        with suppress(UserError):  # what is wrong with params.yaml is for `resolve` to say
-            typer.echo(forecast(load_params(ACTIVE, specs=()), slots or 1).line())
+        typer.echo(forecast(params, slots or 1).line())
     _run_in_parallel(lambda: reproduce(start, targets or ()))
 
 
@@ -507,7 +507,9 @@ def sweep(
     """
     from vaebench.scaleout import head
     from vaebench.scaleout.engines import start_engine
+    from vaebench.study.params import load_params
 
+    load_params(ACTIVE, specs=())
     points = head.grid(settings)
     start = start_engine(engine, address or None, slots)
     if dry:
