@@ -265,12 +265,12 @@ def test_an_image_that_is_not_finite_is_named(tmp_path, value, monkeypatch):
     images, *_ = write(tmp_path / "store", dtype=np.float32)
     images[8, 1, 2, 2] = value
     np.save(tmp_path / "store/images.npy", images)
-    with pytest.raises(UserError, match=r"images\.npy: image 8 holds NaN or infinity"):
+    with pytest.raises(UserError, match=r"images\.npy is damaged: image 8 holds NaN or infinity"):
         Prepared.open(tmp_path / "store")
 
 
 def test_a_missing_store_says_which_stage_writes_it(tmp_path):
-    with pytest.raises(UserError, match=r"nowhere is not there.*prepare"):
+    with pytest.raises(UserError, match=r"nowhere/meta\.json is missing.*prepare"):
         Prepared.open(tmp_path / "nowhere")
 
 

@@ -355,7 +355,7 @@ def test_pickles_are_refused_and_not_executed(wrapped, saved):
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"weights": np.full(3, 1 / 3), "means": np.eye(3)}, "lacks an array"),
+        ({"weights": np.full(3, 1 / 3), "means": np.eye(3)}, "factors is not a file"),
         ({"weights": np.full(2, 1 / 2)}, "shapes"),
         ({"weights": np.full(3, 1 / 2)}, "probabilities"),
         ({"factors": np.ones((3, 4, 5))}, "shapes"),
@@ -367,7 +367,7 @@ def test_inconsistent_arrays_are_refused(arrays, message, saved):
     path = saved("gmm") / "arrays.npz"
     with np.load(path) as archive:
         whole = dict(archive)
-    whole = arrays if message == "lacks an array" else {**whole, **arrays}
+    whole = arrays if "is not a file" in message else {**whole, **arrays}
     np.savez(path, **whole)
     with pytest.raises(UserError, match=message):
         load_density(path.parent)
@@ -408,7 +408,7 @@ def test_a_record_with_a_wrong_fitted_value_is_named(name, key, value, saved):
     record = json.loads(path.read_text())
     record["fitted"].pop(key) if value is None else record["fitted"].update({key: value})
     path.write_text(json.dumps(record))
-    with pytest.raises(UserError, match=rf"density\.json is damaged: .*{key if value is None else ''}"):
+    with pytest.raises(UserError, match=rf"{name} is damaged: .*{key if value is None else ''}"):
         load_density(path.parent)
 
 

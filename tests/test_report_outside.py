@@ -59,7 +59,7 @@ def test_a_row_of_no_such_study_data_set_or_seed_is_refused(study, tmp_path):
             measured.record("fake", "mine", root=tmp_path, **options)
     with pytest.raises(UserError, match="use letters"):
         measured.record("fake", "—", root=tmp_path)
-    with pytest.raises(UserError, match="tabulate stage"):
+    with pytest.raises(UserError, match="stage tabulate"):
         measured.record("gone", "mine", root=tmp_path)
 
 

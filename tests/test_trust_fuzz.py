@@ -9,23 +9,19 @@ import math
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from safetensors.torch import save_file
+from support.outputs import SPEC, write_outputs
 from support.scratch import QUICKSTART, ROOT
 
 from vaebench.base.errors import UserError
-from vaebench.base.files import write_json
-from vaebench.data.store import Prepared, StoreWriter
-from vaebench.densities import DENSITIES
-from vaebench.densities.saved import load_latents, save_latents
+from vaebench.data.store import Prepared
+from vaebench.densities.saved import load_latents
 from vaebench.densities.store import load_density
-from vaebench.measure.features.classifier import Classifier
 from vaebench.measure.features.reference import load_reference
-from vaebench.model.vae import ModelSpec, load_model, save_model
+from vaebench.model.vae import load_model
 from vaebench.study.lockfile import set_damaged_aside
 from vaebench.study.params import load_params, parse_params
 from vaebench.training import Checkpoints
@@ -112,41 +108,13 @@ def test_any_bytes_for_params_are_a_user_error(tmp_path_factory, content):
 
 # Files of ours that are damaged: the prepared store, models, latents, densities, references, checkpoints.
 
-SPEC = ModelSpec(
-    image_shape=(1, 8, 8),
-    train_size=100,
-    network={"name": "compact", "latent_dim": 2},
-    likelihood={"name": "gaussian", "variance": "mle"},
-    regularizer={"name": "kl"},
-)
-
 
 @pytest.fixture(scope="module")
 def originals(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("originals")
-    rng = np.random.default_rng(0)
-    with StoreWriter(folder / "store", "example") as store:
-        store.append(rng.integers(0, 255, (9, 1, 8, 8)).astype(np.uint8), rng.integers(0, 3, 9))
-        store.describe(splits={"train": (0, 6), "test": (6, 9)})
-    save_model(folder / "model", SPEC.build())
-    latents = {name: rng.normal(size=(40, 2)).astype(np.float32) for name in ("train_mean", "test_mean")}
-    latents["prior_scale"] = np.float32(1)
-    save_latents(folder / "latents/latents.npz", latents)
-    density = DENSITIES.build({"name": "gmm", "components": 2})
-    density.fit(latents, 0)
-    density.save(folder / "density")
-    save_reference(folder / "reference")
+    write_outputs(folder)
     checkpoints(folder / "checkpoint").save(STATE)
     return folder
-
-
-def save_reference(folder: Path) -> None:
-    folder.mkdir()
-    described = {"kind": "classifier", "accuracy": 0.5, "image_shape": [1, 8, 8], "classes": [3]}
-    write_json(folder / "reference.json", described)
-    save_file(Classifier((1, 8, 8), [3]).state_dict(), folder / "classifier.safetensors")
-    np.save(folder / "features.npy", np.ones((4, 64), np.float32))
-    np.savez(folder / "moments.npz", mu=np.ones(64), sigma=np.eye(64))
 
 
 STATE = {"epoch": 1, "batch": 2, "history": [{"loss": 0.5}], "model": {"weight": torch.arange(6.0)}}

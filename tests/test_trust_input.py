@@ -239,7 +239,7 @@ CASES = {
     "meta.json not JSON": (write(f"{PREPARED}/meta.json", "{"), TRAIN, ["meta.json", "dvc repro"]),
     "weights cut off": (cut(f"{MODEL}/model.safetensors"), EVALUATE, [MODEL, "damaged", "dvc repro"]),
     "weights empty": (cut(f"{MODEL}/model.safetensors", 0), EVALUATE, [MODEL, "damaged", "dvc repro"]),
-    "weights of another model": (other_weights, EVALUATE, [MODEL, "do not fit", "dvc repro"]),
+    "weights of another model": (other_weights, EVALUATE, [MODEL, "damaged", "dvc repro"]),
     "no weights": (remove(f"{MODEL}/model.safetensors"), EVALUATE, ["model.safetensors", "dvc repro"]),
     "no spec": (remove(f"{MODEL}/spec.json"), EVALUATE, ["spec.json", "dvc repro"]),
     "spec cut off": (cut(f"{MODEL}/spec.json"), EVALUATE, [MODEL, "damaged", "dvc repro"]),

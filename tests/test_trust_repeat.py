@@ -83,7 +83,7 @@ def test_verify_says_what_it_lacks(verified):
     assert "does not define 'vae'" in verify("vae")[1]
     status, said = verify("ae", "--seed", "7")
     assert status == 1
-    assert "7.json is not there; `dvc repro` makes it" in said
+    assert "7.json is missing; `dvc repro` writes it (stage evaluate)" in said
 
 
 @pytest.mark.nightly

@@ -85,8 +85,15 @@ def write_json(path: Path, content: dict) -> None:
 
 
 def read_json(path: Path) -> dict:
-    """The mapping in a JSON file."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """The mapping in a JSON file.
+
+    Raises:
+        ValueError: it is not JSON in UTF-8, or holds no mapping.
+    """
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
+        raise ValueError("it does not hold a mapping")
+    return content
 
 
 def _is_running(suffix: str) -> bool:

@@ -341,8 +341,6 @@ def best() -> None:
     from vaebench.study.paths import report_dir
 
     folder = report_dir(load_params(ACTIVE, specs=()).study.name)
-    if not folder.is_dir():
-        raise UserError(f"{folder} is not there: the study has no results yet; `dvc repro` makes them.")
     typer.echo(best_rows(read_results(folder)))
     page = folder / "index.html"
     if page.is_file():

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from vaebench.base.errors import UserError
 from vaebench.base.files import read_json, write_json
+from vaebench.base.reading import reading
 from vaebench.data.store import Meta
 from vaebench.study import paths
 from vaebench.study.forecast import Forecast, duration, fitting, forecast, keep_cost, known_cost
@@ -81,7 +82,8 @@ def _shape(params: Params, dataset: str, say: Callable[[str], None]) -> tuple[Me
     if key not in known:
         prepared = paths.prepared_dir(params.study.name, dataset)
         if (prepared / "meta.json").is_file():
-            known[key] = [read_json(prepared / "meta.json"), (prepared / "images.npy").stat().st_size]
+            with reading(prepared, "prepare"):
+                known[key] = [read_json(prepared / "meta.json"), (prepared / "images.npy").stat().st_size]
         else:
             say(f"preparing {dataset} to see its size")
             with tempfile.TemporaryDirectory(dir=_scratch()) as folder:

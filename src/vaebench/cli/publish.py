@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from vaebench.base.errors import UserError
 from vaebench.base.files import read_json, write_atomically
+from vaebench.base.reading import present, reading
 from vaebench.report.outside import record_outside
 from vaebench.report.results import flatten
 from vaebench.study import paths
@@ -46,15 +47,15 @@ class Store:
         Raises:
             UserError: the cell is not finished, or its metrics are not of the weights that are here.
         """
-        files = {name: path for name, path in _files(cell).items() if path.is_file()}
-        if missing := [str(path) for name, path in _files(cell).items() if name not in files]:
-            raise UserError(f"{'-'.join(map(str, cell))} is not finished: {', '.join(missing)} is not there.")
+        files = _files(cell)
+        for path, stage in zip(files.values(), ("evaluate", "train", "train", "evaluate"), strict=True):
+            present(path, stage)
         weights = paths.model_dir(*cell) / "model.safetensors"
-        try:
+        with reading(weights, command="dvc pull"):
             digest = hashlib.sha256(weights.read_bytes()).hexdigest()
-        except OSError:
-            raise UserError(f"{weights} is not there; `dvc pull` or `dvc repro` brings it.") from None
-        if read_json(files["evaluate.json"]).get("model_sha256") != digest:
+        with reading(files["evaluate.json"], "evaluate"):
+            measured = read_json(files["evaluate.json"]).get("model_sha256")
+        if measured != digest:
             raise UserError(f"the metrics are not of {weights}; `dvc repro` measures it again.")
         stored = self.fs.join(self.path, "weights", digest)
         if not self.fs.exists(stored):
@@ -84,7 +85,7 @@ class Store:
         for name, path in _files(cell).items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             self.fs.get_file(self._at(cell, name), str(folder / path))
-        return Params.model_validate(json.loads(self.fs.read_text(self._at(cell, CELL)))["params"])
+        return self._params(cell)
 
     def record(self, study: str) -> Iterator[Path]:
         """Make rows of the study's report of the cells that are there and not measured here.
@@ -94,31 +95,26 @@ class Store:
         for cell in self.cells(study):
             if paths.metrics_json(*cell).is_file():
                 continue
-            content = json.loads(self.fs.read_text(self._at(cell, CELL)))
-            params = Params.model_validate(content["params"])
+            params = self._params(cell)
             run = paths.report_dir(study) / "study.yaml"
             if not run.is_file():
                 with write_atomically(run) as temporary:
-                    temporary.write_text(dump(content["params"]), encoding="utf-8")
+                    temporary.write_text(dump(params.model_dump(mode="json")), encoding="utf-8")
             yield record_outside(
                 run.parent,
                 params,
                 params.methods[cell[2]].label or cell[2],
-                json.loads(self.fs.read_text(self._at(cell, "metrics.json"))),
+                self._json(cell, "metrics.json"),
                 *(cell[1], cell[3]),
                 origin="measured elsewhere",
-                provenance={
-                    stage: json.loads(self.fs.read_text(self._at(cell, f"{stage}.json")))
-                    for stage in ("train", "evaluate")
-                },
+                provenance={stage: self._json(cell, f"{stage}.json") for stage in ("train", "evaluate")},
             )
 
     def table(self, study: str) -> Iterator[tuple[str, ...]]:
         """A row per cell: method, data set, seed, whether it is measured here too, where, some numbers."""
         yield "method", "data set", "seed", "here", "measured on", "commit", "metrics"
         for cell in self.cells(study):
-            made = json.loads(self.fs.read_text(self._at(cell, "train.json")))
-            numbers = dict(flatten(json.loads(self.fs.read_text(self._at(cell, "metrics.json")))))
+            made, numbers = self._json(cell, "train.json"), dict(flatten(self._json(cell, "metrics.json")))
             shown = ", ".join(f"{name} {value:.4g}" for name, value in list(numbers.items())[:3])
             here = "yes" if paths.metrics_json(*cell).is_file() else "no"
             commit = (made.get("git_commit") or "unknown")[:7]
@@ -126,6 +122,14 @@ class Store:
 
     def _at(self, cell: Cell, name: str) -> str:
         return self.fs.join(self.path, *map(str, cell), name)
+
+    def _json(self, cell: Cell, name: str) -> dict:
+        with reading(self._at(cell, name), command="vaebench publish"):
+            return json.loads(self.fs.read_text(self._at(cell, name)))
+
+    def _params(self, cell: Cell) -> Params:
+        with reading(self._at(cell, CELL), command="vaebench publish"):
+            return Params.model_validate(self._json(cell, CELL)["params"])
 
     def _put(self, source: Path, target: str) -> None:
         self.fs.makedirs(self.fs.parent(target), exist_ok=True)

@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 import vaebench
 from vaebench.base.errors import UserError
 from vaebench.base.files import read_json
+from vaebench.base.reading import present, reading
 from vaebench.report.results import flatten
 from vaebench.study import paths
 from vaebench.study.document import dump
@@ -60,13 +61,12 @@ def verify(
     cell = params.study.name, dataset, method, seed
     compared = paths.metrics_json(*cell), paths.history_csv(*cell)
     lent = paths.prepared_dir(*cell[:2]), paths.reference_dir(*cell[:2])
-    needed = [recorded / path for path in (*compared, paths.provenance_json("train", *cell))]
-    for path in needed if elsewhere else [*needed, *(root / path for path in lent)]:
-        if not path.exists():
-            raise UserError(
-                f"{path.relative_to(recorded)} is not there; `dvc repro` makes it, and then there is "
-                "something to verify."
-            )
+    present(recorded / compared[0], "evaluate")
+    for path in compared[1], paths.provenance_json("train", *cell):
+        present(recorded / path, "train")
+    if not elsewhere:
+        for path, stage in zip(lent, ("prepare", "reference"), strict=True):
+            present(root / path, stage)
     with TemporaryDirectory(prefix="vaebench-verify-") as folder:
         scratch = Path(folder)
         (scratch / "params.yaml").write_text(_as_recorded(params, cell, recorded), encoding="utf-8")
@@ -87,8 +87,9 @@ def _as_recorded(params: Params, cell: tuple, recorded: Path) -> str:
     """The study; what ``precision: auto`` was when the cell was trained, it is again."""
     content = params.model_dump(mode="json")
     if params.training_of(cell[2]).precision == "auto":
-        made = read_json(recorded / paths.provenance_json("train", *cell))
-        content["methods"][cell[2]]["training"]["precision"] = made["precision"]
+        path = recorded / paths.provenance_json("train", *cell)
+        with reading(path, "train"):
+            content["methods"][cell[2]]["training"]["precision"] = read_json(path)["precision"]
     return dump(content)
 
 
@@ -140,7 +141,9 @@ def _read(path: Path) -> dict:
 
 
 def _metrics(path: Path, root: Path, scratch: Path, within: float) -> Iterator[str]:
-    recorded, again = (dict(flatten(read_json(folder / path))) for folder in (root, scratch))
+    with reading(root / path, "evaluate"):
+        recorded = dict(flatten(read_json(root / path)))
+    again = dict(flatten(read_json(scratch / path)))
     for name in sorted(recorded.keys() | again.keys()):
         before, now = recorded.get(name), again.get(name)
         both = before is not None and now is not None

@@ -29,7 +29,8 @@ from pydantic import (
 )
 
 from vaebench.base.errors import UserError
-from vaebench.base.files import UNREADABLE_ARRAYS, read_json, replace_folder, write_json
+from vaebench.base.files import read_json, replace_folder, write_json
+from vaebench.base.reading import reading
 from vaebench.base.registry import explain
 from vaebench.data.raw import RawFiles
 from vaebench.data.value_range import ValueRange
@@ -112,25 +113,26 @@ class Prepared:
                 ``meta.json``, or holds NaN; it names the file and the way out.
         """
         path = Path(path)
-        if not path.is_dir():
-            raise UserError(f"{path} is not there; `dvc repro` runs the prepare stage, which writes it.")
         meta = _read_meta(path / "meta.json")
-        images = _map(path / "images.npy", np.dtype(meta.dtype), (None, *meta.shape))
-        for name, rows in meta.splits.model_dump(exclude_none=True).items():
-            if not rows[0] < rows[1] <= len(images):
-                raise _damaged(
-                    path / "meta.json", f"split {name} is rows {rows[0]} to {rows[1]} of {len(images)}"
-                )
-        _check_finite(path / "images.npy", images)
         labels = factors = None
+        with reading(path / "images.npy", "prepare"):
+            images = _map(path / "images.npy", np.dtype(meta.dtype), (None, *meta.shape))
+            _check_finite(images)
+        with reading(path / "meta.json", "prepare"):
+            for name, rows in meta.splits.model_dump(exclude_none=True).items():
+                if not rows[0] < rows[1] <= len(images):
+                    raise ValueError(f"split {name} is rows {rows[0]} to {rows[1]} of {len(images)}")
         if meta.labels or (path / "labels.npy").exists():
-            labels = _map(path / "labels.npy", np.dtype(np.int64), (len(images),))
-            if labels.min() < 0:
-                raise _damaged(path / "labels.npy", "a label is negative")
+            with reading(path / "labels.npy", "prepare"):
+                labels = _map(path / "labels.npy", np.dtype(np.int64), (len(images),))
+                if labels.min() < 0:
+                    raise ValueError("a label is negative")
         if meta.factor_sizes is not None:
-            factors = _map(path / "factors.npy", np.dtype(np.int64), (len(images), len(meta.factor_sizes)))
-            if factors.min() < 0 or (factors.max(axis=0) >= meta.factor_sizes).any():
-                raise _damaged(path / "factors.npy", f"a factor is outside its sizes {meta.factor_sizes}")
+            with reading(path / "factors.npy", "prepare"):
+                shape = len(images), len(meta.factor_sizes)
+                factors = _map(path / "factors.npy", np.dtype(np.int64), shape)
+                if factors.min() < 0 or (factors.max(axis=0) >= meta.factor_sizes).any():
+                    raise ValueError(f"a factor is outside its sizes {meta.factor_sizes}")
         return cls(path, images, labels, factors, _plain(meta))
 
     @property
@@ -278,45 +280,36 @@ def _plain(meta: Meta) -> dict[str, Any]:
 
 
 def _read_meta(path: Path) -> Meta:
-    try:
-        return Meta.model_validate(read_json(path))
-    except OSError as error:
-        raise _damaged(path, f"it cannot be read ({error.strerror or error})") from None
-    except ValidationError as error:
-        raise _damaged(path, explain(error, "", Meta)) from None
-    except ValueError as error:
-        raise _damaged(path, f"it is not JSON ({error})") from None
+    with reading(path, "prepare"):
+        content = read_json(path)
+        try:
+            return Meta.model_validate(content)
+        except ValidationError as error:
+            raise ValueError(explain(error, "", Meta)) from None
 
 
 def _map(path: Path, dtype: np.dtype, shape: tuple[int | None, ...]) -> np.ndarray:
-    try:
-        array = np.lib.format.open_memmap(path, mode="r")
-    except UNREADABLE_ARRAYS as error:
-        raise _damaged(path, f"it cannot be mapped as an array ({error})") from None
+    array = np.lib.format.open_memmap(path, mode="r")
     right = len(shape) == array.ndim and all(
         want in (None, have) for want, have in zip(shape, array.shape, strict=True)
     )
     if array.dtype != dtype or not right or not array.flags.c_contiguous:
         wanted = ", ".join("N" if size is None else str(size) for size in shape)
-        raise _damaged(path, f"it is {_kind(array)} where ({wanted}), {dtype.name} in C order is expected")
+        raise ValueError(f"it is {_kind(array)} where ({wanted}), {dtype.name} in C order is expected")
     if path.stat().st_size != array.offset + array.nbytes:
-        raise _damaged(path, "it is longer than its header says")
+        raise ValueError("it is longer than its header says")
     return array
 
 
-def _check_finite(path: Path, images: np.ndarray) -> None:
+def _check_finite(images: np.ndarray) -> None:
     if images.dtype == np.uint8:
         return
     step = max(1, CHECKED_AT_ONCE // images[0].nbytes)
     for first in range(0, len(images), step):
         finite = np.isfinite(images[first : first + step]).all(axis=(1, 2, 3))
         if not finite.all():
-            raise _damaged(path, f"image {first + int(finite.argmin())} holds NaN or infinity")
+            raise ValueError(f"image {first + int(finite.argmin())} holds NaN or infinity")
 
 
 def _kind(array: np.ndarray) -> str:
     return f"{array.shape}, {array.dtype}"
-
-
-def _damaged(path: Path, what: str) -> UserError:
-    return UserError(f"{path}: {what}. Delete {path.parent} and run `dvc repro` to prepare the data again.")

@@ -33,4 +33,7 @@ class Density(Protocol):
 
     @classmethod
     def load(cls, directory: Path, options: dict, fitted: dict) -> Density:
-        """Read back what :meth:`save` wrote; ``options`` and ``fitted`` are density.json's."""
+        """Read back what :meth:`save` wrote; ``options`` and ``fitted`` are density.json's.
+
+        Any exception counts as damage: the user is told which folder to delete and which stage to run.
+        """

@@ -16,7 +16,7 @@ from pydantic import PositiveInt
 
 from vaebench.base.errors import UserError
 from vaebench.densities.latents import posterior_means
-from vaebench.densities.store import damaged, read_arrays, write_arrays, write_record
+from vaebench.densities.store import read_arrays, write_arrays, write_record
 
 __all__ = ["GMM"]
 
@@ -73,16 +73,16 @@ class GMM:
 
     @classmethod
     def load(cls, directory: Path, options: dict, fitted: dict) -> GMM:
-        """Read back what :meth:`save` wrote; a damaged file is a UserError."""
+        """Read back what :meth:`save` wrote."""
         mixture = cls(**options)
         arrays = read_arrays(directory, weights=1, means=2, factors=3)
         mixture._weights, mixture._means, mixture._factors = arrays.values()
         mixture._fitted = fitted
         k, d = mixture._means.shape
         if k != mixture._components or mixture._weights.shape != (k,) or mixture._factors.shape != (k, d, d):
-            raise damaged(directory / "arrays.npz", "the arrays' shapes do not agree with 'components'")
+            raise ValueError("the arrays' shapes do not agree with 'components'")
         if (mixture._weights < 0).any() or abs(mixture._weights.sum() - 1) > 1e-8:
-            raise damaged(directory / "arrays.npz", "the weights are no probabilities")
+            raise ValueError("the weights are no probabilities")
         return mixture
 
 

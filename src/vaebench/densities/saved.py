@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from vaebench.base.errors import UserError
-from vaebench.base.files import UNREADABLE_ARRAYS, write_atomically
+from vaebench.base.files import write_atomically
+from vaebench.base.reading import reading
 
 __all__ = ["load_latents", "save_latents"]
 
@@ -32,15 +32,10 @@ def load_latents(path: str | Path) -> dict[str, np.ndarray]:
         UserError: the file is missing or damaged.
     """
     path = Path(path)
-    try:
+    with reading(path, "train"):
         with np.load(path, allow_pickle=False) as file:
             latents = dict(file)
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing; `dvc repro` trains the model that writes it.") from None
-    except UNREADABLE_ARRAYS as error:
-        raise UserError(
-            f"{path} is damaged ({error}); delete its folder and run `dvc repro` to restore it."
-        ) from None
-    if "diverged" not in latents and not {"train_mean", "test_mean", "prior_scale"} <= latents.keys():
-        raise UserError(f"{path} lacks arrays; delete its folder and run `dvc repro` to restore it.")
+        if "diverged" not in latents:
+            for name in ("train_mean", "test_mean", "prior_scale"):
+                _ = latents[name]
     return latents

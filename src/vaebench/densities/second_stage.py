@@ -21,10 +21,10 @@ from pathlib import Path
 import numpy as np
 from pydantic import PositiveFloat, PositiveInt
 
-from vaebench.base.errors import UserError
 from vaebench.base.files import write_atomically
+from vaebench.base.reading import reading
 from vaebench.densities.latents import posterior_means, posterior_stds
-from vaebench.densities.store import damaged, write_record
+from vaebench.densities.store import write_record
 
 __all__ = ["SecondStage"]
 
@@ -97,8 +97,7 @@ class SecondStage:
 
     @classmethod
     def load(cls, directory: Path, options: dict, fitted: dict) -> SecondStage:
-        """Read back what :meth:`save` wrote; a damaged file is a UserError."""
-        from safetensors import SafetensorError
+        """Read back what :meth:`save` wrote."""
         from safetensors.torch import load_file
 
         from vaebench.densities.latent_vae import LatentVAE
@@ -107,10 +106,6 @@ class SecondStage:
         density._fitted = fitted
         density._vae = LatentVAE(fitted["latent_dim"], density._hidden)
         path = directory / _WEIGHTS
-        try:
+        with reading(path, "posthoc"):
             density._vae.load_state_dict(load_file(path))
-        except FileNotFoundError:
-            raise UserError(f"{path} is not there; run the posthoc stage again.") from None
-        except (SafetensorError, RuntimeError) as error:
-            raise damaged(path, error) from None
         return density

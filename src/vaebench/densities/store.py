@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from vaebench.base.errors import UserError
-from vaebench.base.files import UNREADABLE_ARRAYS, read_json, write_atomically, write_json
+from vaebench.base.files import read_json, write_atomically, write_json
+from vaebench.base.reading import reading
 from vaebench.densities import DENSITIES
 from vaebench.densities.base import Density
 
 __all__ = [
-    "damaged",
     "load_density",
     "read_arrays",
     "read_record",
@@ -40,16 +39,12 @@ def read_record(directory: Path) -> dict:
         UserError: naming the file.
     """
     path = directory / "density.json"
-    try:
+    with reading(path, "posthoc"):
         record = read_json(path)
-    except FileNotFoundError:
-        raise UserError(f"{path} is not there; run the posthoc stage for it.") from None
-    except ValueError as error:
-        raise damaged(path, error) from None
-    if not isinstance(record, dict) or not isinstance(record.get("name"), str):
-        raise damaged(path, "it names no density")
-    if "absent" not in record and not all(isinstance(record.get(k), dict) for k in ("options", "fitted")):
-        raise damaged(path, "'options' and 'fitted' must be mappings")
+        if not isinstance(record.get("name"), str):
+            raise ValueError("it names no density")
+        if "absent" not in record and not all(isinstance(record.get(k), dict) for k in ("options", "fitted")):
+            raise ValueError("'options' and 'fitted' must be mappings")
     return record
 
 
@@ -67,26 +62,15 @@ def read_arrays(directory: Path, **dimensions: int) -> dict[str, np.ndarray]:
             dimensions, a value that is not finite.
     """
     path = directory / "arrays.npz"
-    try:
+    with reading(path, "posthoc"):
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in dimensions}
-    except FileNotFoundError:
-        raise UserError(f"{path} is not there; run the posthoc stage again.") from None
-    except KeyError as error:
-        raise damaged(path, f"it lacks an array ({error})") from None
-    except UNREADABLE_ARRAYS as error:
-        raise damaged(path, error) from None
-    for name, array in arrays.items():
-        if array.dtype != np.float64 or array.ndim != dimensions[name]:
-            raise damaged(path, f"{name} must be float64 with {dimensions[name]} dimension(s)")
-        if not np.isfinite(array).all():
-            raise damaged(path, f"{name} holds values that are not finite")
+        for name, array in arrays.items():
+            if array.dtype != np.float64 or array.ndim != dimensions[name]:
+                raise ValueError(f"{name} must be float64 with {dimensions[name]} dimension(s)")
+            if not np.isfinite(array).all():
+                raise ValueError(f"{name} holds values that are not finite")
     return arrays
-
-
-def damaged(path: Path, why: object) -> UserError:
-    """The error for a file that is there and cannot be used."""
-    return UserError(f"{path} is damaged: {why}. Delete its folder and run the posthoc stage again.")
 
 
 def load_density(directory: str | Path) -> Density | None:
@@ -99,14 +83,6 @@ def load_density(directory: str | Path) -> Density | None:
     record = read_record(directory)
     if "absent" in record:
         return None
-    where = str(directory / "density.json")
-    try:
-        checked = DENSITIES.check({**record["options"], "name": record["name"]}, where)
-    except UserError as error:
-        raise damaged(directory / "density.json", error) from None
-    options = {key: value for key, value in checked.items() if key != "name"}
-    try:
-        return DENSITIES.load(record["name"]).load(directory, options, record["fitted"])
-    except (KeyError, TypeError, ValueError) as error:
-        why = f"'fitted' lacks {error}" if isinstance(error, KeyError) else error
-        raise damaged(directory / "density.json", why) from None
+    with reading(directory, "posthoc"):
+        options = DENSITIES.check({**record["options"], "name": record["name"]}, "density.json")
+        return DENSITIES.load(options.pop("name")).load(directory, options, record["fitted"])

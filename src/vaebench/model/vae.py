@@ -18,12 +18,12 @@ from typing import Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, PositiveInt
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from vaebench.base.errors import UserError
 from vaebench.base.files import read_json, write_atomically, write_json
+from vaebench.base.reading import reading
 from vaebench.data.value_range import ValueRange
 from vaebench.model.likelihoods import LIKELIHOODS
 from vaebench.model.nets import NETWORKS
@@ -166,17 +166,12 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu") -> VAE:
         UserError: a file is missing or damaged; says which stage makes it.
     """
     folder = Path(folder)
-    remedy = "delete the folder and run `dvc repro` to train it again."
-    for name in ("spec.json", "model.safetensors"):
-        if not (folder / name).is_file():
-            raise UserError(f"{folder / name} is missing; run `dvc repro` to train the model.")
-    try:
+    weights = folder / "model.safetensors"
+    with reading(folder, "train"):
         content = read_json(folder / "spec.json")
         known = {key: value for key, value in content.items() if key not in _OLDER}
         model = ModelSpec.model_validate(known).build()
-        model.load_state_dict(load_file(folder / "model.safetensors"))
-    except (ValueError, KeyError, TypeError, AttributeError, SafetensorError, UserError) as error:
-        raise UserError(f"{folder} holds a damaged model ({error}); {remedy}") from None
-    except RuntimeError as error:
-        raise UserError(f"{folder}: weights and spec.json do not fit ({error}); {remedy}") from None
+        with reading(weights, "train"):
+            tensors = load_file(weights)
+        model.load_state_dict(tensors)
     return model.to(device).eval()

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 from vaebench.base.files import read_json, write_atomically, write_json
+from vaebench.base.reading import UnreadableError, reading
 from vaebench.report.claims import STATUSES
 from vaebench.report.ledger import ledger, paper_counts
 from vaebench.report.papers import read_paper
@@ -80,11 +81,10 @@ def write_index(reports: Path, broken: dict[str, str] | None = None) -> Path:
     for source in sorted(reports.glob("*/study.yaml")):
         folder = source.parent
         try:
-            card = read_json(folder / CARD)
-        except FileNotFoundError:
-            broken.setdefault(folder.name, "it has no page yet; `vaebench report` makes it.")
-        except ValueError:
-            broken.setdefault(folder.name, f"{folder / CARD} is damaged; `vaebench report` makes it again.")
+            with reading(folder / CARD, command="vaebench report"):
+                card = read_json(folder / CARD)
+        except UnreadableError as error:
+            broken.setdefault(folder.name, str(error))
         else:
             cards.append(card | {"made": (folder / "index.html").is_file()})
     papers = paper_counts(reports)

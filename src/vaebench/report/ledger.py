@@ -13,6 +13,7 @@ from pathlib import Path
 
 from vaebench.base.errors import UserError
 from vaebench.base.files import read_json, write_json
+from vaebench.base.reading import reading
 from vaebench.report.claims import STATUSES, Claim, Verdict, judge_printed, paper_claims
 from vaebench.report.papers import read_paper
 from vaebench.report.results import Results
@@ -63,11 +64,9 @@ def ledger(reports: str | Path) -> dict:
     """
     evidence: dict[tuple[str, str], list[dict]] = {}
     for path in sorted(Path(reports).glob(f"*/{LEDGER}")):
-        try:
+        with reading(path, command="vaebench report"):
             for entry in read_json(path)["verdicts"]:
                 evidence.setdefault((entry["paper"], entry["claim"]), []).append(entry)
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{path} is damaged ({error!r}); `vaebench report` makes it again.") from None
     papers = {}
     for key in sorted(paper_keys()):
         claims = [_entry(key, claim, evidence.get((key, claim.id), [])) for claim in paper_claims(key)]

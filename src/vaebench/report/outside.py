@@ -15,6 +15,7 @@ from pathlib import Path
 
 from vaebench.base.errors import UserError
 from vaebench.base.files import read_json, write_json
+from vaebench.base.reading import reading
 from vaebench.study.params import Params
 
 __all__ = [
@@ -114,14 +115,8 @@ def record_outside(
 
 
 def _content(path: Path) -> dict:
-    try:
+    with reading(path, command="vaebench evaluate"):
         content = read_json(path)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} is damaged ({error}); delete it and record the model again.") from None
-    if not (
-        isinstance(content, dict)
-        and isinstance(content.get("label"), str)
-        and isinstance(content.get("metrics"), dict)
-    ):
-        raise UserError(f"{path} is damaged (no label or metrics); delete it and record the model again.")
+        if not (isinstance(content["label"], str) and isinstance(content["metrics"], dict)):
+            raise ValueError("the label must be text and the metrics a mapping")
     return content

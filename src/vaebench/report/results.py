@@ -26,6 +26,7 @@ from pydantic import ValidationError
 
 from vaebench.base.errors import UserError
 from vaebench.base.files import read_json
+from vaebench.base.reading import reading
 from vaebench.base.registry import explain
 from vaebench.report.outside import PREFIX, outside_files, outside_metrics, outside_provenance, with_outside
 from vaebench.study.params import Method, Params, Study
@@ -105,7 +106,7 @@ class Results:
     def metrics(self) -> dict[Cell, dict]:
         """Nested metrics of every cell that was evaluated."""
         paths = {c: self.path / "metrics" / c.dataset / c.method / f"{c.seed}.json" for c in self.cells}
-        ours = {cell: _json(path) for cell, path in paths.items() if path.exists()}
+        ours = {cell: _json(path, "evaluate") for cell, path in paths.items() if path.exists()}
         recorded = {Cell(*key): path for key, path in outside_files(self.path).items()}
         return ours | {cell: outside_metrics(recorded[cell]) for cell in self.cells if cell in recorded}
 
@@ -123,7 +124,7 @@ class Results:
         for cell in self.cells:
             folder = self.path / "provenance" / cell.dataset / cell.method / str(cell.seed)
             paths = sorted(folder.glob("*.json"), key=lambda p: (order.get(p.stem, 9), p.stem))
-            records[cell] = {path.stem: _json(path) for path in paths}
+            records[cell] = {path.stem: _json(path, path.stem) for path in paths}
         recorded = outside_files(self.path)
         return records | {cell: outside_provenance(recorded[cell]) for cell in self.cells if cell in recorded}
 
@@ -214,16 +215,13 @@ def read_results(study_dir: str | Path) -> Results:
     path = Path(study_dir)
     source = path / "study.yaml"
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    try:
+    with reading(source, "tabulate"):
         content = loader(source.read_text(encoding="utf-8")).get_single_data()
-        return Results(path, with_outside(Params.model_validate(content, extra="ignore"), path))
-    except FileNotFoundError:
-        raise UserError(f"{source} is not there; the tabulate stage writes it.") from None
-    except ValidationError as error:
-        reason = explain(error, "", Params)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-    raise UserError(f"{source} is damaged ({reason}); run the tabulate stage again.")
+        try:
+            params = Params.model_validate(content, extra="ignore")
+        except ValidationError as error:
+            raise ValueError(explain(error, "", Params)) from None
+    return Results(path, with_outside(params, path))
 
 
 def flatten(metrics: dict, prefix: str = "") -> Iterator[tuple[str, float]]:
@@ -252,20 +250,13 @@ def spec_text(spec: dict | None) -> str:
 
 
 def _history(path: Path) -> pd.DataFrame:
-    try:
+    with reading(path, "train"):
         frame = pd.read_csv(path)
-    except (ValueError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not a CSV file of training curves: {error}") from None
-    if "epoch" not in frame:
-        raise UserError(f"{path} has no column 'epoch'; run its train stage again.")
+        if "epoch" not in frame:
+            raise ValueError("it has no column 'epoch'")
     return frame
 
 
-def _json(path: Path) -> dict:
-    try:
-        content = read_json(path)
-    except (ValueError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid JSON ({error}); run its stage again.") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path} does not hold a mapping; run its stage again.")
-    return content
+def _json(path: Path, stage: str) -> dict:
+    with reading(path, stage):
+        return read_json(path)

@@ -30,6 +30,7 @@ __all__ = ["NEUTRAL", "code_of", "is_neutral"]
 NEUTRAL = (
     "vaebench",  # names what the library exports, and imports it when asked
     "vaebench.base.errors",
+    "vaebench.base.reading",
     "vaebench.base.streams",
     "vaebench.cli",
     "vaebench.scaleout",

@@ -23,8 +23,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vaebench.base.errors import UserError
 from vaebench.base.files import read_json
+from vaebench.base.reading import reading
 from vaebench.study.code import code_of
 from vaebench.study.papers import paper_folder
 from vaebench.study.params import Params, parse_params, registry
@@ -113,13 +113,8 @@ def read_study(study: str) -> Params:
         UserError: the file is missing or damaged.
     """
     path = resolved_dir(study) / "study.json"
-    try:
-        content = read_json(path)
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing; `dvc repro` runs the resolve stage, which writes it.") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} is damaged ({error}); `dvc repro` writes it again.") from None
-    return parse_params(content, specs=())
+    with reading(path, "resolve"):
+        return parse_params(read_json(path), specs=())
 
 
 def listed(names: Sequence[str]) -> str:

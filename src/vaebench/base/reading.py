@@ -1,0 +1,65 @@
+"""The policy for files that a stage or a command wrote: a missing one names its writer, a damaged one too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from vaebench.base.errors import UserError
+
+__all__ = ["UnreadableError", "present", "reading"]
+
+
+class UnreadableError(UserError):
+    """A file of ours that is missing or damaged; the message names what writes it again."""
+
+
+@contextmanager
+def reading(path: str | Path, stage: str = "", command: str = "dvc repro") -> Iterator[None]:
+    """Turn every error of a block that reads and checks ``path`` into an :class:`UnreadableError`.
+
+    A check raises a ValueError. Blocks may be nested: the innermost one names its path.
+
+    Args:
+        path: a file, or a folder that is written as a whole.
+        stage: the stage that writes it.
+        command: the command that writes it, or that runs the stage.
+
+    Example:
+        >>> with reading("metrics/0.json", "evaluate"):
+        ...     raise ValueError("mse is negative")
+        Traceback (most recent call last):
+        vaebench.base.reading.UnreadableError: metrics/0.json is damaged: mse is negative. Delete it; ...
+    """
+    writer = f"`{command}` writes it"
+    where = f" (stage {stage})" if stage else ""
+    try:
+        yield
+    except UnreadableError:
+        raise
+    except FileNotFoundError as error:
+        raise UnreadableError(f"{error.filename or path} is missing; {writer}{where}.") from None
+    except Exception as error:
+        raise UnreadableError(
+            f"{path} is damaged: {_reason(error)}. Delete it; {writer} again{where}."
+        ) from error
+
+
+def present(path: Path, stage: str) -> Path:
+    """``path``, which a stage wrote.
+
+    Raises:
+        UnreadableError: it is missing.
+    """
+    with reading(path, stage):
+        path.stat()
+    return path
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        key = str(error.args[0])
+        return key if " " in key else f"it lacks {key!r}"
+    text = (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
+    return " ".join(text.split()).removesuffix(".")
