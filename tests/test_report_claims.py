@@ -9,8 +9,8 @@ from support.fake_study import write_study
 
 from vaebench.base.errors import UserError
 from vaebench.report.claims import judge, judge_printed, paper_claims
-from vaebench.report.claims.claim import as_printed
-from vaebench.report.claims.comparison import Comparison, Group, judge_groups
+from vaebench.report.claims.comparison import Comparison, Group, Spreads, judge_groups
+from vaebench.report.claims.numbers import as_printed
 from vaebench.report.papers import read_paper
 from vaebench.report.results import read_results
 from vaebench.report.statistics import Sample
@@ -54,12 +54,14 @@ def claim_of(paper, name):
 
 
 def changed(paper, edits):
-    """The printed numbers with some replaced; keys are ``data set/method/column``."""
+    """The printed numbers with some replaced; keys are ``data set/method/column`` or with ``/std`` behind."""
     numbers = as_printed(paper)
     for place, value in edits.items():
-        key = tuple(place.split("/"))
+        *parts, last = place.split("/")
+        key = tuple(parts) if last == "std" else (*parts, last)
         assert key in numbers, place
-        numbers[key] = Sample(value)
+        old = numbers[key]
+        numbers[key] = Sample(old.mean, value, old.n) if last == "std" else Sample(value)
     return numbers
 
 
@@ -142,10 +144,9 @@ def test_what_a_reviewer_bent_without_a_check_noticing():
     assert verdict("noise-found", halves) == "does not hold"
 
 
-def test_every_claim_without_a_check_says_what_it_needs():
-    for paper, name in CLAIMS:
-        _, claim = claim_of(paper, name)
-        assert (claim.check is None) == bool(claim.needs), name
+def test_four_claims_are_qualitative_and_say_why():
+    found = {name for paper, name in CLAIMS if claim_of(paper, name)[1].qualitative}
+    assert found == {"latent-pictures", "rae-aae-reasonable", "traversals", "latents-look-normal"}
 
 
 METHODS = ("vae", "beta_tcvae", "rae", "aae", "wae", "avae")
@@ -206,6 +207,7 @@ def test_a_claim_about_fid_is_not_judged_on_a_classifier(tmp_path):
         metrics=lambda d, m, s: {"fd_classifier": {"prior": 1.0 + len(m), "gmm10": 2.0}},
     )
     statuses = {v.claim.id: v.status for v in judge(read_results(folder))}
+    del statuses["no-longer-epochs"]
     assert set(statuses.values()) == {"not measured", "not a matter of numbers"}
 
 
@@ -219,6 +221,111 @@ def test_a_claim_holds_where_all_of_it_is_certain(tmp_path):
     }
     paper, claim = claim_of("avae2024", "vae-far-from-prior")
     assert judge_groups(claim.groups(paper), whole).decided is True
+
+
+def judged(tmp_path, claim, **options):
+    """The verdict of a made-up study of Takida et al. on one claim, and the study's results."""
+    results = read_results(write_study(tmp_path, diverged=(), images=False, **options))
+    return next(v for v in judge(results) if v.claim.id == claim), results
+
+
+def curve(folder, seed, name, values):
+    lines = ["epoch," + name, *(f"{epoch},{value}" for epoch, value in enumerate(values, 1))]
+    (folder / "history/mnist/mle_iso_i" / f"{seed}.csv").write_text("\n".join(lines) + "\n")
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ([9, 8, 7.5, 8, 6, 5, 4, 5, 3, 2], "undecided, points this way"),  # two exceptions in a long fall
+        ([9, 1, 2, 3, 4, 5, 6, 7, 8, 8.5], "undecided, points the other way"),  # below the start, yet rising
+        ([3, 2, 1], "undecided, points the other way"),  # six orders: too few to tell a trend
+    ],
+)
+def test_a_fall_in_training_is_a_trend_and_no_size(tmp_path, values, words):
+    folder = write_study(tmp_path, diverged=(), images=False, seeds=(0,))
+    curve(folder, 0, "sigma2", values)
+    verdicts = {v.claim.id: v for v in judge(read_results(folder))}
+    assert verdicts["variance-falls-in-training"].words == words
+
+
+def lowrank(tmp_path, kl, seeds, epochs=100):
+    names = ("rank_64_ridge_1e6", "rank_64_ridge_1e4", "rank_64_ridge_1e2")
+    verdict, _ = judged(
+        tmp_path,
+        "full-covariance-unstable",
+        methods={n: (n, {"name": "gaussian"}, {"name": "kl"}) for n in names},
+        metrics=lambda d, m, s: {"mse": 9.0, "kl": kl(m, s)},
+        seeds=tuple(range(seeds)),
+        epochs=epochs,
+    )
+    return verdict
+
+
+def test_a_full_covariance_is_unstable_where_every_training_breaks(tmp_path):
+    assert lowrank(tmp_path / "a", lambda m, s: 0.001, 6).status == "holds"
+    assert lowrank(tmp_path / "b", lambda m, s: 0.001, 3).words == "undecided, points this way"
+    stable = lowrank(tmp_path / "c", lambda m, s: 20.0 if m.endswith("2") else 0.001, 10)
+    assert stable.status == "does not hold"
+    short = lowrank(tmp_path / "d", lambda m, s: 0.001, 6, epochs=10)
+    assert (short.status, short.share) == ("undecided", 0.1)
+
+
+TIMED = ("ae", "vae_gaussian", "vae_bernoulli", "wae_mmd", "rae", "mle_iso_i", "mle_diag_d")
+
+
+def timed(tmp_path, seconds, device=lambda method: "one", seeds=3):
+    results = read_results(
+        write_study(
+            tmp_path,
+            diverged=(),
+            images=False,
+            methods={m: (m, {"name": "gaussian"}, {"name": "kl"}) for m in TIMED},
+            metrics=lambda d, m, s: {"mse": 9.0, "kl": 20.0},
+            seeds=tuple(range(seeds)),
+        )
+    )
+    for cell, records in results.provenance.items():
+        records["train"] |= {
+            "seconds": {"epoch_median": seconds(cell.method) + 0.01 * cell.seed},
+            "device": device(cell.method),
+        }
+    return next(v for v in judge(results) if v.claim.id == "no-longer-epochs")
+
+
+def test_times_of_epochs_are_compared_on_one_device_alone(tmp_path):
+    def slow(method):
+        return 9.0 if method == "mle_diag_d" else 5.0
+
+    one = timed(tmp_path / "a", slow)
+    assert one.status == "does not hold"  # of five epochs of 100: the time of one does not depend on that
+    assert "Timed on one;" in one.evidence
+    other = timed(tmp_path / "b", slow, lambda method: "two" if method == "mle_diag_d" else "one")
+    assert other.words == "undecided, points this way"
+    assert "mle_diag_d" not in other.evidence
+    assert timed(tmp_path / "c", slow, seeds=1).words == "undecided, points the other way"
+
+
+def test_spreads_are_compared_by_the_ratio_of_deviations():
+    (claim,) = (c for c in paper_claims("avae2024") if c.id == "small-spread")
+    paper = read_paper("avae2024")
+    verdict = judge_printed(paper, claim)
+    assert (verdict.printed, verdict.decided) == ("holds", "holds")
+    assert "avae 0.0400 scatters less than aae 0.0200" in verdict.evidence
+    one = {key: Sample(sample.mean) for key, sample in as_printed(paper).items()}
+    assert judge_printed(paper, claim, one).printed == "not printed"
+    wide = {
+        k: Sample(v.mean, 10 * v.std if k[1] == "avae" else v.std, v.n) for k, v in as_printed(paper).items()
+    }
+    assert judge_printed(paper, claim, wide).decided == "does not hold"
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 10])
+def test_equal_spreads_are_called_different_in_five_percent_at_most(seeds):
+    rng = np.random.default_rng(seeds)
+    pair = Group([Spreads((("d", "0", "m"), ("d", "1", "m")), "{0} {1}")])
+    called = sum(judge_groups([pair], draws(rng, 0.0, seeds, 2)).decided is not None for _ in range(1000))
+    assert 0 < called <= 50 + 14  # 5 %, and what 1,000 draws scatter by
 
 
 def draws(rng, shift, seeds, methods=4):
@@ -302,6 +409,8 @@ def test_a_paper_of_the_workspace_is_judged_without_python(workspace):
         ([entry(compare=["a"], columns=["mse"], on=["mnist"], than={"methods": ["bb"]}, **BELOW)], "bb"),
         ([entry(best="a", columns=["mse"], on=["mnist"])] * 2, "two claims"),
         ([entry(function="nowhere")], "nowhere"),
+        ([entry(compare=["a"], columns=["mse"], on=["mnist"], than=1.0, spread=True, **BELOW)], "spread"),
+        ([{"id": "c", "source": "Table 1", "text": "a is best."}], "either a check"),
     ],
 )  # fmt: skip
 def test_a_mistake_in_claims_is_named_with_its_place(workspace, claims, said):

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from vaebench.report.statistics import Sample, combine, holm, leaders, prediction_interval, t_interval
+from vaebench.report.statistics import (
+    Sample,
+    combine,
+    holm,
+    leaders,
+    mann_kendall,
+    prediction_interval,
+    ratio_of_spreads,
+    t_interval,
+)
 
 DRAWS = 1000
 
@@ -57,6 +66,27 @@ def test_a_prediction_interval_holds_95_percent_of_repetitions(n):
         low, high = prediction_interval(sample(rng.normal(0, 1, 5)), n)
         inside += low <= rng.normal(0, 1, n).mean() <= high
     assert 0.93 <= inside / DRAWS <= 0.97
+
+
+def test_a_ratio_of_spreads_is_fishers_test():
+    found = ratio_of_spreads(Sample(0.0, 1.5, 4), Sample(0.0, 4.0, 7))
+    ratio = (4.0 / 1.5) ** 2
+    assert found.p_above == pytest.approx(stats.f.sf(ratio, 6, 3))
+    assert found.p_below == pytest.approx(stats.f.cdf(ratio, 6, 3))
+    ends = [0.5 * math.log(ratio / stats.f.ppf(q, 6, 3)) for q in (0.975, 0.025)]
+    assert (found.low, found.high) == pytest.approx(ends)
+    assert not ratio_of_spreads(Sample(0.0, 0.0, 5), Sample(0.0, 1.0, 5)).known
+    assert not ratio_of_spreads(Sample(0.0), Sample(0.0, 1.0, 5)).known
+
+
+def test_mann_kendall_is_kendalls_tau_in_its_own_standard_deviation():
+    values = np.random.default_rng(5).normal(size=12)
+    tau = stats.kendalltau(range(12), values).statistic
+    score, variance = tau * 66, 12 * 11 * 29 / 18
+    assert mann_kendall(values) == pytest.approx((score - np.sign(score)) / math.sqrt(variance))
+    assert mann_kendall(np.ones(5)) == 0
+    draws = [mann_kendall(row) for row in np.random.default_rng(6).normal(size=(DRAWS, 10))]
+    assert 0.005 < np.mean(np.array(draws) < -1.96) <= 0.035
 
 
 def test_holm_against_a_table_worked_by_hand():

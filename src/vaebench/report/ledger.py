@@ -83,7 +83,7 @@ def _entry(key: str, claim: Claim, evidence: list[dict]) -> dict:
         "claim": claim.id,
         "source": claim.source,
         "text": claim.text,
-        "needs": claim.needs,
+        "qualitative": claim.qualitative,
         "paper": asdict(judge_printed(read_paper(key), claim)),
         **_current(claim, current),
         "evidence": [{k: v for k, v in e.items() if k not in ("paper", "claim")} for e in ordered],
@@ -186,6 +186,6 @@ def _claim_lines(claim: dict) -> list[str]:
         others = len(claim["evidence"]) - 1
         if others:
             lines.append(f"    and {others} {'study' if others == 1 else 'studies'} with less")
-    elif claim["needs"]:
-        lines.append(f"    needs {claim['needs']}")
+    elif claim["qualitative"]:
+        lines.append(f"    {claim['qualitative']}")
     return lines

@@ -180,12 +180,16 @@ class Paper:
     def schedule(self, dataset: str, method: str, column: str) -> int | None:
         """The epochs that stand behind a printed number; None where the paper does not state them.
 
-        A number that is not printed takes the schedule of the first table with the method on the data set.
+        A number that is not printed takes the schedule of the first table with the method on the data set,
+        and a method that is in no table that of the first table which could show it there.
         """
         rows = [t for (d, m, _), t in self.printed.items() if (d, m) == (dataset, method)]
         number = self.printed.get((dataset, method, column), rows[0] if rows else None)
-        table = next((t for t in self.file.tables.values() if t.number == number), None)
-        return table.schedule(dataset, method) if table else None
+        tables = self.file.tables.values()
+        if number is not None:
+            return next(t for t in tables if t.number == number).schedule(dataset, method)
+        known = (t.schedule(dataset, method) for t in tables if matches(method, t.methods))
+        return next((epochs for epochs in known if epochs), None)
 
     def seeds(self, dataset: str, method: str, column: str) -> int:
         """Number of trainings behind a printed value."""

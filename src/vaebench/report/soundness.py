@@ -27,7 +27,7 @@ import numpy as np
 from vaebench.report.entries import number
 from vaebench.report.results import DIVERGED, Cell, Results, flatten
 
-__all__ = ["Flag", "flag_methods", "flag_run"]
+__all__ = ["Flag", "flag_cell", "flag_methods", "flag_run"]
 
 LEAST_KL = 0.1
 LEAST_SMOOTHNESS = 0.01
@@ -91,7 +91,7 @@ def flag_methods(results: Results) -> dict[tuple[str, str], Flag]:
 
 def _of_seeds(results: Results, dataset: str, method: str) -> Flag | None:
     cells = [c for seed in results.study.seeds if (c := Cell(dataset, method, seed)) in results.metrics]
-    flags = [flag for cell in cells if (flag := _of_cell(results, cell))]
+    flags = [flag for cell in cells if (flag := flag_cell(results, cell))]
     broken = [flag for flag in flags if flag.kind != "diverged"]
     if not flags or (not broken and len(flags) < len(cells)):
         return None
@@ -101,7 +101,8 @@ def _of_seeds(results: Results, dataset: str, method: str) -> Flag | None:
     )
 
 
-def _of_cell(results: Results, cell: Cell) -> Flag | None:
+def flag_cell(results: Results, cell: Cell) -> Flag | None:
+    """The flag of one run of a study by itself."""
     warmup = results.method(cell.method).likelihood.get("warmup_steps", 0)
     steps = results.provenance[cell].get("train", {}).get("steps")
     return flag_run(results.metrics[cell], warmup_steps=warmup, steps=steps)

@@ -16,8 +16,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from vaebench.report.claims.claim import Claim, as_printed, measured, paper_claims
+from vaebench.report.claims.claim import Claim, paper_claims
 from vaebench.report.claims.comparison import Judgement, Key, judge_groups
+from vaebench.report.claims.numbers import SECONDS, as_printed, measured, timed_on
 from vaebench.report.papers import Paper, read_paper
 from vaebench.report.results import Results
 from vaebench.report.statistics import Sample
@@ -128,8 +129,7 @@ def _printed_verdict(paper: Paper, claim_id: str) -> PaperVerdict:
 def _verdict(results: Results, paper: Paper, claim: Claim, numbers: Mapping[Key, Sample]) -> Verdict:
     printed = judge_printed(paper, claim)
     if claim.check is None:
-        needs = f"needs {claim.needs}"
-        return Verdict(paper.key, claim, "not a matter of numbers", "", needs, printed=printed)
+        return Verdict(paper.key, claim, "not a matter of numbers", "", claim.qualitative, printed=printed)
     found = judge_groups(claim.groups(paper), numbers)
     if not found.measured:
         broken = _left_out(results, paper, found) if not claim.collapse else ""
@@ -139,6 +139,9 @@ def _verdict(results: Results, paper: Paper, claim: Claim, numbers: Mapping[Key,
     share = _share(results, paper, found.keys)
     limits = _limits(paper, found, seeds, share)
     broken = _left_out(results, paper, found) if not claim.collapse else ""
+    timed = {d for d in results.study.datasets if (paper.dataset(d), SECONDS) in {k[::2] for k in found.keys}}
+    devices = ", ".join(sorted({timed_on(results, d) for d in timed}))
+    on = f"Timed on {devices}; what else ran on it is not recorded." if timed else ""
     status: Status = "undecided"
     if found.decided is not None and not limits:
         status = "holds" if found.decided else "does not hold"
@@ -149,7 +152,7 @@ def _verdict(results: Results, paper: Paper, claim: Claim, numbers: Mapping[Key,
         claim,
         status,
         found.direction,
-        f"{found.evidence} {broken}".strip(),
+        " ".join(part for part in (found.evidence, on, broken) if part),
         _coverage(found),
         seeds,
         share,
@@ -185,13 +188,16 @@ def _left_out(results: Results, paper: Paper, found: Judgement) -> str:
 
 
 def _share(results: Results, paper: Paper, keys: tuple[Key, ...]) -> float:
-    """The least share of the paper's epochs times images; NaN where it states none of them."""
+    """The least share of the paper's epochs times images; NaN where it states none of them.
+
+    The time of an epoch does not depend on how many there are.
+    """
     study = results.study
     names = {(paper.dataset(d), paper.method(m, True)): (d, m) for d in study.datasets for m in study.methods}
     shares = []
     for dataset, method, column in keys:
         ours, wanted = names[dataset, method], paper.schedule(dataset, method, column)
-        if wanted is not None:
+        if wanted is not None and column != SECONDS:
             epochs = results.params.training_of(ours[1]).epochs
             images = _images(results.params.datasets[ours[0]].source, paper.images(dataset))
             shares.append(min(1.0, epochs / wanted) * images)

@@ -7,13 +7,14 @@ margin that is not linear by the delta method, and it is certain, certainly not 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from vaebench.report.entries import number
-from vaebench.report.statistics import LEVEL, Interval, Sample, combine, holm
+from vaebench.report.statistics import LEVEL, Interval, Sample, combine, holm, ratio_of_spreads
 
-__all__ = ["Comparison", "Group", "Judgement", "Key", "judge_groups"]
+__all__ = ["Comparison", "Group", "Judgement", "Key", "Spreads", "judge_groups"]
 
 Key = tuple[str, str, str]
 """Data set, method and column, in the paper's names."""
@@ -73,10 +74,45 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class Spreads:
+    """That one number's deviation over seeds is below another's.
+
+    Attributes:
+        keys: the smaller and the larger.
+        text: what is compared, with ``{0}`` and ``{1}`` for the deviations.
+    """
+
+    keys: tuple[Key, Key]
+    text: str
+    ties: bool = False
+
+    def measured(self, numbers: Mapping[Key, Sample]) -> bool:
+        """Whether both are there, of two seeds at least."""
+        return all(key in numbers and numbers[key].n > 1 for key in self.keys)
+
+    def true(self, numbers: Mapping[Key, Sample]) -> bool:
+        """Whether it is true of the deviations."""
+        small, large = (numbers[key].std for key in self.keys)
+        return small < large
+
+    def interval(self, numbers: Mapping[Key, Sample]) -> Interval:
+        """The interval of the logarithm of their ratio, above 0 where it is true."""
+        small, large = (numbers[key] for key in self.keys)
+        return ratio_of_spreads(small, large)
+
+    def words(self, numbers: Mapping[Key, Sample]) -> str:
+        """The comparison in words, with the deviations and the interval of their ratio."""
+        found = self.interval(numbers)
+        ends = [number(math.exp(end)) for end in (found.low, found.high) if found.known]
+        ratio = f" (ratio {' to '.join(ends)})" if ends else ""
+        return self.text.format(*(number(numbers[key].std) for key in self.keys)) + ratio
+
+
+@dataclass(frozen=True)
 class Group:
     """Comparisons of which all must be true, but for ``places − 1`` of them, or merely ``most``."""
 
-    comparisons: list[Comparison]
+    comparisons: list[Comparison | Spreads]
     places: int = 1
     most: bool = False
 
@@ -144,20 +180,22 @@ def judge_groups(groups: list[Group], numbers: Mapping[Key, Sample]) -> Judgemen
     )
 
 
-def _failing(group: Group, own: list[Comparison], numbers: Mapping[Key, Sample], intervals: dict) -> int:
+def _failing(
+    group: Group, own: list[Comparison | Spreads], numbers: Mapping[Key, Sample], intervals: dict
+) -> int:
     """Number of comparisons that the means contradict; among places, equal values share one."""
     margins = [intervals[id(c)].value for c in own if not c.true(numbers)]
     return len({f"{m:.9g}" for m in margins}) if group.places > 1 else len(margins)
 
 
-def _keys(comparisons: list[Comparison]) -> tuple[Key, ...]:
+def _keys(comparisons: list[Comparison | Spreads]) -> tuple[Key, ...]:
     return tuple(dict.fromkeys(key for c in comparisons for key in c.keys))
 
 
-def _evidence(measured: list[Comparison], numbers: Mapping[Key, Sample], intervals: dict) -> str:
+def _evidence(measured: list[Comparison | Spreads], numbers: Mapping[Key, Sample], intervals: dict) -> str:
     """The comparisons that fail, then those that fail next: by their margin in its own size."""
 
-    def size(c: Comparison) -> float:
+    def size(c: Comparison | Spreads) -> float:
         scale = sum(abs(numbers[key].mean) for key in c.keys)
         return intervals[id(c)].value / scale if scale else 0.0
 

@@ -11,7 +11,7 @@
 
 ``columns`` are the paper's, or ``our.<metric>`` for one that it does not print; ``on`` are data sets.
 ``than`` is a number, or the ``methods``, ``columns`` and ``on`` that differ from the left side; ``factor``
-and ``plus`` act on it.
+and ``plus`` act on it. With ``spread: true`` it is the deviations over seeds that are compared.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from __future__ import annotations
 import importlib.util
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 from vaebench.base.errors import UserError
-from vaebench.report.claims.comparison import Comparison, Group, Key
+from vaebench.report.claims.comparison import Comparison, Group, Key, Spreads
 from vaebench.report.describe import describe
 from vaebench.report.papers import Paper, matches
 
@@ -66,6 +66,14 @@ class Compare(_Strict):
     plus: float = 0.0
     within: float = 0.0
     most: bool = False
+    spread: bool = False
+
+    @model_validator(mode="after")
+    def _of_spreads(self) -> Self:
+        plain = self.is_ in ("below", "above") and (self.factor, self.plus) == (1.0, 0.0)
+        if self.spread and not (plain and isinstance(self.than, Than)):
+            raise ValueError("with spread, a number is below or above another number, and nothing else")
+        return self
 
 
 class Monotone(_Strict):
@@ -124,7 +132,7 @@ def _best(check: Best, paper: Paper) -> list[Group]:
 
 
 def _compare(check: Compare, paper: Paper) -> Group:
-    comparisons = []
+    comparisons: list[Comparison | Spreads] = []
     than = check.than if isinstance(check.than, Than) else Than()
     for dataset, column in itertools.product(check.on, check.columns):
         for there, theirs in itertools.product(than.on or [dataset], than.columns or [column]):
@@ -142,7 +150,12 @@ def _compare(check: Compare, paper: Paper) -> Group:
     return Group(_said(paper, comparisons, [*names, *check.columns, *check.on]), most=check.most)
 
 
-def _sides(check: Compare, paper: Paper, left: Key, right: Key | float) -> list[Comparison]:
+def _sides(check: Compare, paper: Paper, left: Key, right: Key | float) -> list[Comparison] | list[Spreads]:
+    if check.spread and not isinstance(right, float):
+        small, large = (left, right) if check.is_ == "below" else (right, left)
+        words = f"{_side(small, None, paper, 0)} scatters less than {_side(large, small, paper)}"
+        return [Spreads((small, large), words)]
+
     def bound(scale: float, sign: float, verb: str, ties: bool) -> Comparison:
         keys = (left,) if isinstance(right, float) else (left, right)
         fixed = right if isinstance(right, float) else 0.0
@@ -220,7 +233,7 @@ def _printed_places(paper: Paper, datasets: list[str], columns: list[str]) -> li
     return [(d, c) for d in datasets for c in columns if _printed(paper, d, c)]
 
 
-def _said(paper: Paper, comparisons: list[Comparison], names: Sequence[str] = ()) -> list[Comparison]:
+def _said(paper: Paper, comparisons: Sequence[Comparison | Spreads], names: Sequence[str] = ()) -> list:
     """The comparisons whose printed columns the paper has on their data set for their method.
 
     Raises:
