@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from benchmarks.verdict_power import called_different, size_of_welch
 from vaebench.report.statistics import (
     Sample,
     combine,
@@ -96,14 +97,28 @@ def test_holm_against_a_table_worked_by_hand():
 
 
 @pytest.mark.parametrize("methods", [2, 6])
-@pytest.mark.parametrize("seeds", [3, 5, 10])
-def test_equal_methods_are_called_different_in_five_percent_at_most(methods, seeds):
-    rng = np.random.default_rng(3)
-    wrong = 0
-    for _ in range(DRAWS):
-        draws = rng.normal(0, 1, (methods, seeds))
-        wrong += len(leaders({str(i): sample(row) for i, row in enumerate(draws)})) < methods
-    assert wrong / DRAWS <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / DRAWS)
+@pytest.mark.parametrize("seeds", [1, 3, 5, 10])
+def test_equal_methods_are_called_different_in_five_percent_of_1000_draws_at_most(methods, seeds):
+    """The draws of the guide's table."""
+    assert called_different(0.0, seeds, methods) <= 0.05
+
+
+def test_equal_methods_are_called_different_with_a_chance_of_five_percent_at_most():
+    sizes = {seeds: size_of_welch(seeds) for seeds in range(1, 41)}
+    assert all(size <= 0.05 for size in sizes.values())
+    assert sizes[7] == pytest.approx(0.0470, abs=5e-5)
+    for seeds in (3, 7):
+        rng = np.random.default_rng(seeds)
+        a, b = rng.normal(0, 1, (2, 100_000, seeds))
+        called = (stats.ttest_ind(a, b, axis=1, equal_var=False).pvalue <= 0.05).mean()
+        assert called == pytest.approx(sizes[seeds], abs=4 * math.sqrt(0.05 * 0.95 / 100_000))
+
+
+@pytest.mark.parametrize(("seeds", "worst"), [(3, 0.0591), (5, 0.0536), (10, 0.0510)])
+def test_equal_means_of_unequal_spreads_cost_what_the_guide_says(seeds, worst):
+    assert max(size_of_welch(seeds, ratio) for ratio in np.logspace(0, 3, 31)) == pytest.approx(
+        worst, abs=2e-4
+    )
 
 
 def test_one_seed_decides_nothing_however_far_apart():
