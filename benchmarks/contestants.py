@@ -188,14 +188,16 @@ def features(case: Case, kind: str) -> Slice:
     import numpy as np
     from pytorch_fid.fid_score import get_activations
 
-    from vaebench.measure.features.inception import Inception
+    from vaebench.measure.features.inception import inception
     from vaebench.measure.features.reference import Reference
 
     weights, images = inception_weights(), images_of(case, case.batch * case.steps)
     if kind == "pytorch-fid":
         network, files = pytorch_fid_network(weights), write_png(images, Path(tempfile.mkdtemp()))
         return lambda: len(get_activations(files, network, batch_size=case.batch, num_workers=1))
-    reference = Reference("inception", Inception(weights), *[np.empty(0)] * 3, torch.device("cpu"))
+    reference = Reference(
+        "inception", inception(weights, torch.device("cpu")), *[np.empty(0)] * 3, torch.device("cpu")
+    )
     return lambda: len(reference.encode(images))
 
 

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 
 from benchmarks.contestants import inception_weights, pytorch_fid_network, write_png
 from vaebench.measure.features.frechet import frechet_distance, moments
-from vaebench.measure.features.inception import Inception
+from vaebench.measure.features.inception import inception
 from vaebench.measure.features.reference import Reference
 
 
@@ -44,7 +44,9 @@ def main() -> None:
         ]
     expected = calculate_frechet_distance(*statistics[0], *statistics[1])
     print(f"| | FID | deviation |\n| --- | ---: | ---: |\n| pytorch-fid | {expected:.6g} | |", flush=True)
-    reference = Reference("inception", Inception(weights), *[np.empty(0)] * 3, torch.device("cpu"))
+    reference = Reference(
+        "inception", inception(weights, torch.device("cpu")), *[np.empty(0)] * 3, torch.device("cpu")
+    )
     first, second = (moments(reference.encode(images)) for images in sets)
     fid = frechet_distance(*first, *second)
     print(f"| vaebench | {fid:.6g} | {abs(fid / expected - 1):.1e} |", flush=True)

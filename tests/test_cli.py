@@ -219,7 +219,10 @@ def test_explain_speaks_of_a_method_of_one_s_own(workspace):
 def test_errors_are_one_paragraph_unless_asked_for(workspace):
     result = run("explain", "nope")
     assert result.exit_code == 1
-    assert result.output == "vaebench: params.yaml has no method 'nope'; it has: vae, rae.\n"
+    assert result.output == (
+        "vaebench: params.yaml has no method 'nope', and no axis has such a value; "
+        "its methods are: vae, rae.\n"
+    )
     assert isinstance(run("--traceback", "explain", "nope").exception, UserError)
     Path("params.yaml").unlink()
     assert "params.yaml is not there" in run("methods").output
@@ -347,7 +350,14 @@ def test_ui_serves_the_local_store_to_this_machine_only(workspace, monkeypatch):
     assert len(commands) == 1
 
 
+def test_explain_knows_a_feature_network(workspace):
+    output = run("explain", "classifier").output
+    assert "fd_classifier and compares within a study" in output
+    assert "64 penultimate units are features" in output
+
+
 def test_networks_lists_shapes_and_weights(workspace):
     output = run("networks").output
+    assert re.search(r"inception +fid +with papers' FID +pytorch-fid", output)
     assert re.search(r"takida_mnist +1 x 28 .* 13\.3 M", output)
     assert re.search(r"conv +3 x 32, 64, 128 ", output)

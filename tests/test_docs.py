@@ -150,6 +150,8 @@ def test_the_guide_to_extending_shows_code_that_works():
     regularizer = namespace["LatentL1"](Context(2, 100, (1, 8, 8)), weight=0.5)
     z = torch.tensor([[1.0, -3.0], [2.0, 0.0]])
     assert regularizer(SimpleNamespace(z=z), None).item() == pytest.approx(1.5)
+    bright = namespace["Brightness"](factor=2.0).load(None, None, {})
+    assert torch.equal(bright(torch.ones(1, 3, 2, 2)), torch.full((1, 3), 2.0))
     run_of = SimpleNamespace(latents={"test_mean": np.array([[1.0, 0.0], [-1.0, 0.1]])})
     assert namespace["active_units"](run_of) == {"latent": {"active_units": 1}}
 

@@ -16,9 +16,11 @@ from support.metric_models import prepared
 from vaebench.base.errors import UserError
 from vaebench.base.precision import exact
 from vaebench.data.preparation import prepare
-from vaebench.measure.features import classifier, inception
+from vaebench.measure.features import FEATURES, classifier, inception
+from vaebench.measure.features.base import FeatureNetwork
 from vaebench.measure.features.frechet import frechet_distance, moments
 from vaebench.measure.features.reference import build_reference, load_reference
+from vaebench.report.describe import describe
 
 CPU = torch.device("cpu")
 
@@ -130,10 +132,10 @@ def test_inception_weights_that_cannot_be_had(tmp_path, monkeypatch):
     monkeypatch.delenv("VAEBENCH_INCEPTION", raising=False)
     monkeypatch.setattr(torch.hub, "download_url_to_file", no_network)
     with pytest.raises(UserError, match=r"no route to host.*data/raw.*features: classifier"):
-        inception.load_inception()
+        build_reference(prepared(np.zeros((2, 1, 8, 8), np.uint8)), "inception", 0, tmp_path)
     monkeypatch.setenv("VAEBENCH_INCEPTION", str(tmp_path / "nowhere.pth"))
     with pytest.raises(UserError, match=r"nowhere\.pth, which is not a file"):
-        inception.load_inception()
+        inception.Inception().load(tmp_path, CPU, {})
 
 
 @pytest.fixture(scope="module")
@@ -167,8 +169,8 @@ def test_classifier_is_determined_by_its_seed(digits, monkeypatch):
     same = classifier.train_classifier(digits, 0, CPU)[0]
     other = classifier.train_classifier(digits, 1, CPU)[0]
     x = torch.rand(2, 1, 8, 8)
-    assert torch.equal(first(x), same(x))
-    assert not torch.equal(first(x), other(x))
+    assert torch.equal(first["body"](x), same["body"](x))
+    assert not torch.equal(first["body"](x), other["body"](x))
 
 
 def test_reference_is_the_same_from_disk(reference, digits):
@@ -188,6 +190,32 @@ def test_features_do_not_depend_on_batches_or_storage(reference, digits):
     np.testing.assert_allclose(built.stream(iter(batches)), built.encode(images), rtol=1e-5, atol=1e-6)
     floats = images.astype(np.float32) / 255
     np.testing.assert_allclose(built.encode(floats), built.encode(images), rtol=1e-5, atol=1e-6)
+
+
+def test_a_network_of_one_s_own_names_its_distance_and_keeps_its_options(tmp_path):
+    class Brightness(FeatureNetwork):
+        """The mean of each channel, times a factor."""
+
+        label, compares, about = "FD bright", "across studies", "mean colours"
+
+        def __init__(self, *, factor: float = 1.0):
+            self.factor = factor
+
+        def load(self, folder, device, learned):
+            return lambda images: self.factor * images.mean((2, 3))
+
+    images = np.arange(4, dtype=np.uint8)[:, None, None, None] * np.full((4, 3, 2, 2), 51, np.uint8)
+    with FEATURES.adding("brightness", Brightness):
+        reference = build_reference(prepared(images), {"name": "brightness", "factor": 10}, 0, tmp_path)
+        np.testing.assert_allclose(reference.features[:, 0], [0, 2, 4, 6], rtol=1e-6)
+        again = load_reference(tmp_path)
+        np.testing.assert_array_equal(again.encode(images), reference.features)
+        assert (again.name, again.key("prd")) == ("fd_brightness", "prd_brightness")
+        described = describe("fd_brightness.prior")
+        assert (described.label, described.better) == ("FD bright prior", "lower")
+        assert "mean colours, which compares across studies and is not FID" in described.help
+        with pytest.raises(UserError, match=r"evaluation\.features\.facto.* factor"):
+            build_reference(prepared(images), {"name": "brightness", "facto": 1}, 0, tmp_path)
 
 
 def test_no_features_are_asked_for_so_nothing_is_trained(tmp_path):
@@ -218,7 +246,7 @@ def test_classifier_has_a_head_for_every_factor_that_varies(monkeypatch):
         image[:, 2 * row : 2 * row + 2, 3 * column : 3 * column + 3] = 255
     data = prepared(images, factors=factors)
     network, accuracy = classifier.train_classifier(data, 0, CPU)
-    assert [head.out_features for head in network.heads] == [4, 3, 10]
+    assert [head.out_features for head in network["heads"]] == [4, 3, 10]
     assert accuracy == pytest.approx((1 + 1 + 0.1) / 3, abs=0.1)
 
 

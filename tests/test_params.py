@@ -165,6 +165,10 @@ MISTAKES = {
         change("evaluation.metrics", [{"name": "nll", "k": 1}, {"name": "nll", "k": 50}]),
         ["evaluation.metrics", "once", "['nll']"],
     ),
+    "an option of none": (
+        change("evaluation.features", {"name": "inception", "dims": 64}),
+        ["features.dims"],
+    ),
     "unknown features": (change("evaluation.features", "vgg"), ["evaluation.features", "inception"]),
     "fid without features": (
         change("evaluation.features", "none"),

@@ -17,6 +17,7 @@ REGISTRIES = [
     "vaebench.model.likelihoods:LIKELIHOODS",
     "vaebench.model.regularizers:REGULARIZERS",
     "vaebench.densities:DENSITIES",
+    "vaebench.measure.features:FEATURES",
     "vaebench.measure.metrics:METRICS",
 ]
 

@@ -126,6 +126,8 @@ CODE = {
     "the model": ("model/vae.py", TRAIN | EVALUATE),
     "a network": ("model/nets/compact.py", TRAIN | EVALUATE),
     "precision": ("base/precision.py", TRAIN | EVALUATE | {"digits/reference"}),
+    "the network of the features": ("measure/features/classifier.py", EVALUATE | {"digits/reference"}),
+    "another network of features": ("measure/features/inception.py", set()),
     "a metric": ("measure/metrics/nll.py", EVALUATE),
     "a helper of two stages": ("densities/saved.py", TRAIN | EVALUATE | {"posthoc/prior", "posthoc/gmm10"}),
     "the training loop": ("training/loop.py", TRAIN),
@@ -170,12 +172,18 @@ def test_words_and_layout_make_nothing_stale(tree, file, edit):
     assert stale_after(tree, f"{PACKAGE}/{file}", edit) == set()
 
 
-def test_a_value_added_to_an_axis_makes_nothing_stale(tree):
-    line = '"kl": "vaebench.model.regularizers.kl:KL",'
-    new = '"huber": "vaebench.model.regularizers.huber:Huber",'
-    added = tree / PACKAGE / "model/regularizers/huber.py"
+@pytest.mark.parametrize(
+    ("axis", "line"),
+    [
+        ("model/regularizers", '"kl": "vaebench.model.regularizers.kl:KL",'),
+        ("measure/features", '"none": "vaebench.measure.features.none:NoFeatures",'),
+    ],
+)
+def test_a_value_added_to_an_axis_makes_nothing_stale(tree, axis, line):
+    new = f'"huber": "vaebench.{axis.replace("/", ".")}.huber:Huber",'
+    added = tree / PACKAGE / axis / "huber.py"
     added.write_text("class Huber:\n    pass\n", encoding="utf-8")
-    registry = f"{PACKAGE}/model/regularizers/__init__.py"
+    registry = f"{PACKAGE}/{axis}/__init__.py"
     assert stale_after(tree, registry, lambda text: text.replace(line, f"{line} {new}")) == set()
     added.unlink()
 

@@ -27,6 +27,7 @@ from support.data_fixtures import (
 
 from stages import evaluate, posthoc, prepare, reference, tabulate, train
 from vaebench.data import cifar10 as cifar10_module
+from vaebench.measure.features import distance_key, is_distance
 from vaebench.study.document import compose
 from vaebench.study.params import SPECS, load_params
 from vaebench.study.stage import Task
@@ -133,13 +134,13 @@ def test_a_study_runs_on_files_in_the_owners_layout(name, inception_weights, tmp
         run(evaluate, **cell)
     run(tabulate)
 
-    distance = {"inception": "fid", "classifier": "fd_classifier"}.get(study["evaluation"]["features"])
+    distance = distance_key(study["evaluation"]["features"])
     asked = {metric["name"] for metric in study["evaluation"]["metrics"]}
     for method in methods:
         path = Path("reports", name, "metrics", dataset, method, "0.json")
         measured = json.loads(path.read_text(encoding="utf-8"))
         assert math.isfinite(measured["mse"])
-        assert measured.keys() & {"fid", "fd_classifier"} == ({distance} if "fid" in asked else set())
+        assert set(filter(is_distance, measured)) == ({distance} if "fid" in asked else set())
         assert ("disentanglement" in asked) == ("disentanglement" in measured)
     with Path("reports", name, "tables", "metrics.csv").open(encoding="utf-8") as file:
         rows = list(csv.reader(file))

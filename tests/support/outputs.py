@@ -11,7 +11,7 @@ from vaebench.base.files import write_json
 from vaebench.data.store import StoreWriter
 from vaebench.densities import DENSITIES
 from vaebench.densities.saved import save_latents
-from vaebench.measure.features.classifier import Classifier
+from vaebench.measure.features.classifier import layers
 from vaebench.model.vae import ModelSpec, save_model
 
 SPEC = ModelSpec(
@@ -44,6 +44,6 @@ def save_reference(folder: Path) -> None:
     folder.mkdir()
     described = {"kind": "classifier", "accuracy": 0.5, "image_shape": [1, 8, 8], "classes": [3]}
     write_json(folder / "reference.json", described)
-    save_file(Classifier((1, 8, 8), [3]).state_dict(), folder / "classifier.safetensors")
+    save_file(layers((1, 8, 8), [3]).state_dict(), folder / "classifier.safetensors")
     np.save(folder / "features.npy", np.ones((4, 64), np.float32))
     np.savez(folder / "moments.npz", mu=np.ones(64), sigma=np.eye(64))

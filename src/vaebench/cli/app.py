@@ -247,27 +247,40 @@ def methods() -> None:
 
 @app.command()
 def networks() -> None:
-    """List the networks: which images they take, and how many weights they have."""
-    from vaebench.cli.networks import network_rows
+    """List the networks: which images they take, how many weights they have; and those that measure."""
+    from vaebench.cli.networks import feature_rows, network_rows
 
     _print_columns(network_rows())
+    typer.echo()
+    _print_columns(feature_rows())
 
 
 @app.command()
 def explain(
-    method: Annotated[str, typer.Argument(help="A method of params.yaml.", autocompletion=_complete_method)],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A method of params.yaml, or a value of an axis: a likelihood, a feature network, a metric.",
+            autocompletion=_complete_method,
+        ),
+    ],
 ) -> None:
-    """Explain a method: axes, objective, source."""
+    """Explain a method (axes, objective, source) or an axis value."""
     from vaebench.study.params import load_params
 
     params = load_params(ACTIVE, specs=())
-    if method not in params.methods:
-        raise UserError(f"{ACTIVE} has no method {method!r}; it has: {', '.join(params.methods)}.")
-    params = load_params(ACTIVE, specs=("methods",))
 
-    from vaebench.cli.explain import explain_method
+    from vaebench.cli.explain import explain_method, explain_value
 
-    typer.echo(explain_method(params, method))
+    if name in params.methods:
+        typer.echo(explain_method(load_params(ACTIVE, specs=("methods",)), name))
+    elif explained := explain_value(name):
+        typer.echo(explained)
+    else:
+        raise UserError(
+            f"{ACTIVE} has no method {name!r}, and no axis has such a value; its methods are: "
+            f"{', '.join(params.methods)}."
+        )
 
 
 @app.command()

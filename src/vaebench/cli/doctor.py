@@ -119,7 +119,7 @@ def _needs(studies: Path) -> tuple[dict[str, list[str]], list[str]]:
             continue
         for name in {params.datasets[d].source.get("name") for d in params.study.datasets}:
             sources.setdefault(name, []).append(path.stem)
-        if params.evaluation.features == "inception":
+        if params.evaluation.features["name"] == "inception":
             inception.append(path.stem)
     return sources, inception
 

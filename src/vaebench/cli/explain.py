@@ -11,13 +11,14 @@ import inspect
 import re
 import textwrap
 
+from vaebench.measure.features import distance_key
 from vaebench.model.formulas import formula
 from vaebench.model.likelihoods import LIKELIHOODS
 from vaebench.model.posteriors import POSTERIORS
 from vaebench.model.regularizers import REGULARIZERS
-from vaebench.study.params import Params
+from vaebench.study.params import Params, registries, registry
 
-__all__ = ["explain_method"]
+__all__ = ["explain_method", "explain_value"]
 
 _AXES = {"likelihood": LIKELIHOODS, "regularizer": REGULARIZERS, "posterior": POSTERIORS}
 
@@ -51,13 +52,13 @@ def explain_method(params: Params, method: str) -> str:
         "It minimizes, per image, with m = E[x|z] the decoder's mean, r = x - m and d the number of pixels,\n"
         f"\n    {likelihood}\n  + {regularizer}\n\nwith {formula('posterior', point.posterior)}.",
     ]
-    for axis, registry in _AXES.items():
+    for axis, values in _AXES.items():
         spec = getattr(point, axis)
         lines = [f"{axis}: {spec['name']}"]
-        for name, option in registry.options(spec["name"]).items():
+        for name, option in values.options(spec["name"]).items():
             value = spec.get(name, option.default)
             lines.append(f"    {name} = {value}" + ("" if name in spec else " (default)"))
-        about = _about(registry.load(spec["name"]))
+        about = _about(values.load(spec["name"]))
         blocks.append("\n".join([*lines, *([textwrap.indent(about, "    ")] if about else [])]))
     if point.training:
         changed = ", ".join(f"{k} = {v}" for k, v in point.training.items())
@@ -67,10 +68,28 @@ def explain_method(params: Params, method: str) -> str:
     return "\n\n".join(blocks)
 
 
+def explain_value(name: str) -> str:
+    """What the axes' values of a name are, with their options, as plain text; empty where there is none."""
+    blocks = []
+    for axis in registries():
+        values = registry(axis)
+        if name not in values.names():
+            continue
+        value = values.load(name)
+        lines = [f"{axis}: {name}"]
+        for option, found in values.options(name).items():
+            default = "needed" if found.default is found.empty else f"{found.default} by default"
+            lines.append(f"    {option}: {default}")
+        if compares := getattr(value, "compares", ""):
+            lines.append(f"    a distance by it is {distance_key(name)} and compares {compares}")
+        blocks.append("\n".join([*lines, textwrap.indent(_about(value), "    ")]))
+    return "\n\n".join(blocks)
+
+
 def _about(cls: type) -> str:
     """The first paragraph of the class's docstring, or of its module's where that is where it points."""
     text = inspect.getdoc(cls) or ""
-    if text.startswith("See the module"):
+    if re.match("See the module|.*; see the module", text):
         text = inspect.getdoc(importlib.import_module(cls.__module__)) or ""
     text = re.sub(r":mod:`([\w.]+)`", r"\1", text)
     text = re.sub(r":\w+:`~?(?:[\w.]+\.)?(\w+)`", r"\1", text)

@@ -1,11 +1,13 @@
-"""Which network takes which images, with how many weights."""
+"""Which network takes which images, with how many weights; and by which networks images are compared."""
 
 from __future__ import annotations
 
 from vaebench.base.errors import UserError
+from vaebench.base.registry import Registry
+from vaebench.measure.features import FEATURES, distance_key
 from vaebench.model.nets import NETWORKS
 
-__all__ = ["network_rows"]
+__all__ = ["feature_rows", "network_rows"]
 
 SHAPES = [
     *((1, side, side) for side in (8, 28, 32, 64)),
@@ -24,7 +26,16 @@ def network_rows() -> list[tuple[str, ...]]:
             sides = ", ".join(str(side) for side in taken)
             weights = ", ".join(f"{weights / 1e6:.1f} M" for _, weights in taken.values())
             dims = ", ".join(str(dim) for dim in sorted({dim for dim, _ in taken.values()}))
-            rows.append((name, f"{channels} x {sides}", dims, weights, _about(name)))
+            rows.append((name, f"{channels} x {sides}", dims, weights, _about(NETWORKS, name)))
+    return rows
+
+
+def feature_rows() -> list[tuple[str, ...]]:
+    """A row per feature network: name, the Fréchet distance by it, how far that compares, what it is."""
+    rows: list[tuple[str, ...]] = [("features", "distance", "compares", "")]
+    for name in FEATURES.names():
+        compares = FEATURES.load(name).compares if name != "none" else ""
+        rows.append((name, distance_key(name) if compares else "", compares, _about(FEATURES, name)))
     return rows
 
 
@@ -41,5 +52,5 @@ def _size(name: str, shape: tuple[int, int, int]) -> tuple[int, int] | None:
     return network.latent_dim, sum(p.numel() for half in halves for p in half.parameters())
 
 
-def _about(name: str) -> str:
-    return (NETWORKS.load(name).__doc__ or "").strip().split("\n")[0]
+def _about(axis: Registry, name: str) -> str:
+    return (axis.load(name).__doc__ or "").strip().split("\n")[0]

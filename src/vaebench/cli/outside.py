@@ -33,7 +33,7 @@ def measure_outside(params: Path, address: str, label: str, dataset: str, say: C
     name, dataset = study.study.name, dataset or study.study.datasets[0]
     study.check_defined(dataset=dataset)
     model = _load(address)
-    features = study.evaluation.features != "none"
+    features = study.evaluation.features["name"] != "none"
     densities = {density: study.densities[density] for density in study.study.densities}
     found = Measured({}, dataset)
     for metric in study.evaluation.metrics:

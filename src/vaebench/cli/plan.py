@@ -49,7 +49,7 @@ def plan(params: Params, slots: int, budget: float | None, say: Callable[[str], 
                 keep_cost(
                     params, dataset, method, slots, measure_cost(params, dataset, method, meta, slots, say)
                 )
-    if params.evaluation.features == "inception":
+    if params.evaluation.features["name"] == "inception":
         from vaebench.cli.doctor import inception_weights
 
         if not (weights := inception_weights()).found:

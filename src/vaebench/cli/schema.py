@@ -28,6 +28,9 @@ def study_schema() -> dict[str, Any]:
     for (part, key), kind in AXES.items():
         parts[part]["properties"][key] = _values(registry(kind), parts)
     schema["properties"]["densities"]["additionalProperties"] = _values(registry("density"), parts)
+    networks = registry("features")
+    named = {"enum": networks.names(), "description": "A feature network with its defaults."}
+    parts["Evaluation"]["properties"]["features"] = {"anyOf": [named, *_values(networks, parts)["anyOf"]]}
     parts["Evaluation"]["properties"]["metrics"]["items"] = _values(registry("metric"), parts)
     whole = {"required": schema.pop("required")}
     schema["properties"]["extends"] = {

@@ -211,7 +211,7 @@ class Run:
         if self.reference is None:
             raise UserError(
                 "a metric compares images by features, and there are none to compare with: set "
-                "evaluation.features to inception or classifier."
+                "evaluation.features to a network, inception or classifier say."
             )
         if draw:
             return self.reference.stream(self.render(self.codes(kind, draw)))

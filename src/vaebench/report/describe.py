@@ -9,17 +9,33 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from vaebench.base.errors import UserError
+from vaebench.measure.features import FEATURES, distance_key, family_key, feature_network, is_distance
+from vaebench.measure.features.base import FeatureNetwork
 from vaebench.measure.metrics.described import Better, described
 
-__all__ = ["GROUPS", "Description", "describe", "is_measure", "sort_key"]
+__all__ = [
+    "GROUPS",
+    "Description",
+    "across_networks",
+    "describe",
+    "is_measure",
+    "sort_key",
+    "what_distances_say",
+]
+
+_NETWORKS = [name for name in FEATURES.names() if name not in ("none", "inception")]
 
 GROUPS = {
     "likelihood": "Reconstruction and likelihood",
     "units": "Reconstruction and likelihood in other units",
     "fid": "Fréchet inception distance",
-    "fd_classifier": "Fréchet distance, classifier features",
+    **{distance_key(name): f"Fréchet distance, {name.replace('_', ' ')} features" for name in _NETWORKS},
     "prd": "Precision and recall",
-    "prd_classifier": "Precision and recall, classifier features",
+    **{
+        family_key("prd", name): f"Precision and recall, {name.replace('_', ' ')} features"
+        for name in _NETWORKS
+    },
     "latent": "Latent space",
     "smoothness": "Decoder smoothness",
     "variance": "Estimated variance",
@@ -104,9 +120,6 @@ _HELP = {
 }
 
 _FAMILY_HELP = {
-    "fid": "Fréchet distance of Inception's features between real and generated images",
-    "fd_classifier": "Fréchet distance of the features of a classifier of this data set, between real and "
-    "generated images: it compares methods within the study and is not FID",
     "variance": "The estimated variance of the decoder",
 }
 
@@ -142,24 +155,20 @@ _BETTER: dict[str, Better] = {
     "ssim": "higher",
     "bits_per_dim": "lower",
     "fid": "lower",
-    "fd_classifier": "lower",
     "latent.kl": "lower",
     "latent.kl_corrected": "lower",
     "latent.entropy": "higher",
     "latent.entropy_capped": "higher",
     "prd": "higher",
-    "prd_classifier": "higher",
     "disentanglement": "higher",
 }
-
-_DISTANCES = {"fid": "FID", "fd_classifier": "FD"}
 
 _ANGLES = "disentanglement.angles."
 
 _ORDER = [
     *_LABELS,
     *_UNITS,
-    *(f"{family}.{name}" for family in _DISTANCES for name in _FEATURES),
+    *(f"fid.{name}" for name in _FEATURES),
     *(f"variance.{partition}" for partition in ("SU", "SL", "BU", "BL")),
 ]
 
@@ -179,13 +188,13 @@ class Description:
         """What the metric is, in a sentence; empty where only its author knows."""
         if self.own_help or self.path in _HELP:
             return self.own_help or _HELP[self.path]
+        if (alike := across_networks(self.path)) in _HELP:
+            return f"{_HELP[alike]} By other features than the papers'."
         head, _, what = self.path.partition(".")
-        if head.startswith("prd_") and f"prd.{what}" in _HELP:
-            return f"{_HELP[f'prd.{what}']} By other features than the papers'."
         sampled = _SAMPLED_FROM.get(what) or (
             "of samples from a fitted Gaussian mixture" if "gmm" in what else ""
         )
-        family = _FAMILY_HELP.get(head, "")
+        family = _distance_help(head) if is_distance(head) else _FAMILY_HELP.get(head, "")
         return f"{family}: {sampled}." if family and sampled else f"{family}." if family else ""
 
 
@@ -197,7 +206,8 @@ def describe(path: str) -> Description:
         return Description(path, "units", _UNITS[path], _BETTER.get(path, ""))
     head, _, rest = path.partition(".")
     group = head if head in GROUPS and rest else "likelihood" if path in _LABELS else "other"
-    better = _BETTER.get(path, _BETTER.get(head, "") if head != "latent" else "")
+    alike = across_networks(path).partition(".")[0]
+    better = _BETTER.get(path, _BETTER.get(alike, "") if head != "latent" else "")
     label = _label(path, head, rest)
     if label == path and is_measure(path) and (own := described(path)):
         label = f"{own.label} [{own.unit}]" if own.unit else own.label
@@ -216,19 +226,58 @@ def is_measure(path: str) -> bool:
 
 def sort_key(path: str) -> tuple:
     """Orders metrics as the tables do: by group, then as listed here, then by name."""
-    known = _ORDER.index(path) if path in _ORDER else len(_ORDER)
+    alike = across_networks(path)
+    known = _ORDER.index(alike) if alike in _ORDER else len(_ORDER)
     digits = [int(part) if part.isdigit() else 0 for part in re.split(r"(\d+)", path)]
     return list(GROUPS).index(describe(path).group), known, digits, path
 
 
+def across_networks(path: str) -> str:
+    """The path that a number of images' features has by Inception, whichever network's they are.
+
+    >>> across_networks("fd_classifier.prior"), across_networks("prd_classifier.recall")
+    ('fid.prior', 'prd.recall')
+    """
+    head, dot, rest = path.partition(".")
+    if is_distance(head):
+        return f"fid{dot}{rest}"
+    family, _, network = head.partition("_")
+    return f"{family}{dot}{rest}" if family == "prd" and network else path
+
+
+def what_distances_say(network: str) -> str:
+    """How far Fréchet distances by a network compare, in a sentence; empty for FID and for none."""
+    found = _network(network)
+    if found is None or network in ("none", "inception"):
+        return ""
+    return f"Distances are of the features of {found.about}: they compare {found.compares} and are not FID."
+
+
+def _network(name: str) -> type[FeatureNetwork] | None:
+    """The feature network of a name; None where the package that has it is not installed."""
+    try:
+        return FEATURES.load(name)
+    except UserError:
+        return None
+
+
+def _distance_help(key: str) -> str:
+    found = _network(feature_network(key))
+    if found is None:
+        return ""
+    compared = "" if key == "fid" else f", which compares {found.compares} and is not FID"
+    return f"Fréchet distance between real and generated images in the features of {found.about}{compared}"
+
+
 def _label(path: str, head: str, rest: str) -> str:
-    if path in _LABELS:
-        return _LABELS[path]
-    if head in _DISTANCES and rest:
+    if (alike := across_networks(path)) in _LABELS:
+        return _LABELS[alike]
+    if is_distance(head) and rest:
         name = _FEATURES.get(rest) or re.sub(r"^gmm_?(\d+)$", r"GMM-\1", rest)
-        return f"{_DISTANCES[head]} {name}"
-    if head.startswith("prd_") and rest:
-        return rest
+        found = _network(feature_network(head))
+        return f"{found.label if found else head} {name}" + (
+            f" [{found.unit}]" if found and found.unit else ""
+        )
     if head == "variance" and rest:
         return f"σ̂² {rest}"
     return path

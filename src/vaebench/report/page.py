@@ -14,7 +14,7 @@ from pathlib import Path
 from vaebench.base.files import write_atomically
 from vaebench.base.palette import colour
 from vaebench.model.formulas import formula
-from vaebench.report.describe import Description, describe, sort_key
+from vaebench.report.describe import Description, across_networks, describe, sort_key, what_distances_say
 from vaebench.report.entries import DASH, Entry, number
 from vaebench.report.index import paper_name, schedule, write_card
 from vaebench.report.notes import render_notes
@@ -27,9 +27,9 @@ __all__ = ["write_page"]
 AXES = ("likelihood", "regularizer", "posterior")
 
 _FIRST_COLUMNS = (
-    *("mse", "psnr", "nll", "kl", "fid.recon", "fd_classifier.recon", "fid.prior", "fd_classifier.prior"),
-    *("fid.gmm10", "fd_classifier.gmm10", "latent.kl_corrected", "disentanglement.factor_vae"),
-    *("disentanglement.mig", "smoothness.els", "variance.SU", "variance.SL", "variance.BU", "variance.BL"),
+    *("mse", "psnr", "nll", "kl", "fid.recon", "fid.prior", "fid.gmm10", "latent.kl_corrected"),
+    *("disentanglement.factor_vae", "disentanglement.mig", "smoothness.els"),
+    *("variance.SU", "variance.SL", "variance.BU", "variance.BL"),
 )
 _COLUMNS = 8
 """So many columns the table shows before more are chosen."""
@@ -49,7 +49,7 @@ def _view(results: Results) -> dict:
     study = results.study
     metrics = [describe(path) for path in sorted(set(results.measured["metric"]), key=sort_key)]
     columns = [metric for metric in metrics if metric.group != "angles"]
-    first = [path for path in _FIRST_COLUMNS if path in [m.path for m in columns]][:_COLUMNS]
+    first = [m.path for name in _FIRST_COLUMNS for m in columns if across_networks(m.path) == name][:_COLUMNS]
     first = first or [metric.path for metric in columns[:_COLUMNS]]
     notes, about = render_notes(results)
     verdicts, both = results.verdicts, results.measured[results.measured["paper"].notna()]
@@ -62,7 +62,7 @@ def _view(results: Results) -> dict:
         "facts": _facts(results),
         "notes": notes,
         "notes_about": about,
-        "classifier": results.params.evaluation.features == "classifier",
+        "distances": what_distances_say(results.params.evaluation.features["name"]),
         "methods": {name: _method(results, index, name) for index, name in enumerate(study.methods)},
         "columns": columns,
         "first": first,

@@ -11,23 +11,22 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from vaebench.report.describe import describe
+from vaebench.report.describe import across_networks, describe
 from vaebench.report.means import SIGN
 from vaebench.report.results import Results
 
 __all__ = ["QUESTIONS", "Answer", "answers"]
 
-_FAMILIES = ("fid", "fd_classifier")
 _INTERPOLATED = ("recon", "interp_mid", "interp_random")
 
 
 def _reconstruction(metric: str) -> bool:
-    return metric == "mse" or metric in [f"{family}.recon" for family in _FAMILIES]
+    return metric == "mse" or across_networks(metric) == "fid.recon"
 
 
 def _generation(metric: str) -> bool:
-    family, _, what = metric.partition(".")
-    return family.startswith("prd") or (family in _FAMILIES and what not in _INTERPOLATED)
+    family, _, what = across_networks(metric).partition(".")
+    return family == "prd" or (family == "fid" and what not in _INTERPOLATED)
 
 
 def _latent_space(metric: str) -> bool:

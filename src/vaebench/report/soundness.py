@@ -24,6 +24,7 @@ from typing import Literal
 
 import numpy as np
 
+from vaebench.report.describe import across_networks
 from vaebench.report.entries import number
 from vaebench.report.results import DIVERGED, Cell, Results, flatten
 
@@ -34,8 +35,6 @@ LEAST_SMOOTHNESS = 0.01
 LEAST_EXPLAINED = 0.05
 SAME_RATE, OF_ALL = 5.0, 100.0
 PEERS = 3
-
-_RECONSTRUCTIONS = ("fid.recon", "fd_classifier.recon")
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,8 @@ def flag_cell(results: Results, cell: Cell) -> Flag | None:
 def _far_reconstructions(results: Results, dataset: str, flags: Mapping) -> dict[tuple[str, str], Flag]:
     rows = results.runs[(results.runs["dataset"] == dataset) & ~results.runs["diverged"]]
     means = rows.groupby(["metric", "method"])["value"].mean()
-    metric = next((m for m in _RECONSTRUCTIONS if m in means.index.get_level_values(0)), None)
+    measured = means.index.get_level_values(0)
+    metric = next((m for m in measured if across_networks(m) == "fid.recon"), None)
     if metric is None:
         return {}
     distances = {m: d for m, d in means[metric].items() if (dataset, m) not in flags}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from vaebench.report.describe import describe
+from vaebench.report.describe import across_networks, describe
 from vaebench.report.entries import Entry, Table, number
 from vaebench.report.results import Results
 
@@ -21,8 +21,7 @@ _OPTIONS = {
     ("eps", "warmup_steps"): ("ε", lambda n: f"warm start, {n:g} steps" if n else "no warm start"),
     ("rank", "ridge"): ("rank", lambda n: f"ridge {n:g}"),
 }
-_METRICS = ("mse", "mse_sampled", "kl", "nll")
-_GENERATED = ("prior", "gmm10")
+_METRICS = ("mse", "mse_sampled", "kl", "nll", "fid.prior", "fid.gmm10")
 
 
 @dataclass(frozen=True)
@@ -57,9 +56,8 @@ def find_sweep(results: Results) -> Sweep | None:
 
 def metrics_of(part: pd.DataFrame) -> list[str]:
     """Of one data set's summary, the measured metrics that a sweep is judged by."""
-    measured = set(part.loc[part["n"] > 0, "metric"])
-    names = [*_METRICS, *(f"{kind}.{d}" for kind in ("fid", "fd_classifier") for d in _GENERATED)]
-    return [name for name in names if name in measured]
+    measured = part.loc[part["n"] > 0, "metric"].unique()
+    return [path for name in _METRICS for path in measured if across_networks(path) == name]
 
 
 def sweep_tables(results: Results) -> list[Table]:

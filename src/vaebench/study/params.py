@@ -46,6 +46,7 @@ __all__ = [
     "Training",
     "load_params",
     "parse_params",
+    "registries",
     "registry",
 ]
 
@@ -148,10 +149,15 @@ class Method(_Strict):
 class Evaluation(_Strict):
     """Settings of the measurements."""
 
-    features: Literal["none", "inception", "classifier"]
+    features: Spec
     samples: Annotated[int, Field(ge=2)] = 10_000
     batch_size: PositiveInt = 500
     metrics: Annotated[list[Spec], Field(min_length=1)]
+
+    @field_validator("features", mode="before")
+    @classmethod
+    def _named(cls, features: object) -> object:
+        return {"name": features} if isinstance(features, str) else features
 
     @field_validator("metrics")
     @classmethod
@@ -199,6 +205,7 @@ _REGISTRIES = {
     "regularizer": "vaebench.model.regularizers:REGULARIZERS",
     "posterior": "vaebench.model.posteriors:POSTERIORS",
     "density": "vaebench.densities:DENSITIES",
+    "features": "vaebench.measure.features:FEATURES",
     "metric": "vaebench.measure.metrics:METRICS",
 }
 
@@ -285,15 +292,17 @@ def _check_densities(params: Params) -> None:
 
 
 def _check_evaluation(params: Params) -> None:
+    registry("features").check(params.evaluation.features, "evaluation.features")
     metrics = registry("metric")
     for index, metric in enumerate(params.evaluation.metrics):
         where = f"evaluation.metrics.{index}"
         metrics.check(metric, where)
         needs_features = getattr(metrics.load(metric["name"]), "needs_features", False)
-        if params.evaluation.features == "none" and needs_features:
+        if params.evaluation.features["name"] == "none" and needs_features:
+            networks = [name for name in registry("features").names() if name != "none"]
             raise UserError(
                 f"{where}: {metric['name']} compares images by features, and evaluation.features is none; "
-                "set that to inception or classifier, or leave the metric out."
+                f"set that to one of {', '.join(networks)}, or leave the metric out."
             )
 
 
@@ -309,3 +318,8 @@ def registry(kind: str) -> Registry:
     """The registry of a kind of axis value, "likelihood" or "source" say."""
     module, _, attribute = _REGISTRIES[kind].partition(":")
     return getattr(importlib.import_module(module), attribute)
+
+
+def registries() -> tuple[str, ...]:
+    """The kinds of axis values."""
+    return tuple(_REGISTRIES)

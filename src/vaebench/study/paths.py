@@ -37,7 +37,7 @@ def prepared_dir(study: str, dataset: str) -> Path:
 
 
 def reference_dir(study: str, dataset: str) -> Path:
-    """*reference*: the real images' features and statistics, and our classifier where it is used."""
+    """*reference*: the real images' features and statistics, and the network where it learned from them."""
     return Path("data/reference", study, dataset)
 
 

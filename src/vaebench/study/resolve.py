@@ -154,7 +154,8 @@ def _prepare(params: Params, dataset: str, *_) -> tuple[dict, Values]:
 
 
 def _reference(params: Params, *_) -> tuple[dict, Values]:
-    return {"features": params.evaluation.features}, []
+    features = params.evaluation.features
+    return {"features": features}, [("features", features)]
 
 
 def _axes(params: Params, dataset: str, method: str) -> dict[str, Mapping]:
@@ -184,6 +185,7 @@ def _evaluate(params: Params, dataset: str, method: str, *_) -> tuple[dict, Valu
     values = [
         *_axes(params, dataset, method).items(),
         *(("density", spec) for spec in densities.values()),
+        ("features", evaluation["features"]),
         *(("metric", spec) for spec in evaluation["metrics"]),
     ]
     return {"densities": densities, "evaluation": evaluation}, values
@@ -191,9 +193,8 @@ def _evaluate(params: Params, dataset: str, method: str, *_) -> tuple[dict, Valu
 
 def _tabulate(params: Params, *_) -> tuple[dict, Values]:
     shown = params.model_dump(mode="json", exclude={"resources": True, "training": {"checkpoint_seconds"}})
-    return shown, [
-        ("metric", {"name": name}) for name in registry("metric").names()
-    ]  # tables ask all of them
+    metrics = [("metric", {"name": name}) for name in registry("metric").names()]  # tables ask all of them
+    return shown, [*metrics, ("features", params.evaluation.features)]
 
 
 _STAGES = {

@@ -7,17 +7,21 @@ to 4 × 4, then 64 units, then one head per label or factor.
 
 from __future__ import annotations
 
-import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from vaebench.base.errors import UserError
-from vaebench.base.precision import exact
-from vaebench.data.store import Prepared
-from vaebench.data.value_range import as_unit
+from vaebench.base.files import write_atomically
+from vaebench.measure.features.base import FeatureNetwork
 
-__all__ = ["FEATURES", "Classifier", "targets", "train_classifier"]
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from torch import Tensor, nn
+
+    from vaebench.data.store import Prepared
+
+__all__ = ["Classifier", "layers", "targets", "train_classifier"]
 
 FEATURES = 64
 STEPS = 1000
@@ -25,31 +29,61 @@ BATCH = 128
 LEARNING_RATE = 2e-3
 
 
-class Classifier(nn.Module):
-    """Images (B, C, H, W) in [0, 1] to 64 features.
+class Classifier(FeatureNetwork):
+    """A small classifier of the data set's own labels or factors; see the module."""
+
+    label = "FD"
+    compares = "within a study"
+    about = "a classifier of this data set"
+
+    def learn(self, data, seed, device, folder) -> dict[str, Any]:
+        """Train it and write ``classifier.safetensors``: its test accuracy, the images' shape, the heads."""
+        from safetensors.torch import save
+
+        network, accuracy = train_classifier(data, seed, device)
+        with write_atomically(folder / "classifier.safetensors") as path:
+            path.write_bytes(save({k: v.cpu().contiguous() for k, v in network.state_dict().items()}))
+        return {
+            "accuracy": accuracy,
+            "image_shape": list(data.shape),
+            "classes": [head.out_features for head in network["heads"]],
+        }
+
+    def load(self, folder, device, learned) -> Callable[[Tensor], Tensor]:
+        """Features (B, 64), each at least 0, of images (B, C, H, W) in [0, 1]."""
+        from safetensors.torch import load_file
+
+        path = folder / "classifier.safetensors"
+        if not path.is_file():
+            raise UserError(f"{path} is missing; run `dvc repro` to make the reference.")
+        network = layers(learned["image_shape"], learned["classes"])
+        network.load_state_dict(load_file(path))
+        body = network["body"].to(device).eval()
+        return lambda images: body(2 * images - 1)
+
+
+def layers(image_shape: Sequence[int], classes: Sequence[int]) -> nn.ModuleDict:
+    """The network, untrained: ``body``, images (B, C, H, W) in [−1, 1] to features, and ``heads``.
 
     Args:
         image_shape: (C, H, W).
         classes: the number of classes of each head.
     """
+    import torch
+    from torch import nn
 
-    def __init__(self, image_shape: tuple[int, int, int], classes: list[int]):
-        super().__init__()
-        channels, size = image_shape[0], max(image_shape[1:])
-        layers = []
-        while size > 4:
-            size = (size + 1) // 2
-            width = 32 if size > 4 else 64
-            layers += [nn.Conv2d(channels, width, 3, stride=2, padding=1), nn.BatchNorm2d(width), nn.ReLU()]
-            channels = width
-        self.body = nn.Sequential(*layers, nn.Flatten(), nn.LazyLinear(FEATURES), nn.ReLU())
-        with torch.no_grad():
-            self.body.eval()(torch.zeros(1, *image_shape))
-        self.heads = nn.ModuleList(nn.Linear(FEATURES, n) for n in classes)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Features (B, 64), each at least 0."""
-        return self.body(2 * x - 1)
+    channels, size = image_shape[0], max(image_shape[1:])
+    body: list[nn.Module] = []
+    while size > 4:
+        size = (size + 1) // 2
+        width = 32 if size > 4 else 64
+        body += [nn.Conv2d(channels, width, 3, stride=2, padding=1), nn.BatchNorm2d(width), nn.ReLU()]
+        channels = width
+    network = nn.Sequential(*body, nn.Flatten(), nn.LazyLinear(FEATURES), nn.ReLU())
+    with torch.no_grad():
+        network.eval()(torch.zeros(1, *image_shape))
+    heads = nn.ModuleList(nn.Linear(FEATURES, n) for n in classes)
+    return nn.ModuleDict({"body": network, "heads": heads})
 
 
 def targets(data: Prepared) -> np.ndarray:
@@ -58,6 +92,8 @@ def targets(data: Prepared) -> np.ndarray:
     Raises:
         UserError: the data set has neither.
     """
+    import numpy as np
+
     if data.labels is not None:
         return np.asarray(data.labels)[:, None]
     if data.factors is not None:
@@ -68,19 +104,24 @@ def targets(data: Prepared) -> np.ndarray:
     )
 
 
-def train_classifier(data: Prepared, seed: int, device: torch.device) -> tuple[Classifier, float]:
+def train_classifier(data: Prepared, seed: int, device: torch.device) -> tuple[nn.ModuleDict, float]:
     """Train on the training images: 1,000 Adam steps of 128 images, the rate falling to 0 by a cosine.
 
     Returns:
-        The classifier in evaluation mode, and its test accuracy in [0, 1], the mean over heads.
+        The network in evaluation mode (see :func:`layers`) and its test accuracy in [0, 1], the mean over
+        heads.
     """
+    import numpy as np
+    import torch
+    from torch.nn import functional as F
+
     classes = targets(data)
     classes = classes[:, classes.max(axis=0) > classes.min(axis=0)]
     rows = data.rows("train")
     rng = np.random.default_rng(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = Classifier(data.shape, [int(n) + 1 for n in classes.max(axis=0)])
+        network = layers(data.shape, [int(n) + 1 for n in classes.max(axis=0)])
     network.to(device).train()
     optimizer = torch.optim.Adam(network.parameters(), LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
@@ -90,9 +131,9 @@ def train_classifier(data: Prepared, seed: int, device: torch.device) -> tuple[C
             while len(order) < BATCH:
                 order = np.concatenate([order, rng.permutation(np.arange(rows.start, rows.stop))])
             batch, order = np.sort(order[:BATCH]), order[BATCH:]
-            x, y = _unit(data.images[batch], device), torch.from_numpy(classes[batch]).to(device)
-            features = network(x)
-            loss = sum(F.cross_entropy(head(features), y[:, i]) for i, head in enumerate(network.heads))
+            x, y = _input(data.images[batch], device), torch.from_numpy(classes[batch]).to(device)
+            features = network["body"](x)
+            loss = sum(F.cross_entropy(head(features), y[:, i]) for i, head in enumerate(network["heads"]))
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -101,18 +142,27 @@ def train_classifier(data: Prepared, seed: int, device: torch.device) -> tuple[C
     return network, _accuracy(network, data, classes, device)
 
 
-def _accuracy(network: Classifier, data: Prepared, classes: np.ndarray, device: torch.device) -> float:
+def _accuracy(network: nn.ModuleDict, data: Prepared, classes: np.ndarray, device: torch.device) -> float:
+    import torch
+
+    from vaebench.base.precision import exact
+
     rows = data.rows("test")
     correct = 0
     with exact():
         for start in range(rows.start, rows.stop, 1000):
             batch = slice(start, min(start + 1000, rows.stop))
-            features = network(_unit(data.images[batch], device))
+            features = network["body"](_input(data.images[batch], device))
             y = torch.from_numpy(classes[batch]).to(device)
-            for i, head in enumerate(network.heads):
+            for i, head in enumerate(network["heads"]):
                 correct += int((head(features).argmax(1) == y[:, i]).sum())
     return correct / ((rows.stop - rows.start) * classes.shape[1])
 
 
-def _unit(images: np.ndarray, device: torch.device) -> Tensor:
-    return as_unit(torch.from_numpy(np.array(images)).to(device))
+def _input(images: np.ndarray, device: torch.device) -> Tensor:
+    import numpy as np
+    import torch
+
+    from vaebench.data.value_range import as_unit
+
+    return 2 * as_unit(torch.from_numpy(np.array(images)).to(device)) - 1

@@ -13,18 +13,20 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 from unittest import mock
-
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from vaebench.base.errors import UserError
 from vaebench.base.workspace import in_workspace
+from vaebench.measure.features.base import FeatureNetwork
 
-__all__ = ["DIGEST", "FILE", "Inception", "load_inception", "weights_file"]
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+__all__ = ["DIGEST", "FILE", "Inception", "inception", "weights_file"]
 
 FILE = "pt_inception-2015-12-05-6726825d.pth"
 DIGEST = "6726825d"
@@ -36,32 +38,48 @@ _REMEDY = (
 )
 
 
-class Inception(nn.Module):
-    """pytorch-fid's network: images (B, 1 or 3, H, W) in [0, 1] to features (B, 2048).
+class Inception(FeatureNetwork):
+    """pytorch-fid's Inception, by which the Fréchet distance is FID."""
 
-    Args:
-        weights: as in the file.
-    """
+    label = "FID"
+    compares = "with papers' FID"
+    about = "Inception, as FID is defined"
 
-    def __init__(self, weights: dict[str, Tensor]):
-        super().__init__()
-        from pytorch_fid import inception
-        from torchvision.models.inception import BasicConv2d
+    def load(self, folder, device, learned) -> Callable[[Tensor], Tensor]:
+        """Features (B, 2048) of images (B, 1 or 3, H, W) in [0, 1].
 
-        with mock.patch.object(inception, "load_state_dict_from_url", return_value=weights):
-            self.blocks = inception.InceptionV3(
-                [inception.InceptionV3.BLOCK_INDEX_BY_DIM[2048]], resize_input=False, normalize_input=False
-            ).eval()
-        for module in self.blocks.modules():
-            if isinstance(module, BasicConv2d):
-                module.conv, module.bn = fuse_conv_bn_eval(module.conv, module.bn), nn.Identity()
-        self.to(memory_format=torch.channels_last).eval()
+        Raises:
+            UserError: see :func:`weights_file`.
+        """
+        import torch
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Features of the final average pooling."""
-        x = 2 * F.interpolate(x, size=(299, 299), mode="bilinear", align_corners=False) - 1
+        return inception(torch.load(weights_file(), map_location="cpu", weights_only=True), device)
+
+
+def inception(weights: Mapping[str, Tensor], device: torch.device) -> Callable[[Tensor], Tensor]:
+    """pytorch-fid's network with ``weights``, as in the file; see :meth:`Inception.load`."""
+    import torch
+    from pytorch_fid import inception as theirs
+    from torch import nn
+    from torch.nn.functional import interpolate
+    from torch.nn.utils.fusion import fuse_conv_bn_eval
+    from torchvision.models.inception import BasicConv2d
+
+    with mock.patch.object(theirs, "load_state_dict_from_url", return_value=weights):
+        blocks = theirs.InceptionV3(
+            [theirs.InceptionV3.BLOCK_INDEX_BY_DIM[2048]], resize_input=False, normalize_input=False
+        ).eval()
+    for module in blocks.modules():
+        if isinstance(module, BasicConv2d):
+            module.conv, module.bn = fuse_conv_bn_eval(module.conv, module.bn), nn.Identity()
+    blocks.to(device=device, memory_format=torch.channels_last)
+
+    def features(images: Tensor) -> Tensor:
+        x = 2 * interpolate(images, size=(299, 299), mode="bilinear", align_corners=False) - 1
         x = x.expand(-1, 3, -1, -1).to(memory_format=torch.channels_last)
-        return self.blocks(x)[0].flatten(1)
+        return blocks(x)[0].flatten(1)
+
+    return features
 
 
 def weights_file() -> Path:
@@ -85,16 +103,8 @@ def weights_file() -> Path:
     return path
 
 
-def load_inception() -> Inception:
-    """The network with FID's weights, on the CPU, in evaluation mode.
-
-    Raises:
-        UserError: see :func:`weights_file`.
-    """
-    return Inception(torch.load(weights_file(), map_location="cpu", weights_only=True))
-
-
 def _download(path: Path) -> None:
+    import torch
     from pytorch_fid.inception import FID_WEIGHTS_URL
 
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,35 +1,31 @@
 """The real test images' features and their moments, and the network that extracts more of them.
 
-Folder: ``reference.json`` (kind, and of a classifier its heads and test accuracy), ``features.npy`` (N, D)
-float32, ``moments.npz`` (``mu``, ``sigma``, float64) and, for a classifier, ``classifier.safetensors``. Where
-the kind is ``none``, because no metric compares features, ``reference.json`` says so and is alone.
+Folder: ``reference.json`` (the network's name and options, and what it learned), ``features.npy`` (N, D)
+float32, ``moments.npz`` (``mu``, ``sigma``, float64) and the weights of a network that learned from the data
+set. Where the network is ``none``, because no metric compares features, ``reference.json`` says so and is
+alone.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vaebench.base.errors import UserError
 from vaebench.base.files import read_json, write_atomically, write_json
 from vaebench.base.precision import exact
 from vaebench.data.store import Prepared
 from vaebench.data.value_range import as_unit
+from vaebench.measure.features import FEATURES, distance_key, family_key
 from vaebench.measure.features.frechet import frechet_distance, moments, symmetric_root
 
-__all__ = ["Kind", "Reference", "build_reference", "load_reference"]
-
-Kind = Literal["none", "inception", "classifier"]
-
-NAMES = {"inception": "fid", "classifier": "fd_classifier"}
-"""Name of the Fréchet distance in each kind's features."""
+__all__ = ["Reference", "build_reference", "load_reference"]
 
 
 @dataclass(frozen=True)
@@ -37,17 +33,17 @@ class Reference:
     """Reference for distances between sets of images.
 
     Attributes:
-        kind: the feature network.
+        kind: the feature network's name.
         network: images (B, C, H, W) in [0, 1] on ``device`` to features (B, D).
         features: the real test images' features, (N, D) float32.
         mu: their mean (D,), float64.
         sigma: their covariance (D, D), float64.
         device: where ``network`` is.
-        accuracy: a classifier's test accuracy; None for Inception.
+        accuracy: test accuracy of a classifier that was trained on the data set; None for a frozen network.
     """
 
-    kind: Kind
-    network: nn.Module
+    kind: str
+    network: Callable[[Tensor], Tensor]
     features: np.ndarray
     mu: np.ndarray
     sigma: np.ndarray
@@ -56,8 +52,12 @@ class Reference:
 
     @property
     def name(self) -> str:
-        """Name of the Fréchet distance in these features."""
-        return NAMES[self.kind]
+        """Key of the Fréchet distance in these features."""
+        return distance_key(self.kind)
+
+    def key(self, family: str) -> str:
+        """Key of another number of these features: ``family`` for Inception's, ``family_network`` else."""
+        return family_key(family, self.kind)
 
     def encode(self, images: np.ndarray | Tensor) -> np.ndarray:
         """Features (n, D) float32 of ``images`` (n, C, H, W), uint8 or float in [0, 1]."""
@@ -79,69 +79,62 @@ class Reference:
 
 
 def build_reference(
-    data: Prepared, kind: Kind, seed: int, folder: Path, device: str | torch.device = "cpu"
+    data: Prepared,
+    features: str | Mapping,
+    seed: int,
+    folder: Path,
+    device: str | torch.device = "cpu",
 ) -> Reference | None:
-    """Make the reference of a data set and write it to ``folder``; None for the kind ``none``.
+    """Make the reference of a data set and write it to ``folder``; None for the network ``none``.
 
     Args:
         data: the prepared data set.
-        kind: the feature network.
-        seed: of the classifier's weights and batches.
+        features: the feature network, a name or ``{"name": …, option: …}``.
+        seed: of what a network draws that learns from the data set.
         folder: where it goes.
         device: where the network runs.
 
     Raises:
-        UserError: Inception's weights cannot be had, or there is nothing to train a classifier on.
+        UserError: there is no such network, its weights cannot be had, or it finds nothing to learn from.
     """
-    device = torch.device(device)
+    spec = {"name": features} if isinstance(features, str) else features
+    described = FEATURES.check(spec, "evaluation.features")
+    built, device = FEATURES.build(spec), torch.device(device)
     folder.mkdir(parents=True, exist_ok=True)
-    described: dict = {"kind": kind}
-    if kind == "none":
+    learned = built.learn(data, seed, device, folder)
+    network = built.load(folder, device, learned)
+    described = {"kind": described.pop("name"), "options": described, **learned}
+    if network is None:
         write_json(folder / "reference.json", described)
         return None
-    if kind != "classifier":
-        network = _inception()
-    else:
-        from safetensors.torch import save
-
-        from vaebench.measure.features.classifier import train_classifier
-
-        network, accuracy = train_classifier(data, seed, device)
-        described |= {
-            "accuracy": accuracy,
-            "image_shape": list(data.shape),
-            "classes": [head.out_features for head in network.heads],
-        }
-        with write_atomically(folder / "classifier.safetensors") as path:
-            path.write_bytes(save({k: v.cpu().contiguous() for k, v in network.state_dict().items()}))
-    network.to(device)
-    features = _extract(network, _slices(data.split("test")), device)
-    mu, sigma = moments(features)
+    found = _extract(network, _slices(data.split("test")), device)
+    mu, sigma = moments(found)
     with write_atomically(folder / "features.npy") as path, path.open("wb") as file:
-        np.save(file, features)
+        np.save(file, found)
     with write_atomically(folder / "moments.npz") as path, path.open("wb") as file:
         np.savez(file, mu=mu, sigma=sigma)
     write_json(folder / "reference.json", described)
-    return Reference(kind, network, features, mu, sigma, device, described.get("accuracy"))
+    return Reference(described["kind"], network, found, mu, sigma, device, described.get("accuracy"))
 
 
 def load_reference(folder: str | Path, device: str | torch.device = "cpu") -> Reference | None:
-    """The reference in ``folder``; None where it is of the kind ``none``.
+    """The reference in ``folder``; None where its network is ``none``.
 
     Raises:
         UserError: a file is missing or damaged; says what makes it.
     """
     folder, device = Path(folder), torch.device(device)
     try:
-        described = read_json(_present(folder / "reference.json"))
-        if described["kind"] == "none":
+        learned = read_json(_present(folder / "reference.json"))
+        spec = {"name": learned.pop("kind"), **learned.pop("options", {})}
+        network = FEATURES.build(spec).load(folder, device, learned)
+        if network is None:
             return None
         for name in ("features.npy", "moments.npz"):
             _present(folder / name)
         features = np.load(folder / "features.npy", allow_pickle=False)
         with np.load(folder / "moments.npz", allow_pickle=False) as arrays:
             mu, sigma = arrays["mu"], arrays["sigma"]
-        network = _network(described, folder)
     except UserError:
         raise
     except Exception as error:
@@ -154,27 +147,7 @@ def load_reference(folder: str | Path, device: str | torch.device = "cpu") -> Re
             f"{folder}: features.npy {features.shape} and moments.npz {mu.shape}, {sigma.shape} do not fit; "
             "delete the folder and run `dvc repro`."
         )
-    accuracy = described.get("accuracy")
-    return Reference(described["kind"], network.to(device), features, mu, sigma, device, accuracy)
-
-
-def _network(described: dict, folder: Path) -> nn.Module:
-    if described["kind"] != "classifier":
-        return _inception()
-    from safetensors.torch import load_file
-
-    from vaebench.measure.features.classifier import Classifier
-
-    _present(folder / "classifier.safetensors")
-    network = Classifier(tuple(described["image_shape"]), described["classes"])
-    network.load_state_dict(load_file(folder / "classifier.safetensors"))
-    return network.eval()
-
-
-def _inception() -> nn.Module:
-    from vaebench.measure.features.inception import load_inception
-
-    return load_inception()
+    return Reference(spec["name"], network, features, mu, sigma, device, learned.get("accuracy"))
 
 
 def _present(path: Path) -> Path:
@@ -189,7 +162,9 @@ def _slices(images: np.ndarray | Tensor, size: int = 500) -> Iterable[Tensor]:
         yield batch if isinstance(batch, Tensor) else torch.from_numpy(np.array(batch))
 
 
-def _extract(network: nn.Module, batches: Iterable[Tensor], device: torch.device) -> np.ndarray:
+def _extract(
+    network: Callable[[Tensor], Tensor], batches: Iterable[Tensor], device: torch.device
+) -> np.ndarray:
     # Inception's first layers need 8 MB an image.
     size = 500 if device.type == "cuda" else 50
     features = []

@@ -27,7 +27,7 @@ def prd(run: Run, *, draws: PositiveInt = 1) -> dict:
 
     Returns:
         ``{"prd": {"precision": F_1/8, "recall": F_8}}``, each in [0, 1]; of another network's features
-        than Inception's ``{"prd_classifier": …}``, named as that network's Fréchet distance is.
+        than Inception's ``{"prd_classifier": …}``, say.
         With more than one draw also ``precision_se`` and ``recall_se``, standard errors over the draws.
         Nothing where the study samples neither from the prior nor from one Gaussian.
     """
@@ -37,7 +37,7 @@ def prd(run: Run, *, draws: PositiveInt = 1) -> dict:
     pairs = [_of_draw(run, run.features(name, draw)) for draw in range(draws)]
     precision, recall = zip(*pairs, strict=True)
     scores = over_draws("precision", precision) | over_draws("recall", recall)
-    return {_named(run.reference.name): scores}
+    return {run.reference.key("prd"): scores}
 
 
 def _of_draw(run: Run, fake: np.ndarray) -> tuple[float, float]:
@@ -55,12 +55,6 @@ def _of_draw(run: Run, fake: np.ndarray) -> tuple[float, float]:
         one, other = (np.bincount(part, minlength=CLUSTERS) / size for part in np.split(clusters, [size]))
         curves.append(curve(one, other))
     return f_pair(*np.mean(curves, axis=0))
-
-
-def _named(distance: str) -> str:
-    """``prd`` for the features of ``fid``, ``prd_classifier`` for those of ``fd_classifier``."""
-    _, mark, features = distance.partition("_")
-    return f"prd{mark}{features}"
 
 
 prd.needs_features = True

@@ -157,7 +157,7 @@ def _verdict(results: Results, paper: Paper, claim: Claim, numbers: Mapping[Key,
         seeds,
         share,
         limits,
-        results.params.evaluation.features,
+        results.params.evaluation.features["name"],
         (found.measured, found.total),
         printed,
     )

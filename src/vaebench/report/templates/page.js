@@ -263,7 +263,7 @@
   fill(scatter.elements.y, choices);
   pick(scatter.elements.x, ["mse"]);
   pick(scatter.elements.y, [
-    ...choices.map(([path]) => path).filter((path) => /^(fid|fd_classifier)\.(prior|gmm)/.test(path)),
+    ...choices.map(([path]) => path).filter((path) => /^(fid|fd_\w+)\.(prior|gmm)/.test(path)),
     ...choices.map(([path]) => path).slice(1),
   ]);
   const front = (points, x, y) => {
