@@ -3,6 +3,7 @@ import io
 import pickle
 import tracemalloc
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from support.data_fixtures import (
+    REAL_DATA,
     cifar10_digests,
     dsprites_arrays,
     grid,
@@ -24,9 +26,10 @@ from support.data_fixtures import (
 )
 
 from vaebench.base.errors import UserError
-from vaebench.data import SOURCES
+from vaebench.data import SOURCES, mnist_subset
 from vaebench.data import cifar10 as cifar10_module
 from vaebench.data.dsprites import DSprites
+from vaebench.data.idx import parse_idx
 from vaebench.data.pictures import as_rgb
 from vaebench.data.preparation import prepare
 from vaebench.data.raw import RawFiles
@@ -156,6 +159,39 @@ def test_digits(store):
 def test_digits_refuses_to_hold_everything_back(store):
     with pytest.raises(UserError, match="there are 1437 training images"):
         prepare({"name": "digits", "validation": 1437}, store)
+
+
+# The part of MNIST that is shipped
+
+
+def test_the_shipped_digits_are_balanced_however_they_are_cut(store):
+    data = prepare({"name": "mnist_subset", "validation": 200}, store)
+    assert data.meta["splits"] == {"train": [0, 3800], "validation": [3800, 4000], "test": [4000, 5000]}
+    assert data.images.shape == (5000, 1, 28, 28)
+    for split, each in {"train": 380, "validation": 20, "test": 100}.items():
+        assert np.bincount(data.labels[data.rows(split)]).tolist() == [each] * 10
+
+
+def test_a_changed_file_of_shipped_digits_is_refused(store, tmp_path, monkeypatch):
+    content = bytearray(mnist_subset.FILE.read_bytes())
+    content[5000] ^= 1
+    monkeypatch.setattr(mnist_subset, "FILE", tmp_path / "flipped.npz")
+    mnist_subset.FILE.write_bytes(content)
+    with pytest.raises(UserError, match=r"flipped\.npz is not the file that vaebench ships"):
+        prepare({"name": "mnist_subset"}, store)
+
+
+@pytest.mark.skipif(not (REAL_DATA / "MNIST/raw").is_dir(), reason="no MNIST in shared/data")
+def test_the_shipped_digits_are_mnists_first_of_each_class(store):
+    shipped = prepare({"name": "mnist_subset"}, store)
+    for part, rows in {"train": slice(0, 4000), "t10k": slice(4000, 5000)}.items():
+        pixels, labels = (
+            parse_idx((REAL_DATA / f"MNIST/raw/{part}-{kind}-ubyte").read_bytes(), dimensions, Path(part))
+            for kind, dimensions in (("images-idx3", 3), ("labels-idx1", 1))
+        )
+        for label in range(10):
+            ours = shipped.images[rows, 0][shipped.labels[rows] == label]
+            np.testing.assert_array_equal(ours, pixels[labels == label][: len(ours)])
 
 
 # CIFAR-10

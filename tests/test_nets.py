@@ -177,6 +177,7 @@ ORDER = {
 }
 SHAPES = {
     "compact": (1, 8, 8),
+    "dense": (3, 5, 7),
     "conv": (3, 30, 45),
     **{name: shape for name, shape in reversed(LISTINGS)},
 }
@@ -318,7 +319,7 @@ def test_stride_1_same_transposed_convolution_is_the_adjoint_of_the_same_convolu
     torch.testing.assert_close((same * y).sum(), (x * transposed).sum())
 
 
-@pytest.mark.parametrize("name", [name for name in NETWORKS.names() if name != "conv"])
+@pytest.mark.parametrize("name", [name for name in NETWORKS.names() if name not in ("conv", "dense")])
 def test_a_wrong_image_size_is_refused(name):
     with pytest.raises(UserError, match=f"'{name}' takes images"):
         NETWORKS.build({"name": name}, (1, 30, 30))
@@ -346,3 +347,12 @@ def test_conv_gives_back_images_of_any_shape(shape, norm):
     assert decoder(torch.rand(2, 3)).shape == (2, 5, *shape[1:])
     assert any(isinstance(layer, nn.BatchNorm2d) for layer in encoder) == (norm == "batch")
     assert isinstance(decoder[-1], nn.ConvTranspose2d)
+
+
+def test_dense_layers_are_mirrored_and_only_the_inner_ones_are_rectified():
+    network = NETWORKS.build({"name": "dense", "latent_dim": 3, "hidden": [40, 20]}, (2, 4, 5))
+    encoder, decoder = network.encoder(6), network.decoder(3)
+    widths = [[m.out_features for m in half if isinstance(m, nn.Linear)] for half in (encoder, decoder)]
+    assert widths == [[40, 20, 6], [20, 40, 3 * 4 * 5]]
+    assert [type(m).__name__ for m in encoder][-2:] == ["ReLU", "Linear"]
+    assert [type(m).__name__ for m in decoder][-2:] == ["Linear", "Unflatten"]

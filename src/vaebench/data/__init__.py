@@ -16,6 +16,7 @@ SOURCES = Registry(
     "source",
     {
         "digits": "vaebench.data.digits:Digits",
+        "mnist_subset": "vaebench.data.mnist_subset:MnistSubset",
         "mnist": "vaebench.data.mnist:Mnist",
         "cifar10": "vaebench.data.cifar10:Cifar10",
         "celeba": "vaebench.data.celeba:CelebA",

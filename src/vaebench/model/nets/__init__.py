@@ -25,6 +25,7 @@ __all__ = ["NETWORKS"]
 NETWORKS = Registry(
     "network",
     {
+        "dense": "vaebench.model.nets.dense:Dense",
         "conv": "vaebench.model.nets.conv:Conv",
         "compact": "vaebench.model.nets.compact:Compact",
         "takida_mnist": "vaebench.model.nets.takida:TakidaMNIST",

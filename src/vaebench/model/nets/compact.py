@@ -1,4 +1,4 @@
-"""A small pair for the quickstart's 8 x 8 digits: about 0.1 M weights, seconds of training on a CPU.
+"""A small pair for 8 x 8 digits: about 0.1 M weights, seconds of training on a CPU.
 
 It belongs to neither paper. Two stride-2 convolutions and one hidden layer each way, without batch
 normalization; any height and width that two halvings divide will do.
