@@ -1,4 +1,5 @@
 import gzip
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from support.data_fixtures import REAL_DATA, idx_bytes, write_mnist
 
 from vaebench.base.errors import UserError
 from vaebench.data.idx import parse_idx
+from vaebench.data.mnist import Mnist
 from vaebench.data.noise import NOISY, partitions
 from vaebench.data.preparation import prepare
 
@@ -25,7 +27,7 @@ def workplace(tmp_path, monkeypatch):
     (tmp_path / "raw").mkdir()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VAEBENCH_DATA", str(tmp_path / "raw"))
-    monkeypatch.setattr("vaebench.data.mnist._download", refuse)
+    monkeypatch.setattr(Mnist, "published", replace(Mnist.published, download=refuse))
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@ import io
 import pickle
 import tracemalloc
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +29,10 @@ from support.data_fixtures import (
 from vaebench.base.errors import UserError
 from vaebench.data import SOURCES, mnist_subset
 from vaebench.data import cifar10 as cifar10_module
+from vaebench.data.cifar10 import Cifar10
 from vaebench.data.dsprites import DSprites
 from vaebench.data.idx import parse_idx
+from vaebench.data.mnist import Mnist
 from vaebench.data.pictures import as_rgb
 from vaebench.data.preparation import prepare
 from vaebench.data.raw import RawFiles
@@ -50,8 +53,8 @@ def raw(tmp_path, monkeypatch):
     (tmp_path / "raw").mkdir()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VAEBENCH_DATA", str(tmp_path / "raw"))
-    for module in ("mnist", "cifar10"):
-        monkeypatch.setattr(f"vaebench.data.{module}._download", refuse)
+    for source in (Mnist, Cifar10):
+        monkeypatch.setattr(source, "published", replace(source.published, download=refuse))
     return tmp_path / "raw"
 
 
@@ -106,7 +109,7 @@ def test_an_incomplete_folder_is_passed_over_and_reported(raw, tmp_path, store):
 
 def test_missing_files_are_downloaded_into_the_default_folder(monkeypatch, store, tmp_path):
     monkeypatch.delenv("VAEBENCH_DATA")
-    monkeypatch.setattr("vaebench.data.mnist._download", write_mnist)
+    monkeypatch.setattr(Mnist, "published", replace(Mnist.published, download=write_mnist))
     assert len(prepare({"name": "mnist"}, store).split("train")) == 40
     assert (tmp_path / "data/raw/MNIST/raw").is_dir()
 

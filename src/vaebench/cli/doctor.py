@@ -124,39 +124,20 @@ def _needs(studies: Path) -> tuple[dict[str, list[str]], list[str]]:
     return sources, inception
 
 
-class _Looked(Exception):  # noqa: N818
-    """Folder in which a source found its files, before it reads them."""
-
-
-class _Look(RawFiles):
-    def find(self, what, files, advice, *, download=None, **options):
-        """As in :class:`RawFiles`, but without the download."""
-        try:
-            found = super().find(what, files, advice, **options)
-        except UserError:
-            if download is None:
-                raise
-            raise _Looked(
-                False, f"not here; downloaded into {self.roots[-1]} when it is first needed."
-            ) from None
-        raise _Looked(True, str(found))
-
-
-class _NoStore:
-    def __getattr__(self, name: str):
-        raise _Looked(True, "built in")
-
-
 def _data(name: str) -> tuple[bool, str]:
-    if any(option.default is option.empty for option in SOURCES.options(name).values()):
-        return True, "takes what a study names"
+    published = getattr(SOURCES.load(name), "published", None)
+    if published is None:
+        chosen = any(option.default is option.empty for option in SOURCES.options(name).values())
+        return True, "takes what a study names" if chosen else "built in"
     try:
-        SOURCES.build({"name": name}).write(_Look.default(), _NoStore())
-    except _Looked as place:
-        return place.args
+        raw = RawFiles.default()
     except UserError as error:
         return False, str(error)
-    return True, "built in"
+    if (folder := raw.look(published)) is not None:
+        return True, str(folder)
+    if published.download is not None:
+        return False, f"not here; downloaded into {raw.roots[-1]} when it is first needed."
+    return False, raw.lacks(published)
 
 
 def inception_weights(inception: Sequence[str] = ()) -> Check:

@@ -5,7 +5,8 @@ What a source can be told in params.yaml is its keyword-only arguments.
     >>> SOURCES.check({"name": "digits", "validation": 200}, "datasets.digits.source")
     {'name': 'digits', 'validation': 200}
 
-Adding one: a class with ``write(raw, store)`` in its own module, and a line here.
+Adding one: a class with ``write(raw, store)`` in its own module, and a line here. One that reads files that
+somebody publishes says which in the attribute ``published``, a :class:`~vaebench.data.raw.RawSet`.
 """
 
 from vaebench.base.registry import Registry

@@ -14,7 +14,7 @@ from pydantic import PositiveInt
 
 from vaebench.base.errors import UserError
 from vaebench.base.files import UNREADABLE_ARRAYS
-from vaebench.data.raw import RawFiles
+from vaebench.data.raw import RawFiles, RawSet
 from vaebench.data.shares import Part, divide
 from vaebench.data.splits import ordered_splits
 from vaebench.data.store import StoreWriter
@@ -48,7 +48,7 @@ class Arrays:
 
     def write(self, raw: RawFiles, store: StoreWriter) -> None:
         """Write the splits, each in a random order that depends on the store's seed."""
-        path = raw.find("The file of arrays", [self.path], ADVICE) / self.path
+        path = raw.find(RawSet("The file of arrays", (self.path,), ADVICE)) / self.path
         raw.digest(path)
         arrays = _read(path)
         images = _channels_first(path, arrays["images"])

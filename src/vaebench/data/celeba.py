@@ -16,7 +16,7 @@ from pydantic import PositiveInt
 
 from vaebench.base.errors import UserError
 from vaebench.data.pictures import append_pictures, resized
-from vaebench.data.raw import RawFiles
+from vaebench.data.raw import RawFiles, RawSet
 from vaebench.data.splits import ordered_splits
 from vaebench.data.store import StoreWriter
 
@@ -41,6 +41,8 @@ class CelebA:
         limit: keep only the first so many images of each split.
     """
 
+    published = RawSet("CelebA", (IMAGES, PARTITION), ADVICE, ("celeba", "."), ("celeba",))
+
     def __init__(
         self,
         *,
@@ -54,7 +56,7 @@ class CelebA:
 
     def write(self, raw: RawFiles, store: StoreWriter) -> None:
         """Write the owner's three partitions, each in the list's order."""
-        folder = raw.find("CelebA", [IMAGES, PARTITION], ADVICE, folders=("celeba", "."), aliases=["celeba"])
+        folder = raw.find(self.published)
         listed = _read_partition(raw, folder / PARTITION)
         kept = [listed[split][: self.limit] for split in SPLITS]
         paths = [folder / IMAGES / name for name in chain(*kept)]

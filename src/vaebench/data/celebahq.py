@@ -17,7 +17,7 @@ from pydantic import NonNegativeInt, PositiveInt
 from vaebench.base.errors import UserError
 from vaebench.data.instead import contents, is_hidden
 from vaebench.data.pictures import append_pictures, resized
-from vaebench.data.raw import RawFiles
+from vaebench.data.raw import RawFiles, RawSet
 from vaebench.data.splits import ordered_splits, training_rows
 from vaebench.data.store import StoreWriter
 
@@ -43,6 +43,8 @@ class CelebAHQ:
         limit: keep only the first so many images of each split.
     """
 
+    published = RawSet("CelebA-HQ", (".",), ADVICE, (FOLDER,), ALIASES)
+
     def __init__(
         self,
         *,
@@ -56,7 +58,7 @@ class CelebAHQ:
 
     def write(self, raw: RawFiles, store: StoreWriter) -> None:
         """Write the images, in the order of the numbers in their names."""
-        folder = raw.find("CelebA-HQ", ["."], ADVICE, folders=(FOLDER,), aliases=ALIASES)
+        folder = raw.find(self.published)
         paths = sorted(filter(_is_picture, folder.iterdir()), key=_natural)
         if len(paths) <= self.test:
             raise UserError(

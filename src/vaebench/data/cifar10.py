@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import NonNegativeInt, PositiveInt
 
 from vaebench.base.errors import UserError
-from vaebench.data.raw import RawFiles
+from vaebench.data.raw import RawFiles, RawSet
 from vaebench.data.splits import ordered_splits, training_rows
 from vaebench.data.store import StoreWriter
 
@@ -47,6 +47,12 @@ ADVICE = (
 )
 
 
+def _download(root: Path) -> None:
+    from torchvision.datasets import CIFAR10
+
+    CIFAR10(root, download=True)
+
+
 class Cifar10:
     """CIFAR-10.
 
@@ -55,15 +61,15 @@ class Cifar10:
         limit: keep only the first so many images of each split.
     """
 
+    published = RawSet("CIFAR-10", tuple(MD5), ADVICE, (FOLDER,), ALIASES, _download)
+
     def __init__(self, *, validation: NonNegativeInt = 0, limit: PositiveInt | None = None):
         self.validation = validation
         self.limit = limit
 
     def write(self, raw: RawFiles, store: StoreWriter) -> None:
         """Write training, validation and test images, in the batches' order."""
-        folder = raw.find(
-            "CIFAR-10", list(MD5), ADVICE, folders=(FOLDER,), aliases=ALIASES, download=_download
-        )
+        folder = raw.find(self.published)
         *training, test = (_read(raw, folder / name) for name in MD5)
         images, labels = (np.concatenate(parts) for parts in zip(*training, strict=True))
         rows = training_rows("cifar10", len(images), self.validation)
@@ -91,9 +97,3 @@ class _Unpickler(pickle.Unpickler):
         if (module, name) not in ARRAYS:
             raise pickle.UnpicklingError(f"{module}.{name} makes no array")
         return super().find_class(module, name)
-
-
-def _download(root: Path) -> None:
-    from torchvision.datasets import CIFAR10
-
-    CIFAR10(root, download=True)

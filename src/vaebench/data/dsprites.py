@@ -17,7 +17,7 @@ from pydantic import NonNegativeInt, PositiveInt
 from vaebench.base.errors import UserError
 from vaebench.base.files import UNREADABLE_ARRAYS
 from vaebench.data.factors import append_grid, check_grid
-from vaebench.data.raw import RawFiles
+from vaebench.data.raw import RawFiles, RawSet
 from vaebench.data.store import StoreWriter
 
 __all__ = ["DSprites"]
@@ -41,13 +41,15 @@ class DSprites:
         thin: by a factor's name, k to keep only every k-th of its values.
     """
 
+    published = RawSet("dSprites", (FILE,), ADVICE, ("dsprites", "."), ("dsprites",))
+
     def __init__(self, *, validation: NonNegativeInt = 0, thin: dict[str, PositiveInt] | None = None):
         self.validation = validation
         self.thin = thin
 
     def write(self, raw: RawFiles, store: StoreWriter) -> None:
         """Write the images in the file's order."""
-        path = raw.find("dSprites", [FILE], ADVICE, folders=("dsprites", "."), aliases=("dsprites",)) / FILE
+        path = raw.find(self.published) / FILE
         raw.digest(path)
         factors = _read_factors(path)
         sizes = dict(zip(FACTORS, check_grid(factors, path, "latents_classes"), strict=True))

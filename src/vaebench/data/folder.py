@@ -17,7 +17,7 @@ from pydantic import PositiveInt
 from vaebench.base.errors import UserError
 from vaebench.data.instead import contents, is_hidden
 from vaebench.data.pictures import append_pictures, resized
-from vaebench.data.raw import RawFiles
+from vaebench.data.raw import RawFiles, RawSet
 from vaebench.data.shares import Part, divide
 from vaebench.data.splits import ordered_splits
 from vaebench.data.store import StoreWriter
@@ -64,7 +64,7 @@ class Folder:
 
     def write(self, raw: RawFiles, store: StoreWriter) -> None:
         """Write the splits, each in a random order that depends on the store's seed."""
-        folder = raw.find("The folder of pictures", [self.path], ADVICE) / self.path
+        folder = raw.find(RawSet("The folder of pictures", (self.path,), ADVICE)) / self.path
         splits = self._splits(folder, store.seed)
         classes = sorted({name for part in splits.values() for _, name in part})
         paths, names = zip(*(entry for part in splits.values() for entry in part), strict=True)

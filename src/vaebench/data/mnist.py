@@ -19,7 +19,7 @@ from pydantic import NonNegativeInt, PositiveInt
 from vaebench.base.errors import UserError
 from vaebench.data.idx import parse_idx
 from vaebench.data.noise import Noise, add_noise
-from vaebench.data.raw import RawFiles
+from vaebench.data.raw import RawFiles, RawSet
 from vaebench.data.splits import ordered_splits, training_rows
 from vaebench.data.store import StoreWriter
 
@@ -41,6 +41,12 @@ ADVICE = (
 BATCH = 5_000
 
 
+def _download(root: Path) -> None:
+    from torchvision.datasets import MNIST
+
+    MNIST(root, download=True)
+
+
 class Mnist:
     """MNIST.
 
@@ -52,6 +58,8 @@ class Mnist:
         train_limit: keep only the first so many training images, after validation was taken.
         test_limit: keep only the first so many test images.
     """
+
+    published = RawSet("MNIST", tuple(MD5), ADVICE, (FOLDER,), ("mnist",), _download)
 
     def __init__(
         self,
@@ -70,9 +78,7 @@ class Mnist:
 
     def write(self, raw: RawFiles, store: StoreWriter) -> None:
         """Write training, validation and test images, in the files' order."""
-        folder = raw.find(
-            "MNIST", list(MD5), ADVICE, folders=(FOLDER,), aliases=("mnist",), download=_download
-        )
+        folder = raw.find(self.published)
         images, labels = _read(raw, folder, "train")
         test_images, test_labels = _read(raw, folder, "t10k")
         train, validation = training_rows("mnist", len(images), self.validation, self.train_limit)
@@ -136,9 +142,3 @@ def _read_idx(raw: RawFiles, path: Path, dimensions: int, published: int) -> np.
                 "Delete it, and it is downloaded again."
             )
     return array
-
-
-def _download(root: Path) -> None:
-    from torchvision.datasets import MNIST
-
-    MNIST(root, download=True)

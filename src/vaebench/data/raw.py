@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,12 +20,35 @@ from vaebench.base.errors import UserError
 from vaebench.base.workspace import in_workspace
 from vaebench.data.instead import contents, lookalikes
 
-__all__ = ["DATA_VARIABLE", "RawFiles", "unreadable"]
+__all__ = ["DATA_VARIABLE", "RawFiles", "RawSet", "unreadable"]
 
 DATA_VARIABLE = "VAEBENCH_DATA"
 DOWNLOADS = Path("data/raw")
 DOWNLOAD_TIMEOUT = 30.0
 """Seconds without an answer after which a download is given up."""
+
+
+@dataclass(frozen=True)
+class RawSet:
+    """Files of a data set as its owner publishes them.
+
+    Attributes:
+        title: the set's name, for messages.
+        files: files or folders, all of which must lie in one folder.
+        advice: where the files are had from and how they are laid out.
+        folders: where that folder may be below a root, in the order in which they are tried.
+        aliases: names under which the set is found, too: its archive, a folder of another copy. Where one
+            lies is said; it is not read.
+        download: fetches the files into the root that it is given, a temporary one, so that a download that
+            is cut off leaves nothing that looks like the set.
+    """
+
+    title: str
+    files: tuple[str, ...]
+    advice: str
+    folders: tuple[str, ...] = (".",)
+    aliases: tuple[str, ...] = ()
+    download: Callable[[Path], object] | None = None
 
 
 @dataclass
@@ -49,56 +72,48 @@ class RawFiles:
             )
         return cls((in_workspace(chosen), downloads))
 
-    def find(
-        self,
-        what: str,
-        files: Sequence[str],
-        advice: str,
-        *,
-        folders: Sequence[str] = (".",),
-        aliases: Sequence[str] = (),
-        download: Callable[[Path], object] | None = None,
-    ) -> Path:
-        """The first folder that holds all of ``files``.
+    def look(self, wanted: RawSet) -> Path | None:
+        """The first folder that holds all files of a set; None where none does."""
+        return next((place for place in self._places(wanted) if not _absent(place, wanted)), None)
 
-        Args:
-            what: the set's name, for the message.
-            files: files or folders, all of which must lie in the folder.
-            advice: where the files are had from and how they are laid out.
-            folders: tried below each root, in this order.
-            aliases: under which the set is found, too: its archive, a folder of another copy. Where one lies
-                is said; it is not read.
-            download: fetches the files into the root that it is given, a temporary one, so that a download
-                that is cut off leaves nothing that looks like the set.
+    def find(self, wanted: RawSet) -> Path:
+        """The first folder that holds all files of a set, which are downloaded where that is possible.
 
         Raises:
             UserError: they are nowhere; it says what was missing where, and what to put there.
         """
-        candidates = [root / folder for root in self.roots for folder in folders]
-        for candidate in candidates:
-            if _all_of(files, candidate) is not None:
-                return candidate
+        if (folder := self.look(wanted)) is not None:
+            return folder
         failure = ""
-        if download is not None:
+        if wanted.download is not None:
             root = self.roots[-1]
             try:
-                root.mkdir(parents=True, exist_ok=True)
-                with TemporaryDirectory(prefix=".download-", dir=root) as temporary, _impatient_sockets():
-                    download(Path(temporary))
-                    for folder in folders:
-                        if (found := _all_of(files, Path(temporary, folder))) is not None:
-                            return _move(files, found, root / folder)
+                if (folder := _download(wanted, root)) is not None:
+                    return folder
                 failure = f"Downloading it into {root} brought other files. "
             except Exception as error:  # whatever it was, the files are not there and the user can place them
                 failure = f"Downloading it into {root} failed: {' '.join(str(error).split())}. "
-        looked = "; ".join(f"{place} lacks {_missing(place, files)}" for place in candidates)
-        fewest = min((_absent(place, files) for place in candidates), key=len)
-        there = lookalikes(self.roots, fewest) or lookalikes(self.roots, aliases)
-        instead = f"What lies there: {'; '.join(there)}. " if there else ""
-        raise UserError(
-            f"{what} was not found: {looked}. {instead}{failure}{advice} Put it into {self.roots[0]}, or set "
-            f"{DATA_VARIABLE} to the folder that holds it."
+        raise UserError(self.lacks(wanted, failure))
+
+    def lacks(self, wanted: RawSet, failure: str = "") -> str:
+        """What of a set is missing where, and what to put there.
+
+        Args:
+            wanted: the set.
+            failure: of its download, as a sentence.
+        """
+        places = self._places(wanted)
+        looked = "; ".join(f"{place} lacks {_missing(place, wanted)}" for place in places)
+        fewest = min((_absent(place, wanted) for place in places), key=len)
+        similar = lookalikes(self.roots, fewest) or lookalikes(self.roots, wanted.aliases)
+        instead = f"What lies there: {'; '.join(similar)}. " if similar else ""
+        return (
+            f"{wanted.title} was not found: {looked}. {instead}{failure}{wanted.advice} Put it into "
+            f"{self.roots[0]}, or set {DATA_VARIABLE} to the folder that holds it."
         )
+
+    def _places(self, wanted: RawSet) -> list[Path]:
+        return [root / folder for root in self.roots for folder in wanted.folders]
 
     def read(self, path: Path) -> bytes:
         """The whole of ``path``, which is recorded as used."""
@@ -128,25 +143,29 @@ class RawFiles:
         self.sources[path.as_posix()] = digest
 
 
-def _all_of(files: Sequence[str], folder: Path) -> Path | None:
-    return folder if all((folder / file).exists() for file in files) else None
+def _download(wanted: RawSet, root: Path) -> Path | None:
+    """Download a set into ``root``, whole or not at all; None where other files came."""
+    root.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".download-", dir=root) as temporary, _impatient_sockets():
+        assert wanted.download is not None
+        wanted.download(Path(temporary))
+        for folder in wanted.folders:
+            if not _absent(Path(temporary, folder), wanted):
+                (root / folder).mkdir(parents=True, exist_ok=True)
+                for file in wanted.files:
+                    Path(temporary, folder, file).replace(root / folder / file)
+                return root / folder
+    return None
 
 
-def _move(files: Sequence[str], source: Path, target: Path) -> Path:
-    target.mkdir(parents=True, exist_ok=True)
-    for file in files:
-        (source / file).replace(target / file)
-    return target
-
-
-def _missing(place: Path, files: Sequence[str]) -> str:
+def _missing(place: Path, wanted: RawSet) -> str:
     if not place.is_dir():
         return "everything (there is no such folder)"
-    return ", ".join(_absent(place, files))
+    return ", ".join(_absent(place, wanted))
 
 
-def _absent(place: Path, files: Sequence[str]) -> list[str]:
-    return [file for file in files if not (place / file).exists()]
+def _absent(place: Path, wanted: RawSet) -> list[str]:
+    return [file for file in wanted.files if not (place / file).exists()]
 
 
 def unreadable(path: Path, error: OSError) -> UserError:

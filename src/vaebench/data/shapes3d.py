@@ -15,7 +15,7 @@ from pydantic import NonNegativeInt, PositiveInt
 
 from vaebench.base.errors import UserError
 from vaebench.data.factors import append_grid, check_grid
-from vaebench.data.raw import RawFiles
+from vaebench.data.raw import RawFiles, RawSet
 from vaebench.data.store import StoreWriter
 
 __all__ = ["Shapes3D"]
@@ -36,6 +36,8 @@ class Shapes3D:
         thin: by a factor's name, k to keep only every k-th of its values.
     """
 
+    published = RawSet("3D Shapes", (FILE,), ADVICE, ("shapes3d", "."), ("shapes3d",))
+
     def __init__(self, *, validation: NonNegativeInt = 0, thin: dict[str, PositiveInt] | None = None):
         self.validation = validation
         self.thin = thin
@@ -44,7 +46,7 @@ class Shapes3D:
         """Write the images in the file's order."""
         import h5py
 
-        path = raw.find("3D Shapes", [FILE], ADVICE, folders=("shapes3d", "."), aliases=("shapes3d",)) / FILE
+        path = raw.find(self.published) / FILE
         raw.digest(path)
         with ExitStack() as stack:
             try:
