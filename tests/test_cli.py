@@ -4,6 +4,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -183,16 +184,20 @@ def test_explain_gives_objective_options_and_source(workspace):
     assert "Takida" not in other.split("source:")[1]
 
 
-def test_explain_knows_every_value_of_the_axes(workspace):
-    """No formula is missing, and none is kept for a value that is gone."""
+@pytest.mark.parametrize("axis", ["likelihood", "regularizer", "posterior"])
+def test_every_value_of_the_axes_says_its_formula_for_the_defaults_and_every_choice(axis):
     from vaebench.cli import explain
-    from vaebench.model import formulas
 
-    for axis, registry in explain._AXES.items():
-        spelled = set(formulas._FORMULAS[axis]) | ({"gaussian"} if axis == "likelihood" else set())
-        assert spelled == set(registry.names())
-        for name in registry.names():
-            assert explain._about(registry.load(name)), name
+    registry = explain._AXES[axis]
+    for name in registry.names():
+        assert explain._about(registry.load(name)), name
+        assert registry.formula({"name": name}) != f"the {axis} {name!r}"
+        words = registry.read(name, "formula")
+        if isinstance(words, dict):
+            ((option, texts),) = words.items()
+            parameter = registry.options(name)[option]
+            assert next(iter(texts)) == parameter.default, "the default comes first"
+            assert set(texts) == set(get_args(get_type_hints(registry.load(name).__init__)[option]))
 
 
 def test_explain_speaks_of_a_method_of_one_s_own(workspace):

@@ -83,7 +83,7 @@ def test_the_mean_history_averages_the_runs_that_reached_an_epoch():
 
 
 def test_no_curve_no_figure(tmp_path):
-    assert training_curves({"a": pd.DataFrame({"epoch": [1]})}, tmp_path / "curves") == []
+    assert training_curves({"a": pd.DataFrame({"epoch": [1]})}, {"loss": "loss"}, tmp_path / "curves") == []
 
 
 def test_a_sweep_of_an_option_is_drawn_with_gaps_where_training_failed(tmp_path):

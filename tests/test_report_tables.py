@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from support.fake_study import METHODS, write, write_study
 
+from vaebench.base.described import Described, describes
 from vaebench.base.errors import UserError
 from vaebench.measure.metrics import METRICS
-from vaebench.measure.metrics.described import Described, describes
 from vaebench.report.claims import judge
 from vaebench.report.describe import describe, sort_key
 from vaebench.report.entries import number

@@ -173,6 +173,22 @@ def test_words_and_layout_make_nothing_stale(tree, file, edit):
 
 
 @pytest.mark.parametrize(
+    ("file", "old"),
+    [("model/regularizers/kl.py", "weight * KL(q(z|x)"), ("model/likelihoods/l2.py", "scale * E[sum r^2]")],
+)
+def test_a_formula_in_other_words_makes_the_report_stale_alone(tree, file, old):
+    edited = stale_after(tree, f"{PACKAGE}/{file}", lambda text: text.replace(old, "w * " + old))
+    assert edited == {"tabulate"}
+
+
+def test_a_metrics_label_makes_the_report_stale_alone(tree):
+    words = "from vaebench.base.described import Described, describes\n\n"
+    decorator = '@describes({"own": Described("own number")})\ndef'
+    edited = stale_after(tree, "plugins/own/metric.py", lambda text: words + text.replace("def", decorator))
+    assert edited == {"tabulate"}
+
+
+@pytest.mark.parametrize(
     ("axis", "line"),
     [
         ("model/regularizers", '"kl": "vaebench.model.regularizers.kl:KL",'),

@@ -17,13 +17,14 @@ import inspect
 import json
 import typing
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from importlib.metadata import entry_points
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
+from vaebench.base.described import words_in_source
 from vaebench.base.errors import UserError
 
 __all__ = ["Registry", "explain", "options_schema", "validate"]
@@ -139,6 +140,37 @@ class Registry:
         """The object that ``spec`` names, given what the pipeline supplies."""
         checked = self.check(spec, self.axis)
         return self.load(checked.pop("name"))(*context, **more_context, **checked)
+
+    def read(self, name: str, attribute: str) -> Any:
+        """One of :data:`~vaebench.base.described.WORDS` of ``name``; None where it says nothing.
+
+        The class is imported only where its source does not have it as a literal.
+        """
+        entry = self._entry(name)
+        if isinstance(entry, str):
+            module, _, cls = entry.partition(":")
+            with suppress(LookupError):
+                return words_in_source(module, cls, attribute)
+        return vars(self.load(name)).get(attribute)
+
+    def words(self, spec: Mapping, attribute: str) -> str:
+        """The text in ``attribute`` for the options of ``spec``; empty where there is none.
+
+        The attribute is a text, or ``{option: {value: text, …}}``, the option's default first, at any depth.
+
+            >>> from vaebench.model.likelihoods import LIKELIHOODS
+            >>> LIKELIHOODS.words({"name": "gaussian", "variance": "mle"}, "formula")
+            '(d/2) ln E_batch[sum r^2]'
+        """
+        words = self.read(spec["name"], attribute)
+        while isinstance(words, Mapping):
+            ((option, texts),) = words.items()
+            words = texts.get(spec.get(option, next(iter(texts))))
+        return words or ""
+
+    def formula(self, spec: Mapping) -> str:
+        """The formula of ``spec``; a value that spells none is called by its name."""
+        return self.words(spec, "formula") or f"the {self.axis} {spec['name']!r}"
 
     def options(self, name: str) -> dict[str, inspect.Parameter]:
         """Options of ``name`` that params.yaml may set."""

@@ -21,6 +21,7 @@ from pydantic import NonNegativeInt
 
 from vaebench.base.errors import UserError
 from vaebench.data.idx import parse_idx
+from vaebench.data.mnist import Mnist
 from vaebench.data.raw import RawFiles, unreadable
 from vaebench.data.splits import ordered_splits, training_rows
 from vaebench.data.store import StoreWriter
@@ -72,7 +73,7 @@ def _write(target: Path) -> None:
     raw, images, labels = RawFiles.default(), [], []
     for part, count in (("train", TRAIN), ("t10k", TEST)):
         names = [f"{part}-images-idx3-ubyte", f"{part}-labels-idx1-ubyte"]
-        folder = raw.find("MNIST", names, "torchvision.datasets.MNIST fetches it.", folders=("MNIST/raw",))
+        folder = raw.find(Mnist.published)
         pixels, classes = (
             parse_idx(raw.read(folder / n), d, folder / n) for n, d in zip(names, (3, 1), strict=True)
         )

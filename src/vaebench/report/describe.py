@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from vaebench.base.described import Better
 from vaebench.base.errors import UserError
 from vaebench.measure.features import FEATURES, distance_key, family_key, feature_network, is_distance
 from vaebench.measure.features.base import FeatureNetwork
-from vaebench.measure.metrics.described import Better, described
+from vaebench.measure.metrics.described import described
 
 __all__ = [
     "GROUPS",

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from vaebench.base.files import write_atomically
 from vaebench.base.palette import colour
-from vaebench.model.formulas import formula
 from vaebench.report.describe import Description, across_networks, describe, sort_key, what_distances_say
 from vaebench.report.entries import DASH, Entry, number
 from vaebench.report.index import paper_name, schedule, write_card
@@ -21,6 +20,7 @@ from vaebench.report.notes import render_notes
 from vaebench.report.results import DIVERGED, Cell, Results, spec_text
 from vaebench.report.tables import all_tables
 from vaebench.report.templates import asset, template
+from vaebench.study.params import registry
 
 __all__ = ["write_page"]
 
@@ -106,7 +106,7 @@ def _method(results: Results, index: int, name: str) -> dict:
         "label": results.label(name),
         "colour": colour(index),
         "axes": {axis: spec_text(getattr(method, axis)) for axis in AXES},
-        "formulas": {axis: formula(axis, getattr(method, axis)) for axis in AXES},
+        "formulas": {axis: registry(axis).formula(getattr(method, axis)) for axis in AXES},
         "training": results.params.training_of(name).model_dump(exclude_none=True),
     }
 
@@ -279,4 +279,10 @@ def _data(results: Results, metrics: list[Description]) -> dict:
         for index, name in enumerate(results.study.methods)
     ]
     described = [{"path": m.path, "label": m.label, "better": m.better} for m in metrics]
-    return {"methods": methods, "metrics": described, "values": values, "curves": curves}
+    return {
+        "methods": methods,
+        "metrics": described,
+        "values": values,
+        "curves": curves,
+        "titles": results.curve_titles | {"validation_loss": "validation objective"},
+    }

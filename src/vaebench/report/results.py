@@ -29,7 +29,7 @@ from vaebench.base.files import read_json
 from vaebench.base.reading import reading
 from vaebench.base.registry import explain
 from vaebench.report.outside import PREFIX, outside_files, outside_metrics, outside_provenance, with_outside
-from vaebench.study.params import Method, Params, Study
+from vaebench.study.params import Method, Params, Study, registry
 
 if TYPE_CHECKING:
     from vaebench.report.claims import Verdict
@@ -38,6 +38,15 @@ if TYPE_CHECKING:
 __all__ = ["DIVERGED", "Cell", "Results", "flatten", "read_results", "spec_text"]
 
 DIVERGED = "diverged_at_epoch"
+_CURVES = {
+    "loss": "objective, each method's own",
+    "reconstruction": "reconstruction term",
+    "regularization": "regularization term",
+    "validation_mse": "validation MSE",
+    "adversary": "adversary's loss",
+    "learning_rate": "learning rate",
+}
+"""Columns of every method's history that are drawn."""
 
 
 class Cell(NamedTuple):
@@ -115,6 +124,19 @@ class Results:
         """Training curves, one row per epoch, of every cell that was trained."""
         paths = {c: self.path / "history" / c.dataset / c.method / f"{c.seed}.csv" for c in self.cells}
         return {cell: _history(path) for cell, path in paths.items() if path.exists()}
+
+    @cached_property
+    def curve_titles(self) -> dict[str, str]:
+        """Titles of the histories' columns that are drawn, in their order.
+
+        The methods' likelihoods, posteriors and regularizers say what they monitor.
+        """
+        titles = dict(_CURVES)
+        for axis in ("likelihood", "posterior", "regularizer"):
+            for name in self.study.methods:
+                numbers = registry(axis).read(getattr(self.method(name), axis)["name"], "describes") or {}
+                titles |= {column: number.title for column, number in numbers.items()}
+        return titles
 
     @cached_property
     def provenance(self) -> dict[Cell, dict[str, dict]]:

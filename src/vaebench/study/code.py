@@ -1,7 +1,8 @@
 """The code that can change a result: the modules that a stage imports, each with a digest of what it does.
 
 Read from the source by :mod:`ast`, without importing it: a module's imports, wherever in it they stand, lead
-to the next modules. A digest ignores comments, docstrings and layout. The entries of a
+to the next modules. A digest ignores comments, docstrings and layout, and what a class says of itself
+(:mod:`vaebench.base.described`) unless it is asked for. The entries of a
 :class:`~vaebench.base.registry.Registry` are ignored too, since the values that a cell uses are given as
 roots; so a value that is added to an axis changes no other value's code.
 
@@ -22,6 +23,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from vaebench.base.described import WORDS, assigned
 from vaebench.base.errors import UserError
 from vaebench.study.paths import PACKAGE
 
@@ -29,6 +31,7 @@ __all__ = ["NEUTRAL", "code_of", "is_neutral"]
 
 NEUTRAL = (
     "vaebench",  # names what the library exports, and imports it when asked
+    "vaebench.base.described",
     "vaebench.base.errors",
     "vaebench.base.reading",
     "vaebench.base.streams",
@@ -48,9 +51,16 @@ INSTALLED = tuple(
 
 @dataclass(frozen=True)
 class _Source:
-    """Content of one module's source: the digest of what it does, and the modules that it may import."""
+    """Content of one module's source.
+
+    Attributes:
+        digest: of what it does.
+        whole: of that and of what its classes say of themselves.
+        imports: the modules that it may import.
+    """
 
     digest: str
+    whole: str
     imports: tuple[str, ...]
 
 
@@ -61,12 +71,13 @@ def is_neutral(module: str) -> bool:
     )
 
 
-def code_of(roots: Iterable[str]) -> dict[str, str]:
+def code_of(roots: Iterable[str], words: bool = False) -> dict[str, str]:
     """Digest per module of all that ``roots`` import, directly or not, and of their packages' data files.
 
     Args:
         roots: dotted names of modules; one outside vaebench is a plug-in, of which the modules of its own
             package and those that are not installed (beside it, say) are followed.
+        words: whether what classes say of themselves counts, as it does for the report.
 
     Returns:
         Sorted by name. A data file's name is its package's, a slash and its path in the package.
@@ -88,7 +99,7 @@ def code_of(roots: Iterable[str]) -> dict[str, str]:
         if path is None or not _belongs(name, path, plugin):
             continue
         source = _read(path, name)
-        modules[name] = source.digest
+        modules[name] = source.whole if words else source.digest
         if path.name == "__init__.py":
             modules |= {f"{name}/{file}": digest for file, digest in _data_files(path.parent)}
         waiting += [(imported, plugin) for imported in (*_parents(name), *source.imports)]
@@ -158,10 +169,14 @@ def _parse(content: bytes, path: str, name: str, is_package: bool) -> _Source:
         raise UserError(f"{path} is not Python that can be parsed: {error}. Repair it.") from None
     package = name if is_package else name.rpartition(".")[0]
     imports = tuple(dict.fromkeys(_imports(tree, package)))
+    return _Source(_digest(tree, words=False), _digest(tree, words=True), imports)
+
+
+def _digest(tree: ast.Module, words: bool) -> str:
     tokens: list[str] = []
-    _write(tree, tokens)
+    _write(tree, tokens, words)
     text = "\0".join(tokens).encode("utf-8", "surrogatepass")
-    return _Source(hashlib.sha256(text).hexdigest()[:32], imports)
+    return hashlib.sha256(text).hexdigest()[:32]
 
 
 def _imports(node: ast.AST, package: str) -> Iterator[str]:
@@ -187,19 +202,24 @@ def _is_for_type_checkers(node: ast.AST) -> bool:
     return name == "TYPE_CHECKING"
 
 
-def _write(node: ast.AST, out: list[str]) -> None:
+def _write(node: ast.AST, out: list[str], words: bool) -> None:
     """Append the tree as text, the same under all versions of Python: without places and empty fields."""
     out.append(f"({type(node).__name__}")
     for field in node._fields:
         value = getattr(node, field, None)
-        if value is None or value == [] or field in ("kind", "type_comment", "ctx"):
+        if value is None or field in ("kind", "type_comment", "ctx"):
+            continue
+        items = value if isinstance(value, list) else [value]
+        if not words:
+            items = [item for item in items if not _is_shown(item, node)]
+        if not items:
             continue
         out.append(field)
-        for item in value if isinstance(value, list) else [value]:
+        for item in items:
             if not isinstance(item, ast.AST):
                 out.append(repr(item))
             elif not _says_nothing(item):
-                _write(_without_entries(item), out)
+                _write(_without_entries(item), out, words)
     out.append(")")
 
 
@@ -208,6 +228,15 @@ def _says_nothing(node: ast.AST) -> bool:
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
         return isinstance(node.value.value, str)
     return _is_for_type_checkers(node)
+
+
+def _is_shown(node: ast.AST, parent: ast.AST) -> bool:
+    """What a class or a metric says of itself: an attribute, a decorator, and the import for it."""
+    if isinstance(node, ast.ImportFrom):
+        return node.module == "vaebench.base.described"
+    if isinstance(node, ast.Assign | ast.AnnAssign):
+        return isinstance(parent, ast.ClassDef) and assigned(node) in WORDS
+    return isinstance(node, ast.Call) and getattr(node.func, "id", "") == "describes"
 
 
 def _without_entries(node: ast.AST) -> ast.AST:

@@ -83,7 +83,7 @@ def inputs(params: Params, stage: str, dataset: str = "", method: str = "", dens
     """
     used, values = _STAGES[stage](params, dataset, method, density)
     modules = [registry(kind).module(spec["name"]) for kind, spec in values]
-    code = code_of([f"stages.{stage}", *modules])
+    code = code_of([f"stages.{stage}", *modules], words=stage == "tabulate")
     if stage == "tabulate" and params.study.paper is not None:
         code |= _paper_files(params.study.paper)
     return {"parameters": used, "code": code}
@@ -193,8 +193,13 @@ def _evaluate(params: Params, dataset: str, method: str, *_) -> tuple[dict, Valu
 
 def _tabulate(params: Params, *_) -> tuple[dict, Values]:
     shown = params.model_dump(mode="json", exclude={"resources": True, "training": {"checkpoint_seconds"}})
+    axes = ("likelihood", "regularizer", "posterior")
+    formulas = {
+        name: {axis: registry(axis).formula(getattr(method, axis)) for axis in axes}
+        for name, method in params.methods.items()
+    }
     metrics = [("metric", {"name": name}) for name in registry("metric").names()]  # tables ask all of them
-    return shown, [*metrics, ("features", params.evaluation.features)]
+    return shown | {"formulas": formulas}, [*metrics, ("features", params.evaluation.features)]
 
 
 _STAGES = {

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from vaebench.base.errors import UserError
 from vaebench.base.files import write_atomically
+from vaebench.base.reading import reading
 from vaebench.measure.features.base import FeatureNetwork
 
 if TYPE_CHECKING:
@@ -54,10 +55,9 @@ class Classifier(FeatureNetwork):
         from safetensors.torch import load_file
 
         path = folder / "classifier.safetensors"
-        if not path.is_file():
-            raise UserError(f"{path} is missing; run `dvc repro` to make the reference.")
-        network = layers(learned["image_shape"], learned["classes"])
-        network.load_state_dict(load_file(path))
+        with reading(path, "reference"):
+            network = layers(learned["image_shape"], learned["classes"])
+            network.load_state_dict(load_file(path))
         body = network["body"].to(device).eval()
         return lambda images: body(2 * images - 1)
 

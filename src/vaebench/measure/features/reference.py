@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vaebench.base.errors import UserError
 from vaebench.base.files import read_json, write_atomically, write_json
 from vaebench.base.precision import exact
+from vaebench.base.reading import reading
 from vaebench.data.store import Prepared
 from vaebench.data.value_range import as_unit
 from vaebench.measure.features import FEATURES, distance_key, family_key
@@ -124,36 +124,22 @@ def load_reference(folder: str | Path, device: str | torch.device = "cpu") -> Re
         UserError: a file is missing or damaged; says what makes it.
     """
     folder, device = Path(folder), torch.device(device)
-    try:
-        learned = read_json(_present(folder / "reference.json"))
+    with reading(folder / "reference.json", "reference"):
+        learned = read_json(folder / "reference.json")
         spec = {"name": learned.pop("kind"), **learned.pop("options", {})}
-        network = FEATURES.build(spec).load(folder, device, learned)
-        if network is None:
-            return None
-        for name in ("features.npy", "moments.npz"):
-            _present(folder / name)
+        features_of = FEATURES.build(spec)
+    network = features_of.load(folder, device, learned)
+    if network is None:
+        return None
+    with reading(folder, "reference"):
         features = np.load(folder / "features.npy", allow_pickle=False)
         with np.load(folder / "moments.npz", allow_pickle=False) as arrays:
             mu, sigma = arrays["mu"], arrays["sigma"]
-    except UserError:
-        raise
-    except Exception as error:
-        raise UserError(
-            f"{folder} holds a damaged reference ({error}); delete the folder and run `dvc repro`."
-        ) from None
-    width = features.shape[-1]
-    if features.ndim != 2 or mu.shape != (width,) or sigma.shape != (width, width):
-        raise UserError(
-            f"{folder}: features.npy {features.shape} and moments.npz {mu.shape}, {sigma.shape} do not fit; "
-            "delete the folder and run `dvc repro`."
-        )
+        width = features.shape[-1]
+        if features.ndim != 2 or mu.shape != (width,) or sigma.shape != (width, width):
+            shapes = f"features.npy {features.shape}, moments.npz {mu.shape} and {sigma.shape}"
+            raise ValueError(f"the shapes do not fit: {shapes}")
     return Reference(spec["name"], network, features, mu, sigma, device, learned.get("accuracy"))
-
-
-def _present(path: Path) -> Path:
-    if not path.is_file():
-        raise UserError(f"{path} is missing; run `dvc repro` to make the reference.")
-    return path
 
 
 def _slices(images: np.ndarray | Tensor, size: int = 500) -> Iterable[Tensor]:

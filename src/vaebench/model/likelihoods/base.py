@@ -37,8 +37,14 @@ class Likelihood(nn.Module):
         discrete: whether p(x|z) is a probability and not a density; logarithms of the two do not compare.
         warmup_steps: training steps with a simpler objective at the start.
         synchronizes: whether :meth:`loss` waits for the device, which rules out capturing a CUDA graph.
+        formula: the objective in one line for ``explain`` and the page, or one per value of an option, see
+            :meth:`Registry.words <vaebench.base.registry.Registry.words>`; with m = E[x|z] the decoder's
+            mean, r = x − m and d the number of pixels.
+        citation: the publication, in the same form.
     """
 
+    formula: ClassVar[str | dict] = ""
+    citation: ClassVar[str | dict] = ""
     value_range: tuple[float, float] | None = None
     fits: bool = False
     plug_in: bool = False

@@ -26,6 +26,7 @@ class Bernoulli(Likelihood):
             Saha et al., 1/(H·W) for a loss that is the mean over pixels.
     """
 
+    formula = "scale * E[-sum(x ln m + (1 - x) ln(1 - m))]"
     value_range = (0.0, 1.0)
     discrete = True
 

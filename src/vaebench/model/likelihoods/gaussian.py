@@ -23,13 +23,14 @@ and E_B Σ r²/(2σ²) where σ² is fixed. :meth:`GaussianLikelihood.log_prob` 
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
+from vaebench.base.described import Described, describes
 from vaebench.base.errors import UserError
 from vaebench.base.precision import full
 from vaebench.model.likelihoods.base import Activation, Likelihood
@@ -37,9 +38,14 @@ from vaebench.model.likelihoods.lowrank import LowRank
 
 __all__ = ["GaussianLikelihood"]
 
+TAKIDA = (
+    "Takida, Liao, Lai, Uesaka, Takahashi, Mitsufuji: Preventing Oversmoothing in VAE via Generalized "
+    "Variance Parameterization. Neurocomputing, 2022."
+)
 Shape = Literal["iso_i", "iso_d", "diag_i", "diag_d", "lowrank"]
 
 
+@describes({"sigma2": Described("σ̂²")})
 class GaussianLikelihood(Likelihood):
     """See the module.
 
@@ -60,6 +66,32 @@ class GaussianLikelihood(Likelihood):
         sigma2: what does not depend on the image: the fixed value; under ``mle`` the last minibatch's
             estimate, and after :meth:`fit` the training set's. () or (C, H, W).
     """
+
+    formula: ClassVar = {
+        "variance": {
+            "fixed": "E[sum r^2] / (2 sigma2)",
+            "trainable": {
+                "shape": {
+                    "iso_i": "1/2 E[sum(r^2 / s + ln s)], s the trained variance, one number",
+                    "iso_d": "1/2 E[sum(r^2 / s + ln s)], s the trained variance, one number per image",
+                    "diag_i": "1/2 E[sum(r^2 / s + ln s)], s the trained variance, one number per pixel",
+                    "diag_d": "1/2 E[sum(r^2 / s + ln s)], s the trained variance, one number per pixel and "
+                    "image",
+                }
+            },
+            "mle": {
+                "shape": {
+                    "iso_i": "(d/2) ln E_batch[sum r^2]",
+                    "iso_d": "E[(d/2) ln(sum r^2 + eps)]",
+                    "diag_i": "1/2 sum ln(E_batch[r^2] + eps)",
+                    "diag_d": "E[1/2 sum ln(r^2 + eps)]",
+                    "lowrank": "1/2 [sum_j ln(l_j + ridge) + (d - rank) ln(s + ridge)], l_j the rank largest "
+                    "eigenvalues of E_batch[r r^T], s the mean of the others",
+                }
+            },
+        }
+    }
+    citation: ClassVar = {"variance": {"fixed": "", "trainable": TAKIDA, "mle": TAKIDA}}
 
     def __init__(
         self,

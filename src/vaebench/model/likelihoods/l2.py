@@ -22,6 +22,8 @@ class L2(Likelihood):
             them; 0.05 for the WAE's and AAE's of Saha et al.
     """
 
+    formula = "scale * E[sum r^2]"
+
     def __init__(
         self, image_shape: tuple[int, int, int], activation: Activation, *, scale: PositiveFloat = 1.0
     ):

@@ -46,6 +46,8 @@ class MixtureOfLogistics(Likelihood):
         UserError: another number of channels.
     """
 
+    formula = "E[-sum ln p(x)], p a mixture of discretized logistics"
+    citation = "Salimans, Karpathy, Chen, Kingma: PixelCNN++. ICLR 2017."
     discrete = True
 
     def __init__(

@@ -45,8 +45,12 @@ class Posterior(nn.Module):
     Attributes:
         features: numbers per image that the encoder must give.
         stochastic: whether z is drawn; without that, ``log_var`` is None.
+        formula: how z is had, in one line, as :class:`~vaebench.model.likelihoods.base.Likelihood` has it.
+        citation: the publication.
     """
 
+    formula: ClassVar[str | dict] = ""
+    citation: ClassVar[str | dict] = ""
     stochastic: ClassVar[bool] = True
 
     def __init__(self, features: int):

@@ -13,6 +13,7 @@ __all__ = ["Deterministic"]
 class Deterministic(Posterior):
     """z = μ(x)."""
 
+    formula = "z = mu(x)"
     stochastic = False
 
     def __init__(self, latent_dim: int):

@@ -16,6 +16,8 @@ class GaussianPosterior(Posterior):
     ln σ² is cut to [−30, 20], so that σ² and the KL are finite whatever the encoder puts out.
     """
 
+    formula = "z ~ N(mu(x), diag sigma^2(x))"
+
     def __init__(self, latent_dim: int):
         super().__init__(2 * latent_dim)
 

@@ -8,12 +8,14 @@ import torch
 from pydantic import PositiveFloat
 from torch import Tensor, nn
 
+from vaebench.base.described import Described, describes
 from vaebench.base.precision import full
 from vaebench.model.posteriors.base import LOG_VAR_RANGE, Latent, Posterior
 
 __all__ = ["Shared"]
 
 
+@describes({"sigma_z2": Described("σz²")})
 class Shared(Posterior):
     """N(μ(x), σz² I) with one σz² for all images and dimensions (Takida et al., Section 4 and Appendix E).
 
@@ -21,6 +23,8 @@ class Shared(Posterior):
         latent_dim: d.
         sigma2: σz²; None trains it, from 1.
     """
+
+    formula = "z ~ N(mu(x), sigma_z^2 I)"
 
     def __init__(self, latent_dim: int, *, sigma2: PositiveFloat | None = None):
         super().__init__(latent_dim)

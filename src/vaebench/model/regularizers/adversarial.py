@@ -27,6 +27,9 @@ class Adversarial(Regularizer):
         adversary_learning_rate: of the discriminator.
     """
 
+    formula = "weight * E[-ln D(z)]"
+    citation = "Makhzani, Shlens, Jaitly, Goodfellow, Frey: Adversarial Autoencoders. 2016."
+
     def __init__(
         self,
         context: Context,

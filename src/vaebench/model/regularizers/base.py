@@ -61,8 +61,12 @@ class Regularizer(nn.Module):
         adversary_learning_rate: of that optimizer.
         starts_from_validation: whether :meth:`end_epoch` should also be called before the first epoch.
         needs_variance: whether a deterministic posterior is refused.
+        formula: the term in one line, as :class:`~vaebench.model.likelihoods.base.Likelihood` has it.
+        citation: the publication.
     """
 
+    formula: ClassVar[str | dict] = ""
+    citation: ClassVar[str | dict] = ""
     prior_scale: float | None = 1.0
     held_out: int = 0
     refresh_every: int = 0

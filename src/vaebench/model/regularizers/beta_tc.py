@@ -29,6 +29,8 @@ class BetaTC(Regularizer):
         weight: β; 1 is the VAE.
     """
 
+    formula = "KL(q(z|x) || N(0, I)) + (weight - 1) * TC(z)"
+    citation = "Chen, Li, Grosse, Duvenaud: Isolating Sources of Disentanglement in VAEs. NeurIPS 2018."
     needs_variance = True
 
     def __init__(self, context: Context, *, weight: NonNegativeFloat = 2.0):

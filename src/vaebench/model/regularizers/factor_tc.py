@@ -31,6 +31,8 @@ class FactorTC(Regularizer):
         adversary_learning_rate: of the discriminator.
     """
 
+    formula = "KL(q(z|x) || N(0, I)) + weight * TC(z), TC by a discriminator"
+    citation = "Kim, Mnih: Disentangling by Factorising. ICML 2018."
     needs_variance = True
 
     def __init__(

@@ -22,6 +22,7 @@ import torch
 from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor
 
+from vaebench.base.described import Described, describes
 from vaebench.base.errors import UserError
 from vaebench.base.precision import full
 from vaebench.model import kde
@@ -31,6 +32,7 @@ from vaebench.model.regularizers.base import Context, Decoder, Regularizer
 __all__ = ["KdeKL"]
 
 
+@describes({"beta": Described("β")})
 class KdeKL(Regularizer):
     """See the module.
 
@@ -55,6 +57,11 @@ class KdeKL(Regularizer):
     Raises:
         UserError: m leaves no image to train on.
     """
+
+    formula = "beta * KL(KDE of q(z) || N(0, I))"
+    citation = (
+        "Saha, Joshi, Whitaker: Matching Aggregate Posteriors in the Variational Autoencoder. ICPR 2024."
+    )
 
     def __init__(
         self,

@@ -18,6 +18,9 @@ class KL(Regularizer):
     is held at 0 (the deterministic encoding of Takida et al., Section 4.2).
     """
 
+    formula = "weight * KL(q(z|x) || N(0, I))"
+    citation = "Kingma, Welling: Auto-Encoding Variational Bayes. ICLR 2014."
+
     def __init__(self, context: Context, *, weight: NonNegativeFloat = 1.0):
         super().__init__(context)
         self.weight = weight

@@ -31,6 +31,9 @@ class MMD(Regularizer):
         scales: s.
     """
 
+    formula = "weight * MMD^2(q(z), N(0, I))"
+    citation = "Tolstikhin, Bousquet, Gelly, Schölkopf: Wasserstein Auto-Encoders. ICLR 2018."
+
     def __init__(
         self,
         context: Context,

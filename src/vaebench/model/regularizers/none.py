@@ -13,6 +13,7 @@ __all__ = ["NoRegularizer"]
 class NoRegularizer(Regularizer):
     """Zero."""
 
+    formula = "0"
     prior_scale = None
 
     def forward(self, latent: Latent, decoder: Decoder) -> Tensor:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import NonNegativeFloat, PositiveInt
@@ -44,6 +44,17 @@ class RaeGP(Regularizer):
         probes: random directions an image.
     """
 
+    formula: ClassVar = {
+        "estimator": {
+            "exact": "embedding * 1/2 E[|z|^2] + gradient * E[|dm/dz|^2]",
+            "hutchinson": "embedding * 1/2 E[|z|^2] + gradient * E[|dm/dz|^2]",
+            "published": "embedding * 1/2 E[|z|^2] + gradient * E[mean_j (d sum m^2 / dz_j)^2]",
+        }
+    }
+    citation = (
+        "Ghosh, Sajjadi, Vergari, Black, Schölkopf: From Variational to Deterministic Autoencoders. "
+        "ICLR 2020."
+    )
     prior_scale = None
 
     def __init__(

@@ -30,6 +30,11 @@ class RaeL2(Regularizer):
         decoder: weight of Σ w².
     """
 
+    formula = "embedding * 1/2 E[|z|^2] + decoder * |theta|^2"
+    citation = (
+        "Ghosh, Sajjadi, Vergari, Black, Schölkopf: From Variational to Deterministic Autoencoders. "
+        "ICLR 2020."
+    )
     prior_scale = None
 
     def __init__(

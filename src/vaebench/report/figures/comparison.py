@@ -50,7 +50,8 @@ def write_figures(results: Results) -> list[Path]:
         paths += against_paper(table, folder / f"against_{table.name}", ours)
     for dataset in results.study.datasets:
         part = summary[summary["dataset"] == dataset]
-        paths += training_curves(_histories(results, dataset), folder / f"curves_{dataset}")
+        curves = _histories(results, dataset)
+        paths += training_curves(curves, results.curve_titles, folder / f"curves_{dataset}")
         paths += _crossing(results, dataset, folder / f"axes_{dataset}")
         paths += option_sweep(results, part, folder / f"sweep_{dataset}")
         paths += angle_matrices(results, part, folder / f"angles_{dataset}")

@@ -11,20 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from vaebench.base.palette import colour
 from vaebench.base.style import log_ticks, panels, save
 
-__all__ = ["CURVES", "mean_history", "training_curves"]
-
-CURVES = {
-    "loss": "objective, each method's own",
-    "reconstruction": "reconstruction term",
-    "regularization": "regularization term",
-    "validation_mse": "validation MSE",
-    "sigma2": "σ̂²",
-    "sigma_z2": "σz²",
-    "beta": "β",
-    "adversary": "adversary's loss",
-    "learning_rate": "learning rate",
-}
-"""The columns of a history that are drawn, in this order."""
+__all__ = ["mean_history", "training_curves"]
 
 _LOGARITHMIC = ("validation_mse", "sigma2", "sigma_z2", "learning_rate")
 
@@ -34,17 +21,18 @@ def mean_history(histories: Iterable[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(list(histories)).groupby("epoch").mean(numeric_only=True).reset_index()
 
 
-def training_curves(histories: dict[str, pd.DataFrame], stem: Path) -> list[Path]:
-    """Draw one panel a column.
+def training_curves(histories: dict[str, pd.DataFrame], titles: dict[str, str], stem: Path) -> list[Path]:
+    """Draw one panel per column.
 
     Args:
         histories: a label to its history, in the order of the colours.
+        titles: of the columns that are drawn.
         stem: where to write, without a suffix.
 
     Returns:
         The PNG and the PDF; nothing where there is no curve to draw.
     """
-    columns = [c for c in CURVES if any(c in h and h[c].notna().any() for h in histories.values())]
+    columns = [c for c in titles if any(c in h and h[c].notna().any() for h in histories.values())]
     if not columns:
         return []
     legend = 0.3 + 0.18 * -(-len(histories) // 3)
@@ -61,7 +49,7 @@ def training_curves(histories: dict[str, pd.DataFrame], stem: Path) -> list[Path
                         lw=1.3,
                         marker=marker,
                     )
-            ax.set(title=CURVES[column], xlabel="epoch")
+            ax.set(title=titles[column], xlabel="epoch")
             ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
             if column in _LOGARITHMIC and _positive(histories, column):
                 ax.set_yscale("log")

@@ -331,15 +331,10 @@
   });
 
   // training
-  const TITLES = {
-    loss: "objective, each method's own", reconstruction: "reconstruction term", regularization: "regularization term",
-    validation_mse: "validation MSE", validation_loss: "validation objective", learning_rate: "learning rate",
-    adversary: "adversary's loss", sigma2: "σ̂²", beta: "β",
-  };
   const training = one("[data-training]");
   const runs = Object.values(data.curves).flatMap((found) => Object.values(found)).flatMap((found) => Object.values(found));
   const columns = [...new Set(runs.flatMap((curve) => Object.keys(curve)))].filter((column) => column !== "epoch");
-  fill(training.elements.column, columns.map((column) => [column, TITLES[column] ?? column]));
+  fill(training.elements.column, columns.map((column) => [column, data.titles[column] ?? column]));
   pick(training.elements.column, ["validation_mse", "reconstruction", "loss"]);
   panel(training, Object.keys(data.curves), () => {
     const { column, dataset, log } = training.elements;
@@ -352,7 +347,7 @@
       })));
     const used = new Set(series.map((one) => one.colour));
     const legend = data.methods.filter((m) => used.has(m.colour)).map((m) => ({ name: m.label, colour: m.colour }));
-    const title = TITLES[column.value] ?? column.value;
+    const title = data.titles[column.value] ?? column.value;
     chart(training.nextElementSibling, series, { title: "epoch", whole: true }, { title, log: log.checked }, legend);
   });
   let width = innerWidth;
