@@ -6,9 +6,9 @@ import pytest
 from support.fake_study import write_study
 
 from vaebench.base.errors import UserError
-from vaebench.base.files import read_json
+from vaebench.report import build_report
 from vaebench.report.index import write_index
-from vaebench.report.ledger import claims_text, ledger, paper_counts, write_ledger, write_verdicts
+from vaebench.report.ledger import claims_text, damaged, ledger, paper_counts, write_verdicts
 from vaebench.report.results import read_results
 
 METHODS = ("vae", "beta_tcvae", "rae", "aae", "wae", "avae")
@@ -74,12 +74,65 @@ def test_the_terminal_names_study_seeds_limits_and_the_papers_own_verdict(tmp_pa
         claims_text(tmp_path, "kingma2013")
 
 
-def test_a_damaged_file_is_named(tmp_path):
+DAMAGED = [b"", b"[1]", b'{"verdicts": [{}]}', b'{"verdicts": 3}', b"\xff\xfe"]
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+def test_a_damaged_file_is_named_and_the_others_are_judged(tmp_path, content):
     add(tmp_path, "short", FAR)
-    assert read_json(write_ledger(tmp_path))["avae2024"]["counts"]["undecided"] > 0
-    (tmp_path / "short" / "claims.json").write_text('{"verdicts": [{}]}')
-    with pytest.raises(UserError, match=r"short.claims\.json"):
-        ledger(tmp_path)
+    add(tmp_path, "other", FAR)
+    path = tmp_path / "short" / "claims.json"
+    path.write_bytes(content)
+    assert [e["study"] for e in claim(tmp_path)["evidence"]] == ["other"]
+    text = claims_text(tmp_path)
+    assert text.startswith(f"short: {path} is damaged")
+    assert "`vaebench report` writes it again" in text.partition("\n")[0]
+    page = write_index(tmp_path).read_text("utf-8")
+    assert "short/claims.json is damaged" in page
+    write_verdicts(read_results(tmp_path / "short"))
+    assert damaged(tmp_path) == {}
+    assert len(claim(tmp_path)["evidence"]) == 2
+
+
+FILES = {
+    "study.yaml": [b"", b"study: 3", b"\xff"],
+    "card.json": [b"", b"[]", b'{"name": "short", "runs": 3}'],
+    "claims.json": [b"", b"[]"],
+    "summary.json": [b"[]"],
+    "notes.md": [b"\xff\xfe\x00"],
+    "metrics/mnist32/vae/0.json": [b"", b"[]", b'{"mse": [[]], "latent": "far"}'],
+    "history/mnist32/vae/0.csv": [b"", b"\x00", b"epoch,loss\nx,y\n"],
+    "provenance/mnist32/vae/0/train.json": [b"3", b'{"seconds": []}'],
+    "images/mnist32/vae/0/samples-prior.png": [b"no picture"],
+    "outside/mnist32/outside_x/0.json": [b"", b"[]", b'{"metrics": 3}'],
+}
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_one_studys_damaged_file_ends_no_other_study(tmp_path, file):
+    add(tmp_path, "short", FAR, seeds=1)
+    add(tmp_path, "other", FAR, seeds=1)
+    path = tmp_path / "short" / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for content in FILES[file]:
+        path.write_bytes(content)
+        write_index(tmp_path)
+        assert "other" in [e["study"] for e in claim(tmp_path)["evidence"]], content
+        page = build_report(tmp_path).read_text("utf-8")
+        assert 'href="other/index.html"' in page, content
+        assert "other: " in claims_text(tmp_path), content
+
+
+def test_a_paper_that_somebody_is_writing_ends_no_study(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    draft = tmp_path / "papers" / "draft2026"
+    draft.mkdir(parents=True)
+    (draft / "paper.yaml").write_text("name: Draft\n")
+    add(tmp_path / "reports", "other", FAR)
+    assert "draft2026" in build_report(tmp_path / "reports").read_text("utf-8")
+    assert claim(tmp_path / "reports")["evidence"]
+    with pytest.raises(UserError, match=r"draft2026.*paper\.yaml"):
+        claims_text(tmp_path / "reports", "draft2026")
 
 
 def test_the_index_shows_each_papers_standing_and_the_evidence(tmp_path):

@@ -72,7 +72,8 @@ def tabulate(params: Params, root: str | Path = ".") -> list[Path]:
 def build_report(reports_dir: str | Path) -> Path:
     """Make the page of every study under ``reports_dir`` and the index, whose path is returned.
 
-    A study that cannot be read is a notice on the index, so that it does not hide the others.
+    A study that cannot be read is a notice on the index, whatever is wrong with it, so that it does not hide
+    the others.
     """
     from vaebench.report.index import write_index
     from vaebench.report.ledger import write_ledger, write_verdicts
@@ -87,5 +88,9 @@ def build_report(reports_dir: str | Path) -> Path:
             write_page(results)
         except UserError as error:
             broken[source.parent.name] = str(error)
+        except (
+            Exception
+        ) as error:  # a file that is valid and nonsense; the traceback would end the others' pages
+            broken[source.parent.name] = f"its files cannot be read: {error!r}"
     write_ledger(reports_dir)
     return write_index(Path(reports_dir), broken)

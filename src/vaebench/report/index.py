@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+from pydantic import BaseModel, ConfigDict
+
 from vaebench.base.files import read_json, write_atomically, write_json
 from vaebench.base.reading import UnreadableError, reading
 from vaebench.report.claims import STATUSES
-from vaebench.report.ledger import ledger, paper_counts
+from vaebench.report.ledger import damaged, ledger, paper_counts
 from vaebench.report.papers import read_paper
 from vaebench.report.results import Results
 from vaebench.report.templates import template
@@ -16,6 +18,24 @@ from vaebench.report.templates import template
 __all__ = ["CARD", "paper_name", "schedule", "write_card", "write_index"]
 
 CARD = "card.json"
+
+
+class _Card(BaseModel):
+    """What the index says of a study, as its file has it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    name: str
+    title: str
+    paper: str
+    datasets: list[str]
+    methods: int
+    seeds: int
+    schedule: str
+    runs: list[int]
+    verdicts: dict[str, int]
+    unsound: int
+    picture: str | None
 
 
 def write_card(results: Results) -> Path:
@@ -82,11 +102,13 @@ def write_index(reports: Path, broken: dict[str, str] | None = None) -> Path:
         folder = source.parent
         try:
             with reading(folder / CARD, command="vaebench report"):
-                card = read_json(folder / CARD)
+                card = _Card.model_validate(read_json(folder / CARD)).model_dump()
         except UnreadableError as error:
             broken.setdefault(folder.name, str(error))
         else:
             cards.append(card | {"made": (folder / "index.html").is_file()})
+    for name, reason in damaged(reports).items():
+        broken[name] = f"{broken[name]} {reason}" if name in broken else reason
     papers = paper_counts(reports)
     html = template("index.html").render(cards=cards, broken=broken, papers=papers, ledger=ledger(reports))
     target = reports / "index.html"

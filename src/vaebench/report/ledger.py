@@ -3,27 +3,57 @@
 A study leaves its verdicts in ``reports/<study>/claims.json``; the ledger puts them side by side, the
 strongest evidence first: the share of the paper's schedule, then the seeds, then how much was measured.
 The current verdict is that of the strongest evidence that decides, or, where none does, of the strongest.
+
+A study whose file is damaged, and a paper whose folder is, are left out and named; the others are judged.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
 
 from vaebench.base.errors import UserError
 from vaebench.base.files import read_json, write_json
-from vaebench.base.reading import reading
+from vaebench.base.reading import UnreadableError, reading
 from vaebench.report.claims import STATUSES, Claim, Verdict, judge_printed, paper_claims
 from vaebench.report.papers import read_paper
 from vaebench.report.results import Results
 from vaebench.study.papers import paper_keys
 
-__all__ = ["LEDGER", "claims_text", "ledger", "paper_counts", "write_ledger", "write_verdicts"]
+__all__ = ["LEDGER", "claims_text", "damaged", "ledger", "paper_counts", "write_ledger", "write_verdicts"]
 
 LEDGER = "claims.json"
 _DECIDED = ("holds", "does not hold")
 _MEASURED = (*_DECIDED, "undecided")
+
+
+class _Evidence(BaseModel):
+    """What a study says of a claim, as its file has it."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    paper: str
+    claim: str
+    study: str
+    status: Literal["holds", "does not hold", "undecided"]
+    direction: str
+    words: str
+    evidence: str
+    coverage: str
+    comparisons: list[int]
+    seeds: int
+    schedule: float | None
+    limits: str
+    features: str
+
+
+class _File(BaseModel):
+    verdicts: list[_Evidence]
 
 
 def write_verdicts(results: Results) -> Path:
@@ -57,23 +87,45 @@ def ledger(reports: str | Path) -> dict:
 
     Returns:
         For each paper ``name``, ``cite``, ``counts`` and ``claims``; for each claim its text, the verdict on
-        the paper's own numbers, the current verdict, and ``evidence``, strongest first.
-
-    Raises:
-        UserError: a study's ``claims.json`` is damaged; the message names it.
+        the paper's own numbers, the current verdict, and ``evidence``, strongest first. What is
+        :func:`damaged` is not in it.
     """
     evidence: dict[tuple[str, str], list[dict]] = {}
-    for path in sorted(Path(reports).glob(f"*/{LEDGER}")):
-        with reading(path, command="vaebench report"):
-            for entry in read_json(path)["verdicts"]:
-                evidence.setdefault((entry["paper"], entry["claim"]), []).append(entry)
+    for _, found in _files(reports):
+        for entry in found if isinstance(found, list) else []:
+            evidence.setdefault((entry["paper"], entry["claim"]), []).append(entry)
     papers = {}
     for key in sorted(paper_keys()):
-        claims = [_entry(key, claim, evidence.get((key, claim.id), [])) for claim in paper_claims(key)]
-        paper = read_paper(key)
+        try:
+            claims = [_entry(key, claim, evidence.get((key, claim.id), [])) for claim in paper_claims(key)]
+            paper = read_paper(key)
+        except UserError:
+            continue
         head = {"name": paper.name, "cite": paper.cite, "counts": _counts(claims)}
         papers[key] = {**head, "claims": claims}
     return papers
+
+
+def damaged(reports: str | Path) -> dict[str, str]:
+    """Why a study's verdicts, or a paper's claims, are not in the ledger, by the name of its folder."""
+    notices = {path.parent.name: found for path, found in _files(reports) if isinstance(found, str)}
+    for key in paper_keys():
+        try:
+            for claim in paper_claims(key):
+                judge_printed(read_paper(key), claim)
+        except UserError as error:
+            notices[key] = str(error)
+    return notices
+
+
+def _files(reports: str | Path) -> Iterator[tuple[Path, list[dict] | str]]:
+    """Each study's file with its evidence, or with what is wrong with it."""
+    for path in sorted(Path(reports).glob(f"*/{LEDGER}")):
+        try:
+            with reading(path, command="vaebench report"):
+                yield path, _File.model_validate(read_json(path)).model_dump()["verdicts"]
+        except UnreadableError as error:
+            yield path, str(error)
 
 
 def _entry(key: str, claim: Claim, evidence: list[dict]) -> dict:
@@ -155,10 +207,12 @@ def claims_text(reports: str | Path, paper: str | None = None) -> str:
     Raises:
         UserError: there is no such paper.
     """
-    papers = ledger(reports)
+    papers, notices = ledger(reports), damaged(reports)
+    if paper in notices:
+        raise UserError(notices[paper])
     if paper is not None and paper not in papers:
         raise UserError(f"the paper {paper!r} is not found; there are: {', '.join(papers) or 'none'}.")
-    blocks = []
+    blocks = ["\n".join(f"{name}: {reason}" for name, reason in notices.items())] if notices else []
     for key, content in papers.items():
         if paper in (None, key):
             counts = content["counts"]

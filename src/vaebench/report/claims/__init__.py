@@ -9,6 +9,7 @@ judged on the numbers that the paper itself prints.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 import typing
@@ -16,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from vaebench.base.errors import UserError
 from vaebench.report.claims.claim import Claim, paper_claims
 from vaebench.report.claims.comparison import Judgement, Key, judge_groups
 from vaebench.report.claims.numbers import SECONDS, as_printed, measured, timed_on
@@ -98,7 +100,7 @@ def judge(results: Results) -> list[Verdict]:
     unsound = results.flags
     verdicts = []
     own = results.study.paper
-    for key in [own] if own else paper_keys():
+    for key in [own] if own else _readable():
         paper = read_paper(key)
         sound, everything = (measured(paper, results, without) for without in (unsound, ()))
         for claim in paper_claims(key):
@@ -106,6 +108,15 @@ def judge(results: Results) -> list[Verdict]:
             if own or verdict.status in ("holds", "does not hold", "undecided"):
                 verdicts.append(verdict)
     return verdicts
+
+
+def _readable() -> list[str]:
+    """The papers but for those whose folder is damaged, which the index names."""
+    keys = []
+    for key in paper_keys():
+        with contextlib.suppress(UserError):
+            keys += [key] if [claim.groups(read_paper(key)) for claim in paper_claims(key)] else []
+    return keys
 
 
 def judge_printed(paper: Paper, claim: Claim, numbers: Mapping[Key, Sample] | None = None) -> PaperVerdict:
