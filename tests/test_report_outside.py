@@ -9,8 +9,10 @@ from support import fake_study, scratch
 
 from vaebench.api import Measured
 from vaebench.base.errors import UserError
+from vaebench.base.files import read_json
 from vaebench.cli.outside import measure_outside
 from vaebench.data.preparation import prepare
+from vaebench.report.index import write_index
 from vaebench.report.outside import outside_metrics
 from vaebench.report.page import write_page
 from vaebench.report.results import read_results
@@ -47,6 +49,17 @@ def test_it_stands_in_the_tables_and_on_the_page(study, tmp_path):
     assert "samples of a GAN (from outside)" in tables
     page = next(path for path in write_page(results) if path.suffix == ".html")
     assert "samples of a GAN (from outside)" in page.read_text()
+
+
+def test_the_index_counts_it_apart_from_the_methods(study, tmp_path):
+    write_page(read_results(study))
+    before = read_json(study / "card.json")
+    Measured({"mse": 0.5}, "").record("fake", "mine", root=tmp_path)
+    write_page(read_results(study))
+    assert before["outside"] == 0
+    assert read_json(study / "card.json") == before | {"outside": 1}
+    index = write_index(study.parent).read_text(encoding="utf-8")
+    assert f"{before['methods']} methods and 1 from outside" in index
 
 
 def test_a_row_of_no_such_study_data_set_or_seed_is_refused(study, tmp_path):

@@ -4,11 +4,14 @@ import csv
 from pathlib import Path
 
 import pytest
+import yaml
 from support.fake_study import METHODS, write_study
 
+from vaebench.base.files import read_json, write_json
+from vaebench.report.page import write_page
 from vaebench.report.render import latex, markdown
 from vaebench.report.results import read_results
-from vaebench.report.soundness import flag_run
+from vaebench.report.soundness import flag_run, warm_start_doubt
 from vaebench.report.tables import all_tables, write_tables
 from vaebench.report.terminal import best_rows
 
@@ -38,6 +41,50 @@ def test_a_run_that_never_left_its_warm_start(warmup, steps, kind):
     flag = flag_run({"mse": 4.0}, warmup_steps=warmup, steps=steps)
     assert (flag.kind if flag else None) == kind
     assert flag_run({"mse": 4.0}, warmup_steps=warmup) is None
+
+
+WARM = {"name": "gaussian", "variance": "mle", "shape": "diag_d", "warmup_steps": 1000}
+
+
+def warm_study(tmp_path, source, epochs=1, steps=None):
+    """A Diag-D of 64 images per step, whose record has the number of ``steps`` if any is given."""
+    methods = {"diag_d": ("Diag-D", WARM, {"name": "kl"})}
+    options = {"seeds": (0,), "diverged": (), "images": False, "epochs": epochs}
+    folder = write_study(tmp_path, methods=methods, metrics=lambda *_: {"mse": 4.0}, **options)
+    study = yaml.safe_load((folder / "study.yaml").read_text(encoding="utf-8"))
+    study["datasets"]["mnist"]["source"] = source
+    (folder / "study.yaml").write_text(yaml.safe_dump(study), encoding="utf-8")
+    if steps is not None:
+        record = folder / "provenance/mnist/diag_d/0/train.json"
+        write_json(record, read_json(record) | {"steps": steps})
+    return read_results(folder)
+
+
+@pytest.mark.parametrize(
+    ("source", "epochs", "steps", "kind"),
+    [
+        ({"name": "mnist"}, 1, None, "warm start"),  # 937 steps
+        ({"name": "mnist"}, 2, None, None),
+        ({"name": "mnist", "train_limit": 6400}, 10, None, "warm start"),  # 1,000 steps
+        ({"name": "mnist", "train_limit": 6400}, 10, 1001, None),
+        ({"name": "cifar10"}, 1, 900, "warm start"),
+    ],
+)
+def test_a_record_without_steps_is_counted_where_the_images_are_known(tmp_path, source, epochs, steps, kind):
+    results = warm_study(tmp_path, source, epochs, steps)
+    flag = results.flags.get(("mnist", "diag_d"))
+    assert (flag.kind if flag else None) == kind
+    assert warm_start_doubt(results, "mnist", "diag_d") == ""
+
+
+def test_where_the_steps_are_not_known_the_page_says_so(tmp_path):
+    results = warm_study(tmp_path, {"name": "cifar10"})
+    assert not results.flags
+    assert "Not known whether it left its warm start of 1000 steps: 1 of 1 runs" in warm_start_doubt(
+        results, "mnist", "diag_d"
+    )
+    write_page(results)
+    assert "Not known whether it left" in (results.path / "index.html").read_text(encoding="utf-8")
 
 
 def broken(dataset, method, seed):

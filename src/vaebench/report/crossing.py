@@ -19,7 +19,6 @@ import pandas as pd
 
 from vaebench.report.describe import describe
 from vaebench.report.entries import Entry, Table
-from vaebench.report.outside import PREFIX
 from vaebench.report.results import Results, spec_text
 
 __all__ = ["Crossing", "cross", "crossing_tables", "shares"]
@@ -55,8 +54,7 @@ class Crossing:
 def cross(results: Results) -> Crossing | None:
     """The study's crossing; None where two methods are one pair, or pairs are fewer than rows and columns."""
     axes = ("likelihood", "regularizer")
-    own = [method for method in results.study.methods if not method.startswith(PREFIX)]
-    specs = {m: [spec_text(getattr(results.method(m), axis)) for axis in axes] for m in own}
+    specs = {m: [spec_text(getattr(results.method(m), axis)) for axis in axes] for m in results.own_methods}
     likelihoods, regularizers = (list(dict.fromkeys(s[i] for s in specs.values())) for i in (0, 1))
     place = {m: (likelihoods.index(s[0]), regularizers.index(s[1])) for m, s in specs.items()}
     pairs = len(set(place.values()))

@@ -48,10 +48,11 @@ def write_card(results: Results) -> Path:
         "title": results.title,
         "paper": paper_name(results),
         "datasets": study.datasets,
-        "methods": len(study.methods),
+        "methods": len(results.own_methods),
+        "outside": len(study.methods) - len(results.own_methods),
         "seeds": len(study.seeds),
         "schedule": schedule(results),
-        "runs": [len(results.metrics), len(results.cells)],
+        "runs": [sum(cell in results.metrics for cell in results.own_cells), len(results.own_cells)],
         "verdicts": {status: count for status in STATUSES[:4] if (count := statuses.count(status))},
         "unsound": len(results.flags),
         "picture": _picture(results, sound),
@@ -83,7 +84,7 @@ def schedule(results: Results) -> str:
     >>> schedule(read_results("reports/takida_mnist_short")).startswith("10 epochs")
     True
     """
-    epochs = sorted({results.params.training_of(method).epochs for method in results.study.methods})
+    epochs = sorted({results.params.training_of(method).epochs for method in results.own_methods})
     spread = f"{epochs[0]} to {epochs[-1]}" if len(epochs) > 1 else str(epochs[0])
     text = f"{spread} epoch{'s' * (epochs[-1] > 1)}"
     shares = [v.share for v in results.verdicts if not math.isnan(v.share)]

@@ -17,7 +17,9 @@ from vaebench.report.describe import Description, across_networks, describe, sor
 from vaebench.report.entries import DASH, Entry, number
 from vaebench.report.index import paper_name, schedule, write_card
 from vaebench.report.notes import render_notes
+from vaebench.report.oversmoothing import before_and_after
 from vaebench.report.results import DIVERGED, Cell, Results, spec_text
+from vaebench.report.soundness import warm_start_doubt
 from vaebench.report.tables import all_tables
 from vaebench.report.templates import asset, template
 from vaebench.study.params import registry
@@ -74,6 +76,7 @@ def _view(results: Results) -> dict:
         "open": [v for v in verdicts if v.status in _OPEN],
         "comparison": [_compared(r, results) for r in both.itertuples()],
         "gallery": list(_gallery(results)),
+        "oversmoothing": list(before_and_after(results)),
         "tables": all_tables(results),
         "figures": sorted(path.stem for path in (results.path / "figures").glob("*.png")),
         "data": _data(results, columns),
@@ -132,6 +135,7 @@ def _row(results: Results, dataset: str, method: str, columns: list[Description]
         "dataset": dataset,
         "method": method,
         "flag": results.flags.get((dataset, method)),
+        "doubt": warm_start_doubt(results, dataset, method),
         "diverged": lost if lost < len(cells) else 0,
         "seeds": len(cells),
         "numbers": [numbers.get(metric.path) for metric in columns],
@@ -174,14 +178,16 @@ def _flat_text(record: dict, prefix: str = "") -> Iterator[tuple[str, str]]:
 
 def _facts(results: Results) -> dict[str, str]:
     study = results.study
-    states = [_state(results, cell) for cell in results.cells]
+    states = [_state(results, cell) for cell in results.own_cells]
     measured = sum(state.startswith(("evaluated", "diverged")) for state in states)
     facts = {
         "data": ", ".join(study.datasets) if len(study.datasets) < 4 else f"{len(study.datasets)} data sets",
-        "methods": str(len(study.methods)),
+        "methods": str(len(results.own_methods)),
         "seeds": str(len(study.seeds)),
         "runs": f"{measured} of {len(states)}",
     }
+    if outside := len(study.methods) - len(results.own_methods):
+        facts["from outside"] = str(outside)
     if results.flags:
         facts["unsound"] = f"{len(results.flags)} of {len(study.datasets) * len(study.methods)}"
     return facts

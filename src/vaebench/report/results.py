@@ -88,6 +88,16 @@ class Results:
         return self.study.title or self.name
 
     @cached_property
+    def own_methods(self) -> list[str]:
+        """The study's methods without the rows that were brought from outside."""
+        return [method for method in self.study.methods if not method.startswith(PREFIX)]
+
+    @cached_property
+    def own_cells(self) -> list[Cell]:
+        """:attr:`cells` of :attr:`own_methods`."""
+        return [cell for cell in self.cells if not cell.method.startswith(PREFIX)]
+
+    @cached_property
     def notes(self) -> str:
         """``notes.md``; empty where nobody wrote it."""
         path = self.path / "notes.md"
@@ -205,8 +215,7 @@ class Results:
     @cached_property
     def digest(self) -> str:
         """Twelve hexadecimal digits that change with any metric of any run."""
-        own = {cell: m for cell, m in self.metrics.items() if not cell.method.startswith(PREFIX)}
-        content = [[*cell, metrics] for cell, metrics in own.items()]
+        content = [[*cell, self.metrics[cell]] for cell in self.own_cells if cell in self.metrics]
         text = json.dumps(content, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 

@@ -24,11 +24,12 @@ from typing import Literal
 
 import numpy as np
 
+from vaebench.data.mnist import PUBLISHED
 from vaebench.report.describe import across_networks
 from vaebench.report.entries import number
 from vaebench.report.results import DIVERGED, Cell, Results, flatten
 
-__all__ = ["Flag", "flag_cell", "flag_methods", "flag_run"]
+__all__ = ["Flag", "flag_cell", "flag_methods", "flag_run", "warm_start_doubt"]
 
 LEAST_KL = 0.1
 LEAST_SMOOTHNESS = 0.01
@@ -102,9 +103,40 @@ def _of_seeds(results: Results, dataset: str, method: str) -> Flag | None:
 
 def flag_cell(results: Results, cell: Cell) -> Flag | None:
     """The flag of one run of a study by itself."""
-    warmup = results.method(cell.method).likelihood.get("warmup_steps", 0)
-    steps = results.provenance[cell].get("train", {}).get("steps")
-    return flag_run(results.metrics[cell], warmup_steps=warmup, steps=steps)
+    steps = _steps(results, cell)
+    return flag_run(results.metrics[cell], warmup_steps=_warmup(results, cell.method), steps=steps)
+
+
+def warm_start_doubt(results: Results, dataset: str, method: str) -> str:
+    """A sentence where runs had a warm start and it is not known that they left it; otherwise empty."""
+    cells = [c for seed in results.study.seeds if (c := Cell(dataset, method, seed)) in results.metrics]
+    unknown = [cell for cell in cells if _steps(results, cell) is None]
+    if not unknown or not (warmup := _warmup(results, method)):
+        return ""
+    return (
+        f"Not known whether it left its warm start of {warmup} steps: {len(unknown)} of {len(cells)} runs "
+        "have no record of how many steps they were trained."
+    )
+
+
+def _warmup(results: Results, method: str) -> int:
+    return results.method(method).likelihood.get("warmup_steps", 0)
+
+
+def _steps(results: Results, cell: Cell) -> int | None:
+    """Steps that a run was trained; None where that is not known.
+
+    Records from before they held it are of MNIST, whose images are counted here: epochs × batches.
+    """
+    record = results.provenance[cell].get("train", {})
+    source = results.params.datasets[cell.dataset].source
+    if "steps" in record or source["name"] != "mnist" or cell not in results.histories:
+        return record.get("steps")
+    images = source.get("train_limit") or PUBLISHED["train"] - source.get("validation", 0)
+    regularizer = results.method(cell.method).regularizer
+    held_out = regularizer.get("samples", 0) if regularizer["name"] == "kde_kl" else 0
+    batches = (images - held_out) // results.params.training_of(cell.method).batch_size
+    return len(results.histories[cell]) * batches
 
 
 def _far_reconstructions(results: Results, dataset: str, flags: Mapping) -> dict[tuple[str, str], Flag]:
