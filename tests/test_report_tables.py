@@ -288,6 +288,7 @@ def test_descriptions():
     assert describe("fid.gmm100").better == "lower"
     assert describe("disentanglement.pca_mig").better == "higher"
     assert describe("disentanglement.angles.shape-scale").better == ""
+    assert describe("disentanglement.angles.shape-scale").label == "shape-scale"
     assert describe("latent.entropy_normal").better == ""
     assert describe("something.new").group == "other"
     paths = ["fid.gmm100", "fid.gmm10", "mse", "fid.prior", "fid.recon"]

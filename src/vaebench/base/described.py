@@ -39,6 +39,7 @@ class Described:
         group: of the tables, a key of ``vaebench.report.describe.GROUPS``.
         unit: "nats", say; stands behind the label.
         help: what it measures, in a sentence.
+        measures: whether it says something of the model, and is no yardstick or count beside such a number.
     """
 
     label: str
@@ -46,6 +47,7 @@ class Described:
     group: str = "other"
     unit: str = ""
     help: str = ""
+    measures: bool = True
 
     @property
     def title(self) -> str:
@@ -57,7 +59,8 @@ def describes(numbers: Mapping[str, Described]) -> Callable[[Named], Named]:
     """Attach ``numbers`` to a metric, a likelihood, a regularizer or a posterior.
 
     Args:
-        numbers: by their dotted path in the metrics file, or by their column in the history.
+        numbers: by their dotted path in the metrics file, or by their column in the history. A path may end
+            with ``*``, which stands for the rest of it, also in the label; the first that fits is taken.
     """
 
     def attach(value: Named) -> Named:

@@ -60,6 +60,10 @@ class Registry:
                     self._contested.setdefault(point.name, point.value)
         return list(self._entries)
 
+    def entries(self) -> tuple[tuple[str, str | type], ...]:
+        """Every name with its class or address."""
+        return tuple((name, self._entries[name]) for name in self.names())
+
     def add(self, name: str, cls: type) -> type:
         """Register ``cls`` under ``name`` for this process, in place of an earlier one that was added so.
 
@@ -142,16 +146,22 @@ class Registry:
         return self.load(checked.pop("name"))(*context, **more_context, **checked)
 
     def read(self, name: str, attribute: str) -> Any:
-        """One of :data:`~vaebench.base.described.WORDS` of ``name``; None where it says nothing.
+        """One of :data:`~vaebench.base.described.WORDS` of ``name``.
 
         The class is imported only where its source does not have it as a literal.
+
+        Returns:
+            None where the class says nothing, or is not installed here.
         """
-        entry = self._entry(name)
-        if isinstance(entry, str):
-            module, _, cls = entry.partition(":")
-            with suppress(LookupError):
-                return words_in_source(module, cls, attribute)
-        return vars(self.load(name)).get(attribute)
+        try:
+            entry = self._entry(name)
+            if isinstance(entry, str):
+                module, _, cls = entry.partition(":")
+                with suppress(LookupError):
+                    return words_in_source(module, cls, attribute)
+            return vars(self.load(name)).get(attribute)
+        except UserError:
+            return None
 
     def words(self, spec: Mapping, attribute: str) -> str:
         """The text in ``attribute`` for the options of ``spec``; empty where there is none.

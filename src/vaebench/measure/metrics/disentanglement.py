@@ -26,6 +26,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field, PositiveInt
 
+from vaebench.base.described import Described, describes
 from vaebench.base.errors import UserError
 from vaebench.measure.run import Run
 
@@ -59,6 +60,35 @@ class Groups:
     members: np.ndarray
 
 
+@describes(
+    {
+        "disentanglement.factor_vae": Described(
+            "FactorVAE",
+            "higher",
+            "disentanglement",
+            help="FactorVAE's score: how well one axis tells which factor was held fixed.",
+        ),
+        "disentanglement.mig": Described(
+            "MIG",
+            "higher",
+            "disentanglement",
+            help="Mutual information gap between the two axes that know most of a factor.",
+        ),
+        "disentanglement.pca_factor_vae": Described(
+            "PCA FactorVAE",
+            "higher",
+            "disentanglement",
+            help="FactorVAE's score on directions instead of axes.",
+        ),
+        "disentanglement.pca_mig": Described(
+            "PCA MIG",
+            "higher",
+            "disentanglement",
+            help="Mutual information gap on directions instead of axes.",
+        ),
+        "disentanglement.angles.*": Described("*", group="angles"),
+    }
+)
 def disentanglement(
     run: Run,
     *,

@@ -4,12 +4,37 @@ from __future__ import annotations
 
 from pydantic import PositiveInt
 
+from vaebench.base.described import Described, describes
 from vaebench.measure.metrics.spread import over_draws
 from vaebench.measure.run import Run
 
 __all__ = ["fid"]
 
 
+@describes(
+    {
+        "fid.recon": Described("recons.", "lower", "fid", help="of reconstructions of the test images"),
+        "fid.interp_mid": Described(
+            "interp. mid", "lower", "fid", help="of decoded midpoints between two encodings"
+        ),
+        "fid.interp_random": Described(
+            "interp. random", "lower", "fid", help="of decoded random points between two encodings"
+        ),
+        "fid.prior": Described("prior", "lower", "fid", help="of samples from the method's own prior"),
+        "fid.gaussian": Described(
+            "Gaussian", "lower", "fid", help="of samples from one Gaussian fitted to the encodings"
+        ),
+        "fid.second_stage": Described(
+            "2nd VAE", "lower", "fid", help="of samples from a second VAE on the encodings"
+        ),
+        "fid.vae2": Described(
+            "2nd VAE", "lower", "fid", help="of samples from a second VAE on the encodings"
+        ),
+        "fid.gmm_*": Described("GMM-*", "lower", "fid", help="of samples from a fitted Gaussian mixture"),
+        "fid.gmm*": Described("GMM-*", "lower", "fid", help="of samples from a fitted Gaussian mixture"),
+        "fid.*": Described("*", "lower", "fid"),
+    }
+)
 def fid(run: Run, *, draws: PositiveInt = 1) -> dict:
     """Of reconstructions, interpolations and every density's samples (Takida et al., Tables 4 to 6).
 

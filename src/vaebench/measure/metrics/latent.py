@@ -18,6 +18,7 @@ import math
 
 import numpy as np
 
+from vaebench.base.described import Described, describes
 from vaebench.measure.run import Run
 
 __all__ = ["gaussian_kl", "latent", "leave_one_out_entropy", "whiten"]
@@ -27,6 +28,40 @@ COLLAPSED = 0.05
 """Variance below which a principal axis counts as collapsed."""
 
 
+@describes(
+    {
+        "latent.kl": Described(
+            "KL(q(z)‖p(z))",
+            "lower",
+            "latent",
+            help="Of the Gaussian fitted to all encodings to N(0, I), in nats.",
+        ),
+        "latent.kl_corrected": Described(
+            "KL(q(z)‖own prior)",
+            "lower",
+            "latent",
+            help="Of the Gaussian fitted to all encodings to the method's own prior, in nats.",
+        ),
+        "latent.variance_least": Described("least variance of an axis", group="latent"),
+        "latent.variance_largest": Described("largest variance of an axis", group="latent"),
+        "latent.variance_mean": Described("mean variance of an axis", group="latent"),
+        "latent.axes_collapsed": Described("axes below 0.05", group="latent"),
+        "latent.entropy": Described(
+            "entropy",
+            "higher",
+            "latent",
+            help="Of the whitened encodings: lower than a normal sample's where they are not Gaussian.",
+        ),
+        "latent.entropy_normal": Described("entropy of N(0, I)", group="latent"),
+        "latent.entropy_capped": Described(
+            "entropy, capped",
+            "higher",
+            "latent",
+            help="Of the whitened encodings, with the authors' constant, which bounds it.",
+        ),
+        "latent.entropy_normal_capped": Described("entropy of N(0, I), capped", group="latent"),
+    }
+)
 def latent(run: Run) -> dict:
     """The encodings' Gaussian against the prior, and the entropy of what is left after whitening, in nats.
 

@@ -6,12 +6,35 @@ import math
 
 from pydantic import PositiveInt
 
+from vaebench.base.described import Described, describes
 from vaebench.measure.metrics.spread import with_error
 from vaebench.measure.run import Run
 
 __all__ = ["nll"]
 
 
+@describes(
+    {
+        "nll": Described(
+            "NLL",
+            "lower",
+            "likelihood",
+            help="−ln p(x) in nats per image by importance sampling. Of a density, so it can be negative, "
+            "and a small variance can lead in it with bad pictures.",
+        ),
+        "nll_discrete": Described(
+            "NLL, discrete p(x|z)",
+            "lower",
+            "likelihood",
+            help="−ln p(x) in nats per image of a decoder over discrete values; NLL is of a density.",
+        ),
+        "bits_per_dim": Described(
+            "bits per dimension", "lower", "units", help="−ln p(x) in bits per pixel and channel."
+        ),
+        "nll_images": Described("images of the NLL", group="units", measures=False),
+        "nll_discrete_images": Described("images of the NLL", group="units", measures=False),
+    }
+)
 def nll(run: Run, *, k: PositiveInt = 500, images: PositiveInt | None = None) -> dict:
     """−E ln (1/k) Σ_i p(x|z_i) p(z_i) / q(z_i|x), z_i ~ q(z|x), in nats per test image: an upper bound.
 

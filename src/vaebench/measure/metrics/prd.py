@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from pydantic import PositiveInt
 
+from vaebench.base.described import Described, describes
 from vaebench.measure.metrics.spread import over_draws
 from vaebench.measure.run import Run
 
@@ -15,6 +16,16 @@ DENSITIES = ("prior", "gaussian")
 """Densities to sample from: the first of these that the method has (Saha et al., Section IV-B1)."""
 
 
+@describes(
+    {
+        "prd.precision": Described(
+            "precision", "higher", "prd", help="Share of the samples that lie among the real images."
+        ),
+        "prd.recall": Described(
+            "recall", "higher", "prd", help="Share of the real images that lie among the samples."
+        ),
+    }
+)
 def prd(run: Run, *, draws: PositiveInt = 1) -> dict:
     """Precision and recall: the share of samples that look real, and of real images that are covered.
 

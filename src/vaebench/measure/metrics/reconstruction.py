@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import PositiveInt
 
+from vaebench.base.described import Described, describes
 from vaebench.measure.metrics.similarity import psnr, ssim
 from vaebench.measure.metrics.spread import with_error
 from vaebench.measure.run import Run
@@ -18,6 +19,51 @@ ACTIVE = 0.01
 et al., 2016, Section 4)."""
 
 
+@describes(
+    {
+        "mse": Described(
+            "MSE",
+            "lower",
+            "likelihood",
+            help="Squared error of the reconstruction from the posterior mean: a sum over the image's "
+            "pixels, not their average, and a mean over the test images.",
+        ),
+        "mse_sampled": Described(
+            "MSE, z sampled",
+            "lower",
+            "likelihood",
+            help="Squared error with z drawn from q(z|x), summed over the image's pixels.",
+        ),
+        "kl": Described(
+            "KL",
+            group="likelihood",
+            help="KL(q(z|x) ‖ p(z)) in nats per image: what an encoding says of its image. Near 0 the "
+            "posterior has collapsed.",
+        ),
+        "mse_pixel": Described(
+            "MSE per pixel", "lower", "units", help="Squared error per pixel and channel."
+        ),
+        "psnr": Described(
+            "PSNR",
+            "higher",
+            "units",
+            unit="dB",
+            help="Peak signal-to-noise ratio of the reconstruction in decibels.",
+        ),
+        "ssim": Described(
+            "SSIM",
+            "higher",
+            "units",
+            help="Structural similarity of reconstruction and image, 1 where they are equal.",
+        ),
+        "active_units": Described(
+            "active units",
+            group="units",
+            help="Latent dimensions whose posterior mean varies over the images by more than 0.01.",
+        ),
+        "mse_mean_image": Described("MSE of the mean image", group="units", measures=False),
+    }
+)
 def reconstruction(
     run: Run, *, split: Literal["train", "test"] = "test", images: PositiveInt | None = None
 ) -> dict:

@@ -28,6 +28,7 @@ from typing import Literal
 import numpy as np
 from pydantic import PositiveInt
 
+from vaebench.base.described import Described, describes
 from vaebench.measure.run import Run
 
 __all__ = ["mutual_information_bounds", "smoothness"]
@@ -35,6 +36,36 @@ __all__ = ["mutual_information_bounds", "smoothness"]
 MI_BATCH = 10_000
 
 
+@describes(
+    {
+        "smoothness.gap_1e-2": Described(
+            "gap(1e-2)",
+            group="smoothness",
+            help="Change of the decoder's output under noise of variance 1e-2 in z.",
+        ),
+        "smoothness.gap_1e-3": Described(
+            "gap(1e-3)",
+            group="smoothness",
+            help="Change of the decoder's output under noise of variance 1e-3 in z.",
+        ),
+        "smoothness.els": Described(
+            "ELS",
+            group="smoothness",
+            help="Expected local smoothness: how fast the decoder's output moves with z. 0 ignores z.",
+        ),
+        "smoothness.mi_bound": Described(
+            "MI bound",
+            group="smoothness",
+            help="Upper bound of the mutual information of z and x in nats, the paper's (D.1).",
+        ),
+        "smoothness.mi_lower": Described(
+            "MI, lower bound",
+            group="smoothness",
+            help="Lower bound of the mutual information of z and x in nats, InfoNCE.",
+        ),
+        "smoothness.sigma_z2": Described("σz²", group="smoothness", help="Mean variance of the posterior."),
+    }
+)
 def smoothness(
     run: Run, *, split: Literal["train", "test"] = "test", images: PositiveInt | None = None
 ) -> dict:

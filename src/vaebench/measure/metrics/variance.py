@@ -6,11 +6,23 @@ from typing import Literal
 
 import numpy as np
 
+from vaebench.base.described import Described, describes
 from vaebench.measure.run import Run
 
 __all__ = ["variance"]
 
 
+@describes(
+    {
+        "variance.overall": Described(
+            "σ̂² overall", group="variance", help="The estimated variance of the decoder."
+        ),
+        "variance.SU": Described("σ̂² SU", group="variance", help="The estimated variance of the decoder."),
+        "variance.SL": Described("σ̂² SL", group="variance", help="The estimated variance of the decoder."),
+        "variance.BU": Described("σ̂² BU", group="variance", help="The estimated variance of the decoder."),
+        "variance.BL": Described("σ̂² BL", group="variance", help="The estimated variance of the decoder."),
+    }
+)
 def variance(run: Run, *, split: Literal["train", "test"] = "test") -> dict:
     """The mean of Σx's diagonal over images, in the model's value range squared, z ~ q(z|x).
 
