@@ -1,3 +1,4 @@
+import json
 import re
 import shutil
 import socket
@@ -323,7 +324,7 @@ def test_report_and_best_read_the_studys_results(workspace):
     assert Path("reports/small/index.html").resolve().as_uri() in output
 
 
-def test_bandwidths_prints_both_tables(monkeypatch):
+def test_bandwidths_prints_both_tables_and_writes_what_claims_rest_on(workspace, monkeypatch):
     from vaebench.model import kde
 
     table = kde.bandwidth_table
@@ -332,6 +333,13 @@ def test_bandwidths_prints_both_tables(monkeypatch):
     assert "0.74 (0.74)" in output
     assert "0.56 (0.56)" in output
     assert "2 of the paper's 2 numbers agree" in output
+    assert not Path("reports/bandwidths").exists()
+    run("bandwidths", "--write")
+    entry = json.loads(Path("reports/bandwidths/numbers.json").read_text("utf-8"))
+    assert entry["provenance"]["command"] == "vaebench bandwidths --write"
+    assert "holds" not in Path("reports/bandwidths/claims.json").read_text("utf-8")  # two of 30 numbers
+    claims = run("claims", "--paper", "avae2024").output
+    assert "[undecided, points this way] Table I" in claims
 
 
 def test_ui_serves_the_local_store_to_this_machine_only(workspace, monkeypatch):

@@ -7,8 +7,10 @@ from support.fake_study import write_study
 
 from vaebench.base.errors import UserError
 from vaebench.report import build_report
+from vaebench.report.bandwidths import bandwidth_numbers
 from vaebench.report.index import write_index
 from vaebench.report.ledger import claims_text, damaged, ledger, paper_counts, write_verdicts
+from vaebench.report.loose import write_numbers
 from vaebench.report.results import read_results
 
 METHODS = ("vae", "beta_tcvae", "rae", "aae", "wae", "avae")
@@ -92,6 +94,29 @@ def test_a_damaged_file_is_named_and_the_others_are_judged(tmp_path, content):
     write_verdicts(read_results(tmp_path / "short"))
     assert damaged(tmp_path) == {}
     assert len(claim(tmp_path)["evidence"]) == 2
+
+
+def test_numbers_of_no_study_are_judged_and_named_where_damaged(tmp_path):
+    names = [(d, m) for d in (10, 20, 40, 50, 70, 100) for m in (500, 1000, 2000, 5000, 10_000)]
+    rows = [
+        {"latent_dim": d, "samples": m, "h_opt": 1.2 + d / 100 - m / 1e5, "h_corrected": 0.7, "error": 0.001}
+        for d, m in names
+    ]
+    folder = tmp_path / "bandwidths"
+    write_numbers(folder, "avae2024", bandwidth_numbers(rows, 6), {"command": "by hand"})
+    build_report(tmp_path)
+    found = {name: claim(tmp_path, name) for name in ("bandwidth-with-dimension", "bandwidths-as-printed")}
+    assert [c["status"] for c in found.values()] == ["holds", "does not hold"]
+    assert {c["study"] for c in found.values()} == {"bandwidths"}
+    few = {key: value for key, value in bandwidth_numbers(rows, 6).items() if "m500" in key[1]}
+    write_numbers(folder, "avae2024", few, {})
+    build_report(tmp_path)
+    entry = claim(tmp_path, "bandwidth-with-dimension")
+    assert (entry["words"], entry["evidence"][0]["schedule"]) == ("undecided, points this way", None)
+    (folder / "numbers.json").write_text('{"paper": 3}')
+    page = build_report(tmp_path).read_text("utf-8")
+    assert "bandwidths/numbers.json is damaged" in page
+    assert 'href="bandwidths/' not in page
 
 
 FILES = {

@@ -38,6 +38,19 @@ def bandwidth_above_one(paper):
     ]
 
 
+def bandwidths_as_printed(paper):
+    """Each number of both tables within what rounds to the printed one; "> 1.0" is a claim of its own."""
+    comparisons = []
+    for r in paper.values[paper.values["dataset"] == "prior"].itertuples():
+        keys, words = (("prior", r.method, r.column),), f"{r.method} {r.column}: {{0}} for {r.value:.2f}, so"
+        low, high = r.value - 0.005, r.value + 0.005
+        comparisons += [
+            Comparison(keys, lambda x, low=low: x - low, f"{words} at least {low:.3f}", ties=True),
+            Comparison(keys, lambda x, high=high: high - x, f"{words} at most {high:.3f}", ties=True),
+        ]
+    return [Group(comparisons)]
+
+
 FACTORS = ("floor_hue", "wall_hue", "object_hue", "scale", "shape", "orientation")
 """Of 3D Shapes."""
 

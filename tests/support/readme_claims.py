@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from vaebench.base.files import read_json
-from vaebench.report.ledger import paper_counts
+from vaebench.report.ledger import ledger, paper_counts
 
 ROOT = Path(__file__).parent.parent.parent
 START, END = "<!-- claims: start -->\n", "<!-- claims: end -->"
@@ -42,8 +42,16 @@ def study_cell(reports: Path, study: str) -> str:
     return "; ".join(parts) or "–"
 
 
+def lead(reports: Path) -> str:
+    """How many claims are decided."""
+    claims = [claim["status"] for paper in ledger(reports).values() for claim in paper["claims"]]
+    decided = sum(status in ("holds", "does not hold") for status in claims)
+    return f"**{decided} of the {len(claims)} claims are decided**"
+
+
 def written(readme: str, reports: Path) -> str:
-    """The README with both tables' verdicts as the ledger has them."""
+    """The README with the lead and both tables' verdicts as the ledger has them."""
+    readme = re.sub(r"\*\*\d+ of the \d+ claims are decided\*\*", lead(reports), readme)
     before, rest = readme.split(START)
     readme = f"{before}{START}{papers_block(reports)}{END}{rest.split(END)[1]}"
     for path in reports.glob("*/claims.json"):

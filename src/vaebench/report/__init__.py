@@ -76,11 +76,17 @@ def build_report(reports_dir: str | Path) -> Path:
     the others.
     """
     from vaebench.report.index import write_index
-    from vaebench.report.ledger import write_ledger, write_verdicts
+    from vaebench.report.ledger import write_ledger, write_loose_verdicts, write_verdicts
+    from vaebench.report.loose import NUMBERS
     from vaebench.report.page import write_page
     from vaebench.report.results import read_results
 
     broken = {}
+    for source in sorted(Path(reports_dir).glob(f"*/{NUMBERS}")):
+        try:
+            write_loose_verdicts(source.parent)
+        except UserError as error:
+            broken[source.parent.name] = str(error)
     for source in sorted(Path(reports_dir).glob("*/study.yaml")):
         try:
             results = read_results(source.parent)

@@ -1,4 +1,4 @@
-"""Tables I and II of Saha et al. beside our own values, as text."""
+"""Tables I and II of Saha et al. beside our own values, as text, and as numbers for the paper's claims."""
 
 from __future__ import annotations
 
@@ -6,9 +6,27 @@ import math
 
 import pandas as pd
 
+from vaebench.report.claims.comparison import Key
 from vaebench.report.papers import bandwidths
+from vaebench.report.statistics import Sample
 
-__all__ = ["bandwidth_text"]
+__all__ = ["bandwidth_numbers", "bandwidth_text"]
+
+
+def bandwidth_numbers(rows: list[dict], draws: int) -> dict[Key, Sample]:
+    """Ours by the paper's names: means over draws, that of h = h_opt/√(1 + h_opt²) by the delta method.
+
+    Args:
+        rows: of :func:`vaebench.model.kde.bandwidth_table`.
+        draws: behind each.
+    """
+    found: dict[Key, Sample] = {}
+    for row in rows:
+        method, std = f"l{row['latent_dim']}_m{row['samples']}", row["error"] * math.sqrt(draws)
+        slope = (1 + row["h_opt"] ** 2) ** -1.5
+        found["prior", method, "h_opt"] = Sample(row["h_opt"], std, draws)
+        found["prior", method, "h_corrected"] = Sample(row["h_corrected"], slope * std, draws)
+    return found
 
 
 def bandwidth_text(rows: list[dict]) -> str:

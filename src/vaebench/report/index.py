@@ -23,13 +23,14 @@ CARD = "card.json"
 class _Card(BaseModel):
     """What the index says of a study, as its file has it."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="ignore", strict=True)
 
     name: str
     title: str
     paper: str
     datasets: list[str]
     methods: int
+    outside: int = 0
     seeds: int
     schedule: str
     runs: list[int]
@@ -43,22 +44,22 @@ def write_card(results: Results) -> Path:
     study = results.study
     statuses = [verdict.status for verdict in results.verdicts]
     sound = [method for method in study.methods if all(m != method for _, m in results.flags)]
-    card = {
-        "name": results.name,
-        "title": results.title,
-        "paper": paper_name(results),
-        "datasets": study.datasets,
-        "methods": len(results.own_methods),
-        "outside": len(study.methods) - len(results.own_methods),
-        "seeds": len(study.seeds),
-        "schedule": schedule(results),
-        "runs": [sum(cell in results.metrics for cell in results.own_cells), len(results.own_cells)],
-        "verdicts": {status: count for status in STATUSES[:4] if (count := statuses.count(status))},
-        "unsound": len(results.flags),
-        "picture": _picture(results, sound),
-    }
+    card = _Card(
+        name=results.name,
+        title=results.title,
+        paper=paper_name(results),
+        datasets=study.datasets,
+        methods=len(results.own_methods),
+        outside=len(study.methods) - len(results.own_methods),
+        seeds=len(study.seeds),
+        schedule=schedule(results),
+        runs=[sum(cell in results.metrics for cell in results.own_cells), len(results.own_cells)],
+        verdicts={status: count for status in STATUSES[:4] if (count := statuses.count(status))},
+        unsound=len(results.flags),
+        picture=_picture(results, sound),
+    )
     path = results.path / CARD
-    write_json(path, card)
+    write_json(path, card.model_dump())
     return path
 
 
@@ -111,7 +112,13 @@ def write_index(reports: Path, broken: dict[str, str] | None = None) -> Path:
     for name, reason in damaged(reports).items():
         broken[name] = f"{broken[name]} {reason}" if name in broken else reason
     papers = paper_counts(reports)
-    html = template("index.html").render(cards=cards, broken=broken, papers=papers, ledger=ledger(reports))
+    html = template("index.html").render(
+        cards=cards,
+        broken=broken,
+        papers=papers,
+        ledger=ledger(reports),
+        studies={path.parent.name for path in reports.glob("*/study.yaml")},
+    )
     target = reports / "index.html"
     with write_atomically(target) as temporary:
         temporary.write_text(html, encoding="utf-8")

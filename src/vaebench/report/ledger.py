@@ -20,12 +20,22 @@ from pydantic import BaseModel, ConfigDict
 from vaebench.base.errors import UserError
 from vaebench.base.files import read_json, write_json
 from vaebench.base.reading import UnreadableError, reading
-from vaebench.report.claims import STATUSES, Claim, Verdict, judge_printed, paper_claims
+from vaebench.report.claims import STATUSES, Claim, Verdict, judge_numbers, judge_printed, paper_claims
+from vaebench.report.loose import read_numbers
 from vaebench.report.papers import read_paper
 from vaebench.report.results import Results
 from vaebench.study.papers import paper_keys
 
-__all__ = ["LEDGER", "claims_text", "damaged", "ledger", "paper_counts", "write_ledger", "write_verdicts"]
+__all__ = [
+    "LEDGER",
+    "claims_text",
+    "damaged",
+    "ledger",
+    "paper_counts",
+    "write_ledger",
+    "write_loose_verdicts",
+    "write_verdicts",
+]
 
 LEDGER = "claims.json"
 _DECIDED = ("holds", "does not hold")
@@ -58,10 +68,19 @@ class _File(BaseModel):
 
 def write_verdicts(results: Results) -> Path:
     """Write a study's ``claims.json``: its verdicts on the claims of which it measured something."""
-    path = results.path / LEDGER
-    found = [_evidence(results.name, v) for v in results.verdicts if v.status in _MEASURED]
-    write_json(path, {"verdicts": found})
-    return path
+    return _write(results.path, results.verdicts)
+
+
+def write_loose_verdicts(folder: Path) -> Path:
+    """Write the ``claims.json`` of a folder with numbers of no study, see :mod:`vaebench.report.loose`."""
+    loose = read_numbers(folder)
+    return _write(folder, judge_numbers(loose.paper, loose.numbers))
+
+
+def _write(folder: Path, verdicts: list[Verdict]) -> Path:
+    found = [_evidence(folder.name, v) for v in verdicts if v.status in _MEASURED]
+    write_json(folder / LEDGER, {"verdicts": found})
+    return folder / LEDGER
 
 
 def _evidence(study: str, verdict: Verdict) -> dict:

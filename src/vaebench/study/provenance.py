@@ -16,7 +16,7 @@ from vaebench.study.resolve import parameters
 if TYPE_CHECKING:
     from vaebench.study.stage import Task
 
-__all__ = ["describe", "digest", "git_trouble", "item_digest", "repository_state"]
+__all__ = ["describe", "digest", "environment", "git_trouble", "item_digest", "repository_state"]
 
 _LIBRARIES = ("vaebench", "torch", "torchvision", "numpy", "scikit-learn", "pytorch-fid", "dvc", "mlflow")
 
@@ -35,6 +35,11 @@ def repository_state() -> dict[str, str | bool | None]:
     """The commit, and whether the code or the parameters differ from it; None where git cannot tell."""
     status = _git("status", "--porcelain", "--", "src", "stages", "params.yaml")
     return {"git_commit": _git("rev-parse", "HEAD"), "git_dirty": None if status is None else bool(status)}
+
+
+def environment() -> dict:
+    """The commit, Python and the libraries of a result that is no stage's."""
+    return {**repository_state(), **_libraries()}
 
 
 def git_trouble() -> str:
@@ -68,11 +73,15 @@ def describe(task: Task, *, data: dict, device: str, seconds: dict[str, float]) 
             "code": digest(task.inputs["code"]),
         },
         "device": device,
-        "python": platform.python_version(),
-        "versions": {name: v for name in _LIBRARIES if (v := _version(name))},
+        **_libraries(),
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
         "argv": sys.argv[1:],
     }
+
+
+def _libraries() -> dict:
+    versions = {name: v for name in _LIBRARIES if (v := _version(name))}
+    return {"python": platform.python_version(), "versions": versions}
 
 
 def _version(name: str) -> str | None:

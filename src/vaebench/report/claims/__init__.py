@@ -26,7 +26,16 @@ from vaebench.report.results import Results
 from vaebench.report.statistics import Sample
 from vaebench.study.papers import paper_keys
 
-__all__ = ["STATUSES", "Claim", "PaperVerdict", "Verdict", "judge", "judge_printed", "paper_claims"]
+__all__ = [
+    "STATUSES",
+    "Claim",
+    "PaperVerdict",
+    "Verdict",
+    "judge",
+    "judge_numbers",
+    "judge_printed",
+    "paper_claims",
+]
 
 Status = Literal["holds", "does not hold", "undecided", "not measured", "not a matter of numbers"]
 
@@ -110,6 +119,43 @@ def judge(results: Results) -> list[Verdict]:
     return verdicts
 
 
+def judge_numbers(key: str, numbers: Mapping[Key, Sample]) -> list[Verdict]:
+    """The verdicts of numbers that no training stands behind, on the claims of which they measure something.
+
+    Args:
+        key: of the paper whose names they have.
+        numbers: as :func:`vaebench.report.loose.read_numbers` gives them.
+    """
+    paper = read_paper(key)
+    found = ((claim, judge_groups(claim.groups(paper), numbers)) for claim in paper_claims(key))
+    return [_of_numbers(paper, claim, part, numbers) for claim, part in found if part.measured]
+
+
+def _of_numbers(paper: Paper, claim: Claim, found: Judgement, numbers: Mapping[Key, Sample]) -> Verdict:
+    seeds = min(numbers[key].n for key in found.keys)
+    limits = _limits(paper, found, seeds, math.nan)
+    return Verdict(
+        paper.key,
+        claim,
+        _status(found, limits),
+        found.direction,
+        found.evidence,
+        _coverage(found),
+        seeds,
+        math.nan,
+        limits,
+        "",
+        (found.measured, found.total),
+        judge_printed(paper, claim),
+    )
+
+
+def _status(found: Judgement, limits: str) -> Status:
+    if found.decided is None or limits or (found.decided and found.measured < found.total):
+        return "undecided"
+    return "holds" if found.decided else "does not hold"
+
+
 def _readable() -> list[str]:
     """The papers but for those whose folder is damaged, which the index names."""
     keys = []
@@ -153,15 +199,10 @@ def _verdict(results: Results, paper: Paper, claim: Claim, numbers: Mapping[Key,
     timed = {d for d in results.study.datasets if (paper.dataset(d), SECONDS) in {k[::2] for k in found.keys}}
     devices = ", ".join(sorted({timed_on(results, d) for d in timed}))
     on = f"Timed on {devices}; what else ran on it is not recorded." if timed else ""
-    status: Status = "undecided"
-    if found.decided is not None and not limits:
-        status = "holds" if found.decided else "does not hold"
-    if found.decided is True and found.measured < found.total:
-        status = "undecided"
     return Verdict(
         paper.key,
         claim,
-        status,
+        _status(found, limits),
         found.direction,
         " ".join(part for part in (found.evidence, on, broken) if part),
         _coverage(found),
