@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from support.tiny_study import DIGITS
 
 from vaebench.base.errors import UserError
 from vaebench.base.files import write_json
@@ -32,6 +33,7 @@ QUICKSTART = Path(__file__).parents[1] / "studies/quickstart.yaml"
 def params(tmp_path, monkeypatch):
     content = yaml.safe_load(QUICKSTART.read_text(encoding="utf-8"))
     content["study"] |= {"methods": ["ae", "avae"], "seeds": [0, 1, 2]}
+    content["datasets"]["digits"] = DIGITS
     monkeypatch.chdir(tmp_path)
     return parse_params(content, specs=())
 

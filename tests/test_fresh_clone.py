@@ -7,7 +7,9 @@ import subprocess
 import urllib.request
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from support.browser import served
 from support.documents import blocks, run_block
 from support.tiny_study import NOT_INHERITED, ROOT, run
@@ -64,7 +66,23 @@ def test_a_method_run_again_gives_the_same_numbers(clone):
 
 def test_the_logged_model_samples(clone):
     code = only("docs/compare.md", "python", "import mlflow")
-    assert "(64, 1, 8, 8)" in execute(clone, "python", "-c", f"{code}\nprint(tuple(images.shape))")
+    assert "(64, 1, 28, 28)" in execute(clone, "python", "-c", f"{code}\nprint(tuple(images.shape))")
+
+
+def test_pictures_in_folders_train_from_a_study_file(clone):
+    rng = np.random.default_rng(0)
+    for number in range(400):
+        folder = clone / "data/raw/my_pictures" / ("dark" if number % 2 else "light")
+        folder.mkdir(parents=True, exist_ok=True)
+        pixels = rng.integers(0, 128, (40, 40, 3), np.uint8) + 127 * (number % 2)
+        Image.fromarray(pixels).save(folder / f"{number}.jpg")
+    execute_block(clone, only("README.md", "bash", "cat > studies/mine.yaml"))
+    assert "My pictures" in (clone / "reports/mine/index.html").read_text(encoding="utf-8")
+
+
+def test_a_model_of_ones_own_is_a_row_on_the_page(clone):
+    execute_block(clone, only("README.md", "bash", "vaebench study quickstart"))
+    assert "PCA (from outside)" in (clone / "reports/quickstart/index.html").read_text(encoding="utf-8")
 
 
 def test_mlflows_ui_is_served(clone):

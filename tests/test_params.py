@@ -229,7 +229,7 @@ def test_a_key_may_stand_in_for_one_that_is_merged_in(tmp_path):
     merged = text.replace("\ntraining:\n", "\ntraining:\n  <<: {epochs: 7, batch_size: 9}\n")
     path.write_text(merged, encoding="utf-8")
     training = load_params(path).training
-    assert (training.epochs, training.batch_size) == (40, 64)
+    assert (training.epochs, training.batch_size) == (QUICKSTART["training"]["epochs"], 64)
 
 
 def test_a_file_that_cannot_be_read(tmp_path):

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import yaml
 
+from support.tiny_study import DIGITS
+
 ROOT = Path(__file__).parents[2]
 CELL = "tiny/digits"
 QUICKSTART = yaml.safe_load((ROOT / "studies/quickstart.yaml").read_text(encoding="utf-8"))
@@ -24,6 +26,7 @@ def study(*methods: str, epochs: int = 3, **training) -> dict:
     """The quickstart cut down to ``methods``, which a stage gets through in seconds."""
     content = copy.deepcopy(QUICKSTART)
     content["study"] |= {"name": "tiny", "methods": list(methods)}
+    content["datasets"]["digits"] = copy.deepcopy(DIGITS)
     content["training"] |= {"epochs": epochs, "compile": "never", **training}
     for method in content["methods"].values():
         if "warmup_steps" in method["likelihood"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import shutil
 import subprocess
@@ -11,6 +12,11 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).parents[2]
+DIGITS = {
+    "source": {"name": "digits", "validation": 200},
+    "network": {"name": "compact", "latent_dim": 8},
+}
+"""In place of the quickstart's data set: a third of the images, a twelfth of the pixels."""
 
 COPIED = (
     "src",
@@ -75,6 +81,7 @@ def make_repository(folder: Path) -> Path:
             shutil.copy(source, target)
     study = yaml.safe_load((ROOT / "studies/quickstart.yaml").read_text(encoding="utf-8"))
     study["study"] |= {"name": "tiny", "methods": ["mle_iso_i", "ae", "wae_mmd"]}
+    study["datasets"]["digits"] = copy.deepcopy(DIGITS)
     study["training"]["epochs"] = 2
     study["evaluation"] |= {"samples": 200, "metrics": [{"name": "reconstruction"}, {"name": "fid"}]}
     text = yaml.safe_dump(study, sort_keys=False, allow_unicode=True)
