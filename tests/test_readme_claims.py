@@ -11,15 +11,15 @@ from vaebench.report.ledger import ledger
 
 ROOT = Path(__file__).parent.parent
 REPORTS = ROOT / "reports"
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+README, RESULTS = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/results.md"))
 STUDIES = sorted(path.parent.name for path in REPORTS.glob("*/claims.json"))
 
 DECIDING = r"\b(holds?|refute\w*|confirm\w*|reproduc\w*|disprove\w*|as in the paper|best|highest|closest)\b"
 """Words that decide; a study that has decided nothing may not be described with them."""
 
 
-def row(study: str) -> list[str]:
-    (line,) = re.findall(rf"^\| \[`{study}`\].*$", README, re.M)
+def row(study: str, document: str) -> list[str]:
+    (line,) = re.findall(rf"^\| \[`{study}`\].*$", document, re.M)
     return [cell.strip() for cell in line.strip("|").split(" | ")]
 
 
@@ -34,4 +34,9 @@ def test_the_committed_ledger_is_made_of_the_committed_verdicts():
 @pytest.mark.parametrize("study", STUDIES)
 def test_a_studys_sentence_claims_no_more(study):
     if not re.match(r"\d+ (holds|does not hold)", study_cell(REPORTS, study)):
-        assert not re.search(DECIDING, row(study)[-1])
+        assert not re.search(DECIDING, row(study, RESULTS)[-1])
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_both_tables_of_studies_name_one_schedule(study):
+    assert row(study, README)[1] == row(study, RESULTS)[1]

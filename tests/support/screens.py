@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from PIL import Image
+
 from support.browser import Visit, chromium, mlflow_ui
+from vaebench.measure.pictures.grids import GAP
 
 DESK, PHONE = {"width": 1400, "height": 900}, {"width": 390, "height": 844}
 
@@ -55,10 +58,29 @@ def mlflow_screens(browser, workspace: Path, methods: tuple[str, str], folder: P
         visit.close()
 
 
+def sample_screens(images: Path, folder: Path) -> None:
+    """``samples-fixed.png`` and ``samples-estimated.png``: four rows of samples each."""
+    for method, name in (("vae_gaussian", "fixed"), ("mle_iso_i", "estimated")):
+        with Image.open(images / method / "0/samples-gmm10.png") as grid:
+            half = grid.crop((0, 0, grid.width, (grid.height + GAP) // 2 - GAP))
+        half.resize((2 * half.width, 2 * half.height), Image.Resampling.NEAREST).save(
+            folder / f"samples-{name}.png"
+        )
+
+
+def compress(folder: Path) -> None:
+    """Write every PNG in ``folder`` anew with a palette of at most 128 colours, which halves it."""
+    for path in folder.glob("*.png"):
+        with Image.open(path) as picture:
+            picture.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
+
+
 if __name__ == "__main__":
     here = Path.cwd()
+    sample_screens(here / "reports/quickstart/images/digits", here / "reports/screens")
     with chromium() as opened:
         report_screens(
             opened, here / "reports/takida_mnist_short/index.html", "mle_diag_d", here / "reports/screens"
         )
         mlflow_screens(opened, here, ("mle_iso_i", "avae_diag_d"), here / "reports/screens")
+    compress(here / "reports/screens")
