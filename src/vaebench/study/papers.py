@@ -1,7 +1,8 @@
-"""Folder of a paper: ``papers/<key>/`` in the workspace, or in an installed package.
+"""Folder of a paper: ``papers/<key>/`` in the workspace, in the checkout, or in an installed package.
 
-A package brings papers of its own with an entry point of the group ``vaebench.paper``, whose name is the
-paper's key and whose value the package that holds ``paper.yaml``:
+The wheel of vaebench holds the papers of its checkout. A package brings papers of its own with an entry point
+of the group ``vaebench.paper``, whose name is the paper's key and whose value the package that holds
+``paper.yaml``:
 
     [project.entry-points."vaebench.paper"]
     kingma2014 = "my_package.papers.kingma2014"
@@ -19,6 +20,7 @@ __all__ = ["paper_folder", "paper_keys"]
 
 _GROUP = "vaebench.paper"
 _CHECKOUT = Path(__file__).parents[3] / "papers"
+_WHEEL = Path(__file__).parents[1] / "papers"
 
 
 def paper_keys() -> list[str]:
@@ -49,5 +51,6 @@ def paper_folder(key: str) -> Path:
 
 
 def _roots() -> list[Path]:
-    """The workspace's folder and, where vaebench is not installed from a wheel, the source's."""
-    return list(dict.fromkeys(root.resolve() for root in (Path("papers"), _CHECKOUT) if root.is_dir()))
+    """The workspace's folder, the checkout's, and the installed wheel's: the first that has a key counts."""
+    found = (root.resolve() for root in (Path("papers"), _CHECKOUT, _WHEEL) if root.is_dir())
+    return list(dict.fromkeys(found))
