@@ -67,7 +67,7 @@ def measured(paper: Paper, results: Results, without: Collection[_Place] = ()) -
 def _of_trainings(results: Results) -> Iterator[tuple[_Place, str, Sample]]:
     trends: dict[tuple[_Place, str], list[float]] = {}
     for cell, history in results.histories.items():
-        for column in history.select_dtypes("number").columns.drop("epoch"):
+        for column in history.select_dtypes("number").columns.drop("epoch", errors="ignore"):  # none: no rows
             values = history[column].to_numpy()
             if len(values) > 2 and np.isfinite(values).all():
                 trends.setdefault((cell[:2], column), []).append(mann_kendall(values))
