@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import subprocess
 import sys
 import time
@@ -222,7 +223,8 @@ def test_a_run_leads_to_the_report_and_back(browser, tiny_repository):
         assert "MLE Iso-I on digits" in detail.inner_text()
         detail.locator("[data-mlflow] a").first.click()
         report.get_by_role("link", name="In the report").wait_for()
-        assert report.url.split("/")[-1] == page.url.split("/")[-1]
+        tracked = re.search(r"/runs/(\w+)", page.url).group(1)
+        assert re.search(r"/runs/(\w+)", report.url).group(1) == tracked
         visit.close()  # before the server goes
 
 
@@ -234,7 +236,8 @@ def test_curves_appear_in_mlflows_page_during_a_training(browser, tiny_repositor
     params = folder / "params.yaml"
     params.write_text(params.read_text("utf-8").replace("epochs: 2", "epochs: 1000000"), "utf-8")
     command = [sys.executable, "-m", "stages.train", "--dataset", "digits", "--method", "ae", "--seed", "0"]
-    training = subprocess.Popen(command, cwd=folder, env=environment(folder), stdout=subprocess.DEVNULL)
+    env = environment(folder, tracking=True)
+    training = subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.DEVNULL)
     try:
         with mlflow_ui_of(folder, training) as address:
             client = MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")

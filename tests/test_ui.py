@@ -52,5 +52,6 @@ def test_a_cell_leads_to_its_latest_run(client, tmp_path, monkeypatch):
         if (start, seed) == (2, 0):
             latest = run.info.run_id
     answer = client.get("/report/run/tiny/digits/vae/0")
-    assert answer.headers["Location"] == f"/#/experiments/{experiment}/runs/{latest}"
+    place = f"/#/experiments/{experiment}/runs/{latest}?workflowType=machine_learning"
+    assert answer.headers["Location"] == place
     assert client.get("/report/run/tiny/digits/vae'/0").status_code == 404

@@ -563,7 +563,6 @@ def track(
     study: Annotated[
         str, typer.Argument(help="Without it, the active one.", autocompletion=_complete_study)
     ] = "",
-    follow: Annotated[bool, typer.Option(help="Go on until Ctrl-C, as results appear.")] = False,
 ) -> None:
     """Write a study's results into MLflow.
 
@@ -572,7 +571,7 @@ def track(
     from vaebench.tracking.follow import enter_workspace
     from vaebench.tracking.follow import track as export
 
-    typer.echo(export(enter_workspace(), study, follow))
+    typer.echo(export(enter_workspace(), study))
 
 
 @app.command()

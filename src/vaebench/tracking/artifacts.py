@@ -7,18 +7,12 @@ while it is being imported: so nothing of MLflow is imported here before the fun
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
-
-if TYPE_CHECKING:
-    from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 
 __all__ = ["beside_the_store"]
 
 
-def beside_the_store(
-    artifact_uri: str, tracking_uri: str | None = None, registry_uri: str | None = None
-) -> LocalArtifactRepository:
+def beside_the_store(artifact_uri: str, tracking_uri: str | None = None, registry_uri: str | None = None):
     """The repository of ``vaebench:/mlruns/x``: ``mlruns/x`` in the folder of the SQLite file."""
     import mlflow
     from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository

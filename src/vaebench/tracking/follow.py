@@ -3,9 +3,9 @@
     with tracked("quickstart", "digits", "avae", 0):      # train: its curves appear while it runs
         ...
 
-The exporter is a process of its own, of the lowest priority, that ends once the stage has ended and all is
-written. A store that fails is tried again; what it said is a line at the end of the stage, and ``vaebench
-track`` writes later what is missing. VAEBENCH_TRACKING=off starts none.
+The exporter is a process of its own, of the lowest priority, that looks at the files until the stage has
+ended and all is written. A store that fails is tried again; what it said is a line at the end of the stage,
+and ``vaebench track`` writes later what is missing. VAEBENCH_TRACKING=off starts none.
 
 The store is ``$MLFLOW_TRACKING_URI``, or ``mlflow.db`` and ``mlruns`` in the workspace, also from the
 temporary folders in which DVC runs experiments. Whoever opens it works in the workspace's folder, so that
@@ -14,28 +14,33 @@ the address is relative and holds no character of that folder's name.
 
 from __future__ import annotations
 
-import fcntl
+import math
 import os
 import re
 import select
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock
 
 import vaebench
 from vaebench.base.errors import UserError
-from vaebench.base.files import write_atomically
 from vaebench.study import paths
 from vaebench.study.params import load_params
+
+if TYPE_CHECKING:
+    from vaebench.tracking.export import Exporter
 
 __all__ = ["DEFAULT", "enter_workspace", "reason", "shown", "store_uri", "track", "tracked"]
 
 DEFAULT = "sqlite:///mlflow.db"
 FOLDER = Path(".vaebench/tracking")
-INTERVAL, PATIENCE = 2.0, 120.0
+INTERVAL, PATIENCE = 3.0, 120.0
 """Seconds between two looks at the files, and for which a store that fails is tried after the stage's end."""
 
 _QUIET_AND_QUICK = {
@@ -80,112 +85,83 @@ def tracked(study: str, *cell: object) -> Iterator[None]:
         study: the active study.
         cell: data set, method and seed; without them all of the study is written at the end.
     """
-    root = paths.workspace_root()
-    process = None if os.environ.get("VAEBENCH_TRACKING") == "off" else _start(root, study, cell)
+    root, package = paths.workspace_root(), str(Path(vaebench.__file__).parents[1])
+    path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
+    exporter = None
+    if os.environ.get("VAEBENCH_TRACKING") != "off":
+        exporter = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-m", __name__, study, *map(str, cell)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is for the stage
+            env=os.environ | {"PYTHONPATH": path},
+        )
     try:
         yield
     finally:
-        if process is not None:
-            process.stdin.close()
+        if exporter is not None:
+            exporter.stdin.close()
             with suppress(subprocess.TimeoutExpired):
-                process.wait(60 if root != Path.cwd() else 0)  # DVC removes its temporary copies
+                exporter.wait(60 if root != Path.cwd() else 0)  # DVC removes its temporary copies
             with suppress(OSError):
-                message = (root / FOLDER / f"{study}.off").read_text(encoding="utf-8")
+                message = (root / FOLDER / f"{study}.log").read_text("utf-8")
                 print(f"tracking off: {message} (`vaebench track` writes what is missing)", flush=True)
 
 
-def _start(root: Path, study: str, cell: tuple) -> subprocess.Popen | None:
-    package = str(Path(vaebench.__file__).parents[1])
-    path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
-    try:
-        (root / FOLDER).mkdir(parents=True, exist_ok=True)
-        with (root / FOLDER / f"{study}.log").open("ab") as log:
-            return subprocess.Popen(
-                [sys.executable, "-W", "ignore", "-m", __name__, study, *map(str, cell)],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,  # Ctrl-C is for the stage
-                env=os.environ | {"PYTHONPATH": path},
-            )
-    except OSError as error:
-        print(f"tracking off: {error}", flush=True)
-        return None
+@contextmanager
+def _exporter(base: Path, study: Path) -> Iterator[Exporter]:
+    """Of the parameters in the file ``study``; one writes at a time, as two would make a store's tables."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    from vaebench.tracking.export import Exporter
+
+    with FileLock(FOLDER / "lock"):
+        yield Exporter(store_uri(), base, load_params(base / study, specs=()))
 
 
-def track(base: Path, study: str = "", follow: bool = False) -> str:
+def track(base: Path, study: str = "") -> str:
     """Write a study into the store; a line on what is in it then.
 
     Args:
         base: the folder of ``params.yaml``, below the workspace, which is the current one.
         study: one that has results; without it, the active one.
-        follow: go on until Ctrl-C, with the trainings that run.
     """
-    active = load_params(base / "params.yaml", specs=())
-    study = study or active.study.name
-    path = base / paths.report_dir(study) / "study.yaml"
-    if study == active.study.name and ((base / paths.provenance_dir(study)).is_dir() or not path.is_file()):
-        path = base / "params.yaml"
-    elif not path.is_file():
+    active = load_params(base / "params.yaml", specs=()).study.name
+    study = study or active
+    path = paths.report_dir(study) / "study.yaml"
+    if study == active and ((base / paths.provenance_dir(study)).is_dir() or not (base / path).is_file()):
+        path = Path("params.yaml")
+    elif not (base / path).is_file():
         raise UserError(f"{study!r} is not the active study and has no results: {path} is not there.")
     try:
-        with _alone():
-            from vaebench.tracking.export import Exporter
-
-            exporter = Exporter(store_uri(), base, load_params(path, specs=()))
-            message = exporter.all()
-        while follow:
-            time.sleep(INTERVAL)
-            with _alone():
-                exporter.all(running=True)
+        with _exporter(base, path) as exporter:
+            return f"{shown(store_uri())}: {exporter.all()}."
     except Exception as error:
         raise UserError(f"the MLflow store {shown(store_uri())} cannot be written: {reason(error)}") from None
-    return f"{shown(store_uri())}: {message}."
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    """One exporter writes at a time; two that make a store's tables at once would break it."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    with (FOLDER / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def main(study: str, *cell: str) -> None:
     """Export until standard input, which the stage holds open, is closed and all is written."""
     os.nice(19)
-    base, began = enter_workspace(), time.time() - 1
-    trouble, export, until = FOLDER / f"{study}.off", None, None
-    while True:
-        running = until is None and not select.select([sys.stdin], [], [], INTERVAL)[0]
-        until = until or (None if running else time.monotonic() + PATIENCE)
+    base, began, until = enter_workspace(), time.time() - 1, math.inf
+    trouble = FOLDER / f"{study}.log"
+    file = paths.resolved_dir(study) / "study.json" if "DVC_STAGE" in os.environ else Path("params.yaml")
+    while time.monotonic() < until:
+        running = until == math.inf and not select.select([sys.stdin], [], [], INTERVAL)[0]
+        until = until if running else min(until, time.monotonic() + PATIENCE)
         try:
-            with _alone():
-                export = export or _exporter(base, study, cell, began)
-                export(running)
+            with _exporter(base, file) as exporter:
+                if cell:
+                    dataset, method, seed = cell
+                    exporter.cell(dataset, method, seed, began if running else 0.0)
+                elif not running:
+                    exporter.all()
             trouble.unlink(missing_ok=True)
             if not running:
                 return
         except Exception as error:
-            print(f"{' '.join((study, *cell))}: {reason(error)}", flush=True)
-            with write_atomically(trouble) as temporary:
-                temporary.write_text(reason(error), encoding="utf-8")
-            if not running and time.monotonic() > until:
-                return
+            trouble.write_text(reason(error), encoding="utf-8")
             time.sleep(INTERVAL)
-
-
-def _exporter(base: Path, study: str, cell: tuple[str, ...], began: float) -> Callable[[bool], object]:
-    from vaebench.tracking.export import Exporter
-
-    resolved = paths.resolved_dir(study) / "study.json"
-    path = base / (resolved if "DVC_STAGE" in os.environ else "params.yaml")
-    exporter = Exporter(store_uri(), base, load_params(path, specs=()))
-    if not cell:
-        return lambda running: None if running else exporter.all()
-    dataset, method, seed = cell
-    return lambda running: exporter.cell(dataset, method, int(seed), began if running else 0.0)
 
 
 if __name__ == "__main__":

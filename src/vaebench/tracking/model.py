@@ -19,8 +19,9 @@ class LoggedModel(PythonModel):
 
     def load_context(self, context):
         """Read the model and its densities."""
-        folder = Path(context.artifacts["trained"])
-        self.sampler = Sampler.load(folder, {path.name: path for path in folder.glob("densities/*")})
+        files = {name: Path(path) for name, path in context.artifacts.items()}
+        densities = {name: path for name, path in files.items() if path.is_dir()}
+        self.sampler = Sampler.load(files["spec.json"].parent, densities)
 
     def predict(self, context, model_input, params=None):
         """Reconstructions of images (N, C, H, W), float in [0, 1] or uint8."""

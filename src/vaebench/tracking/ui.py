@@ -48,7 +48,8 @@ def _run(study: str, dataset: str, method: str, seed: int):
         same = " AND ".join(f"tags.{key} = '{value}'" for key, value in tags.items())
         latest = ["attributes.start_time DESC"]
         for run in client.search_runs([experiment.experiment_id], same, max_results=1, order_by=latest):
-            return redirect(f"/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}")
+            place = f"/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+            return redirect(f"{place}?workflowType=machine_learning")
     return f"No run of {method} on {dataset} with seed {seed} is tracked: `vaebench track {study}` does.", 404
 
 
