@@ -5,5 +5,3 @@ The head (:mod:`~vaebench.scaleout.head`) asks DVC for the graph and for what ha
 depends on end. DVC waits for its own lock, skips, restores, runs and records; nothing of it is imported. The
 example is ``vaebench repro --slots 2``; the guide is ``docs/scaleout.md``.
 """
-
-__all__: list[str] = []

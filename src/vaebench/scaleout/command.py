@@ -22,7 +22,7 @@ from vaebench.base.errors import UserError
 
 __all__ = ["Job", "execute"]
 
-PATIENCE = 120.0
+PATIENCE = 120
 """Seconds that the processes of an earlier attempt have for ending."""
 
 OF_THE_MACHINE = ("CUDA_", "HIP_", "ROCR_", "NVIDIA_", "SLURM_", "TMPDIR", "HOSTNAME")
@@ -69,14 +69,12 @@ def execute(job: Job) -> tuple[int, float]:
 
 
 def _wait_for_lock(log: BinaryIO, name: str) -> None:
-    until = time.monotonic() + PATIENCE
-    while True:
+    for _ in range(10 * PATIENCE):
         try:
             return fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if time.monotonic() > until:
-                raise UserError(
-                    f"{name}: a process of an earlier attempt holds {log.name} since {PATIENCE:.0f} s. "
-                    f"Find it with `fuser {log.name}`, end it and run again."
-                ) from None
             time.sleep(0.1)
+    raise UserError(
+        f"{name}: a process of an earlier attempt holds {log.name} since {PATIENCE} s. "
+        f"Find it with `fuser {log.name}`, end it and run again."
+    )

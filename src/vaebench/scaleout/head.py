@@ -165,9 +165,8 @@ def _failure(future, job: Job) -> str:
     else:
         return ""
     text = job.log.read_text(encoding="utf-8", errors="replace") if job.log.is_file() else ""
-    return "\n".join(
-        [f"{why}; the end of {job.log}:", *(f"    {line}" for line in text.splitlines()[-TAIL:])]
-    )
+    last = (f"    {line}" for line in text.splitlines()[-TAIL:])
+    return "\n".join([f"{why}; the end of {job.log}:", *last])
 
 
 @contextmanager
