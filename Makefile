@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro repro-parallel test test-pipeline nightly screens lint study docs ui report bench clean
+.PHONY: help install repro repro-parallel check test test-pipeline test-all nightly screens lint study docs ui report bench clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
@@ -30,14 +30,21 @@ repro-parallel: install ## several stages at a time; ENGINE=… SLOTS=…: docs/
 	vaebench repro $(if $(ENGINE),--engine $(ENGINE)) $(if $(SLOTS),--slots $(SLOTS))
 	@vaebench best
 
-test: install ## lint, types, units and one tiny pipeline: minutes
+check: install ## lint and types
 	ruff check .
 	ruff format --check .
 	mypy
-	pytest -n $(or $(JOBS),auto)
 
-test-pipeline: install ## the tests that run stages and DVC; CI runs them after `make test`
-	pytest -n $(or $(JOBS),auto) -m 'pipeline and not nightly'
+WORKERS = -n $(or $(JOBS),auto) --dist worksteal
+
+test: check ## lint, types, units and one tiny pipeline: minutes
+	pytest $(WORKERS)
+
+test-pipeline: install ## the tests that run stages and DVC
+	pytest $(WORKERS) -m 'pipeline and not nightly'
+
+test-all: check ## both in one session, as CI does: what they share is made once
+	pytest $(WORKERS) -m 'not nightly'
 
 nightly: install ## the slow tests; what one of them lacks is said
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[browser,scaleout,slurm]'

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import signal
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from hypothesis import HealthCheck, settings
 from support import tiny_study
 
@@ -23,17 +27,50 @@ settings.load_profile("steady")
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     """A test of a study that has run is of the second tier, but for those of one tiny pipeline."""
+    config.stash[EVERY_ITEM] = list(items)
     for item in items:
-        if {"tiny_repository", "stages"} & set(item.fixturenames) and item.path.name != "test_pipeline.py":
+        if RUNNING & set(item.fixturenames) and item.path.name != "test_pipeline.py":
             item.add_marker(pytest.mark.pipeline)
 
 
+RUNNING = {"tiny_repository", "stages", "pristine", "sequential"}
+"""Fixtures that run stages or DVC."""
+
+
+EVERY_ITEM = pytest.StashKey[list[pytest.Item]]()
+
+
 @pytest.fixture(scope="session")
-def tiny_repository(tmp_path_factory):
+def every_item(request) -> list[pytest.Item]:
+    """All tests that were collected, run or not."""
+    return request.config.stash[EVERY_ITEM]
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory):
+    """Makes a folder that all workers share: ``once("tiny", make)`` is what ``make`` left in it."""
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def made(name: str, make: Callable[[Path], object]) -> Path:
+        folder, note = base / name, base / f"{name}.made"
+        with FileLock(base / f"{name}.lock"):
+            if not note.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                make(folder)
+                note.touch()
+        return folder
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def tiny_repository(once):
     """A repository whose pipeline has run; not to be changed: see ``tiny_study.copy_repository``."""
-    return tiny_study.make_repository(tmp_path_factory.mktemp("tiny"))
+    return once("tiny", tiny_study.make_repository)
 
 
 @pytest.fixture(scope="session")
@@ -81,15 +118,34 @@ def inception_weights(inception_file, monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def shared_data(stages, tmp_path_factory):
+def shared_data(stages, once):
     """A folder with the prepared digits and their reference, to link to."""
     from support import scratch
 
-    folder = scratch.write_study(tmp_path_factory.mktemp("shared"), scratch.study("ae"))
-    for stage in ("prepare", "reference"):
-        status, said = stages.run(folder, stage, "--dataset", "digits")
+    def make(folder: Path) -> None:
+        scratch.write_study(folder, scratch.study("ae"))
+        for stage in ("prepare", "reference"):
+            status, said = stages.run(folder, stage, "--dataset", "digits")
+            assert status == 0, said
+
+    return once("shared", make)
+
+
+@pytest.fixture(scope="session")
+def finished(stages, shared_data, once):
+    """A study of two methods and one epoch that has run; not to be changed."""
+    from support import scratch
+
+    def make(folder: Path) -> None:
+        scratch.write_study(folder, scratch.study(*scratch.FINISHED, epochs=1))
+        scratch.share_data(shared_data, folder)
+        for method in scratch.FINISHED:
+            scratch.train(stages, folder, method)
+            scratch.measure(stages, folder, method)
+        status, said = stages.run(folder, "tabulate")
         assert status == 0, said
-    return folder
+
+    return once("finished", make)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 import torch
 from support.documents import blocks
 from support.fake_study import write_study
-from support.tiny_study import ROOT, copy_repository, run
+from support.tiny_study import ROOT, copy_repository, environment, run
 
 from vaebench.report.results import read_results
 from vaebench.report.summary import summary
@@ -78,7 +78,6 @@ def test_a_run_in_mlflow_is_named_tagged_and_whole(client, tiny_repository, monk
     assert "/report/tiny/index.html#digits/wae_mmd" in tags["mlflow.note.content"]
     assert {"mse", "fd_classifier/prior", "fd_classifier/gmm10", "train/loss"} <= measured.keys()
     assert [m.step for m in client.get_metric_history(tracked.info.run_id, "train/loss")] == [1, 2]
-    assert [d.dataset.name for d in tracked.inputs.dataset_inputs] == ["digits"]
     assert client.list_artifacts(tracked.info.run_id, "images")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", client.tracking_uri)
     sampler = mlflow.pyfunc.load_model(f"runs:/{tracked.info.run_id}/model").unwrap_python_model().sampler
@@ -96,7 +95,7 @@ def test_a_grid_runs_side_by_side_and_logs_to_the_workspaces_store(tiny_reposito
     run(folder, "git", "add", "-A")
     run(folder, "git", "commit", "-qm", "baseline")
     (grid,) = (b.text for b in blocks(ROOT / "README.md", "bash") if b.when == "nightly")
-    run(folder, "bash", "-euc", grid)
+    run(folder, "bash", "-euc", grid, env=environment(folder, tracking=True))
     table = run(folder, "dvc", "exp", "show", "--only-changed", "--drop", ".*/", "--csv")
     assert len(table.strip().splitlines()) == 5
     client = MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")

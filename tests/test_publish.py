@@ -10,7 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from test_trust_kill import measure, train
+from support.scratch import study, write_study
 from typer.testing import CliRunner
 
 from vaebench.cli import verify as verify_module
@@ -24,10 +24,10 @@ def vaebench(*arguments: str) -> tuple[int, str]:
 
 
 @pytest.fixture
-def finished(stages, tiny, monkeypatch):
-    folder = tiny("study", "ae", "avae", epochs=2)
-    train(stages, folder, "ae")
-    measure(stages, folder, "ae")
+def here(stages, finished, tmp_path, monkeypatch):
+    """A study of two methods, of which one has run."""
+    folder = Path(shutil.copytree(finished, tmp_path / "study"))
+    write_study(folder, study("ae", "avae", epochs=1))
     monkeypatch.chdir(folder)
 
     def run(command, *, cwd, env, check):
@@ -39,15 +39,15 @@ def finished(stages, tiny, monkeypatch):
 
 
 @pytest.fixture
-def other(finished, tmp_path, monkeypatch):
-    """Another clone, without results or data, after ``finished`` published into ``store``."""
+def other(here, tmp_path, monkeypatch):
+    """Another clone, without results or data, after ``here`` published into ``store``."""
     assert vaebench("publish", str(tmp_path / "store")) == (
         0,
         f"1 cells of tiny are in {tmp_path / 'store'}.\n",
     )
     clone = tmp_path / "clone"
     clone.mkdir()
-    shutil.copy(finished / "params.yaml", clone)
+    shutil.copy(here / "params.yaml", clone)
     monkeypatch.chdir(clone)
     return tmp_path / "store"
 
@@ -82,41 +82,41 @@ def test_another_clones_report_has_it_as_measured_elsewhere(other, monkeypatch):
     assert "AE (measured elsewhere)" in Path("reports/tiny/index.html").read_text(encoding="utf-8")
 
 
-def test_a_cell_that_is_measured_here_is_no_row_from_elsewhere(finished, tmp_path):
+def test_a_cell_that_is_measured_here_is_no_row_from_elsewhere(here, tmp_path):
     vaebench("publish", str(tmp_path / "store"))
     assert "0 cells are rows" in vaebench("published", str(tmp_path / "store"), "--add")[1]
     assert not Path("reports/tiny/outside").exists()
 
 
-def test_a_dvc_remote_is_a_store(finished, tmp_path):
+def test_a_dvc_remote_is_a_store(here, tmp_path):
     for command in (["init", "--no-scm", "-q"], ["remote", "add", "far", str(tmp_path / "remote")]):
-        subprocess.run([sys.executable, "-m", "dvc", *command], cwd=finished, check=True)
+        subprocess.run([sys.executable, "-m", "dvc", *command], cwd=here, check=True)
     assert vaebench("publish", "far")[0] == 0
     assert (tmp_path / "remote/published/tiny/digits/ae/0/cell.json").is_file()
     assert vaebench("published", "far")[1].splitlines()[1].split()[:4] == ["ae", "digits", "0", "yes"]
 
 
-def test_weights_lie_once_under_their_digest(finished, tmp_path):
+def test_weights_lie_once_under_their_digest(here, tmp_path):
     store = tmp_path / "store"
     for _ in range(2):
         vaebench("publish", str(store), "--method", "ae")
     digest = json.loads((store / "tiny/digits/ae/0/cell.json").read_text(encoding="utf-8"))["weights"]
     assert sorted(path.name for path in (store / "weights").iterdir()) == [digest, f"{digest}.json"]
-    model = finished / "data/models/tiny/digits/ae/0/model.safetensors"
+    model = here / "data/models/tiny/digits/ae/0/model.safetensors"
     assert (store / "weights" / digest).read_bytes() == model.read_bytes()
 
 
-def test_what_is_not_finished_or_of_other_weights_is_not_published(finished, tmp_path):
+def test_what_is_not_finished_or_of_other_weights_is_not_published(here, tmp_path):
     status, said = vaebench("publish", str(tmp_path / "store"), "--method", "avae")
     assert (status, "0.json is missing" in said) == (1, True)
-    model = finished / "data/models/tiny/digits/ae/0/model.safetensors"
+    model = here / "data/models/tiny/digits/ae/0/model.safetensors"
     model.write_bytes(model.read_bytes()[:-1])
     status, said = vaebench("publish", str(tmp_path / "store"))
     assert (status, "are not of" in said) == (1, True)
     assert not (tmp_path / "store").exists()
 
 
-def test_what_was_not_published_is_said(finished, tmp_path):
+def test_what_was_not_published_is_said(here, tmp_path):
     status, said = vaebench("verify", "ae", "--published", str(tmp_path))
     assert status == 1
     assert "does not hold tiny-digits-ae-0" in said

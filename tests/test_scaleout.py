@@ -84,7 +84,6 @@ def edit(folder: Path, stage: str, command: str) -> None:
         pytest.param("dask", marks=[needs("distributed"), pytest.mark.nightly]),
     ],
 )
-@pytest.mark.pipeline
 def test_lock_cache_and_files_are_those_of_dvc_repro(engine, project, sequential):
     assert repro(engine=engine, slots=3)
     assert toy.recorded(project) == toy.recorded(sequential)
@@ -101,7 +100,6 @@ def test_nothing_runs_after_dvc_repro_and_no_engine_starts(done, capsys):
     assert "Everything is up to date." in capsys.readouterr().out
 
 
-@pytest.mark.pipeline
 def test_a_stage_that_always_runs_goes_first_and_once_and_only_what_it_changes_runs(project):
     content = yaml.safe_load((project / "dvc.yaml").read_text())
     content["stages"]["prepare"]["deps"] = ["resolved"]
@@ -167,7 +165,6 @@ def test_a_plan_goes_on_to_the_next_result_when_the_first_is_done():
     assert plan.drop("a2") == ["b2"]
 
 
-@pytest.mark.pipeline
 def test_a_target_runs_what_it_needs_and_an_edit_what_it_touches(project):
     assert repro("evaluate-1")
     assert set(toy.runs(project)) == {"prepare", "train-1", "evaluate-1"}
@@ -176,7 +173,6 @@ def test_a_target_runs_what_it_needs_and_an_edit_what_it_touches(project):
     assert toy.runs(project) == dict.fromkeys(toy.STAGES, 1) | {"train-1": 2}
 
 
-@pytest.mark.pipeline
 def test_a_failing_stage_stops_only_what_depends_on_it(project, sequential, capsys):
     (project / "fails").touch()
     command = toy.STAGES["train-0"]["cmd"][0]
@@ -195,7 +191,6 @@ def test_a_failing_stage_stops_only_what_depends_on_it(project, sequential, caps
     assert found["files"] == expected["files"]
 
 
-@pytest.mark.pipeline
 def test_a_command_without_its_output_is_not_recorded(project, capsys):
     edit(project, "history", "true")
     assert not repro("history")
@@ -203,7 +198,7 @@ def test_a_command_without_its_output_is_not_recorded(project, capsys):
     assert "h.txt" in capsys.readouterr().out
 
 
-@pytest.mark.pipeline
+@pytest.mark.nightly
 def test_a_truncated_lock_file_is_restored_without_running_what_the_run_cache_has(done, sequential):
     whole = (done / "dvc.lock").read_bytes()
     (done / "dvc.lock").write_bytes(whole[:0])

@@ -59,8 +59,86 @@ EVALUATE = {f"digits/{method}/evaluate" for method in METHODS}
 PACKAGE = "src/vaebench"
 
 
+def write_study(folder: Path, study: dict) -> None:
+    (folder / "params.yaml").write_text(yaml.safe_dump(study, sort_keys=False), encoding="utf-8")
+
+
+RESOLVE = """
+import json, os, sys
+from vaebench.study import code, params, resolve
+
+resolve.resolve(params.load_params(specs=()))  # once, for all forks
+print("ready", flush=True)
+for _ in sys.stdin:
+    if (pid := os.fork()) == 0:
+        ours = [module for name, module in sys.modules.items() if name.startswith("vaebench.")]
+        for cached in [value for module in ours for value in vars(module).values()]:
+            if hasattr(cached, "cache_clear") and cached is not code._parse:  # that goes by the content
+                cached.cache_clear()
+        try:
+            found = resolve.resolve(params.load_params(specs=())).items()
+            answer = {"/".join(path.with_suffix("").parts[3:]): content for path, content in found}
+        except Exception as error:
+            answer = {"error": str(error)}
+        print(json.dumps(answer), flush=True)
+        os._exit(0)
+    os.waitpid(pid, 0)
+"""
+"""Answers each line with what each stage of each cell is made from, read anew; the check of all signatures,
+which imports torch, is left out."""
+
+
+def environment(folder: Path) -> dict[str, str]:
+    path = os.pathsep.join(str(folder / name) for name in ("src", "plugins"))
+    return os.environ | {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def python(folder: Path, *arguments: str) -> str:
+    command = [sys.executable, *arguments]
+    options = {"cwd": folder, "env": environment(folder), "capture_output": True, "text": True}
+    result = subprocess.run(command, check=False, **options)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+class Tree:
+    """A tree of its own, and a process that reads it anew at each question."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        options = {"cwd": folder, "env": environment(folder), "text": True}
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        self._server = subprocess.Popen([sys.executable, "-c", RESOLVE], **pipes, **options)
+        assert self._server.stdout.readline() == "ready\n"
+        self.before = self.resolved()
+
+    def close(self) -> None:
+        self._server.stdin.close()
+        self._server.wait()
+
+    def resolved(self) -> dict[str, dict]:
+        """What each stage of each cell is made from."""
+        self._server.stdin.write("\n")
+        self._server.stdin.flush()
+        answer = json.loads(self._server.stdout.readline())
+        assert "error" not in answer, answer["error"]
+        return {name: content for name, content in answer.items() if name != "study"}
+
+    def stale_after(self, file: str, edit) -> set[str]:
+        """The stages whose inputs differ after ``edit`` of the text of ``file``, which is taken back."""
+        path = self.folder / file
+        old = path.read_text(encoding="utf-8")
+        try:
+            path.write_text(edit(old), encoding="utf-8")
+            after = self.resolved()
+        finally:
+            path.write_text(old, encoding="utf-8")
+        names = self.before.keys() | after.keys()
+        return {name for name in names if self.before.get(name) != after.get(name)}
+
+
 @pytest.fixture(scope="module")
-def tree(tmp_path_factory) -> Path:
+def tree(tmp_path_factory):
     folder = tmp_path_factory.mktemp("stale")
     for name in ("src", "stages", "papers"):
         ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
@@ -70,49 +148,9 @@ def tree(tmp_path_factory) -> Path:
         path = folder / "plugins" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content, encoding="utf-8")
-    (folder / "before.json").write_text(json.dumps(resolved(folder)), encoding="utf-8")
-    return folder
-
-
-def write_study(folder: Path, study: dict) -> None:
-    (folder / "params.yaml").write_text(yaml.safe_dump(study, sort_keys=False), encoding="utf-8")
-
-
-RESOLVE = """
-import json
-from vaebench.study.params import load_params
-from vaebench.study.resolve import resolve
-files = resolve(load_params(specs=()))
-print(json.dumps({"/".join(path.with_suffix("").parts[3:]): content for path, content in files.items()}))
-"""
-
-
-def python(folder: Path, *arguments: str) -> str:
-    path = os.pathsep.join(str(folder / name) for name in ("src", "plugins"))
-    environment = os.environ | {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, *arguments]
-    result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stdout + result.stderr
-    return result.stdout
-
-
-def resolved(folder: Path) -> dict[str, dict]:
-    """What each stage of each cell is made from, without the check of all signatures, which imports torch."""
-    files = json.loads(python(folder, "-c", RESOLVE))
-    return {name: content for name, content in files.items() if name != "study"}
-
-
-def stale_after(folder: Path, file: str, edit) -> set[str]:
-    """The stages whose inputs differ after ``edit`` of the text of ``file``, which is taken back."""
-    path = folder / file
-    old = path.read_text(encoding="utf-8")
-    try:
-        path.write_text(edit(old), encoding="utf-8")
-        after = resolved(folder)
-    finally:
-        path.write_text(old, encoding="utf-8")
-    before = json.loads((folder / "before.json").read_text(encoding="utf-8"))
-    return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    opened = Tree(folder)
+    yield opened
+    opened.close()
 
 
 def code(line: str = "EDITED = 1"):
@@ -144,16 +182,16 @@ CODE = {
 @pytest.mark.parametrize("edited", CODE)
 def test_code_that_is_edited_makes_stale_what_it_can_change(tree, edited):
     file, expected = CODE[edited]
-    stale = stale_after(tree, f"{PACKAGE}/{file}", code())
+    stale = tree.stale_after(f"{PACKAGE}/{file}", code())
     assert stale - ({"tabulate"} if expected & EVALUATE else set()) == expected  # tables follow evaluation
 
 
 def test_a_papers_table_makes_the_report_stale(tree):
-    assert stale_after(tree, "papers/takida2022/table4.csv", lambda text: text + "\n") == {"tabulate"}
+    assert tree.stale_after("papers/takida2022/table4.csv", lambda text: text + "\n") == {"tabulate"}
 
 
 def test_the_registry_makes_all_stale(tree):
-    stale = stale_after(tree, f"{PACKAGE}/base/registry.py", code())
+    stale = tree.stale_after(f"{PACKAGE}/base/registry.py", code())
     assert stale >= TRAIN | EVALUATE
 
 
@@ -169,7 +207,7 @@ def test_the_registry_makes_all_stale(tree):
 )
 @pytest.mark.parametrize("file", ["model/vae.py", "report/terminal.py"])
 def test_words_and_layout_make_nothing_stale(tree, file, edit):
-    assert stale_after(tree, f"{PACKAGE}/{file}", edit) == set()
+    assert tree.stale_after(f"{PACKAGE}/{file}", edit) == set()
 
 
 @pytest.mark.parametrize(
@@ -177,14 +215,14 @@ def test_words_and_layout_make_nothing_stale(tree, file, edit):
     [("model/regularizers/kl.py", "weight * KL(q(z|x)"), ("model/likelihoods/l2.py", "scale * E[sum r^2]")],
 )
 def test_a_formula_in_other_words_makes_the_report_stale_alone(tree, file, old):
-    edited = stale_after(tree, f"{PACKAGE}/{file}", lambda text: text.replace(old, "w * " + old))
+    edited = tree.stale_after(f"{PACKAGE}/{file}", lambda text: text.replace(old, "w * " + old))
     assert edited == {"tabulate"}
 
 
 def test_a_metrics_label_makes_the_report_stale_alone(tree):
     words = "from vaebench.base.described import Described, describes\n\n"
     decorator = '@describes({"own": Described("own number")})\ndef'
-    edited = stale_after(tree, "plugins/own/metric.py", lambda text: words + text.replace("def", decorator))
+    edited = tree.stale_after("plugins/own/metric.py", lambda text: words + text.replace("def", decorator))
     assert edited == {"tabulate"}
 
 
@@ -197,10 +235,10 @@ def test_a_metrics_label_makes_the_report_stale_alone(tree):
 )
 def test_a_value_added_to_an_axis_makes_nothing_stale(tree, axis, line):
     new = f'"huber": "vaebench.{axis.replace("/", ".")}.huber:Huber",'
-    added = tree / PACKAGE / axis / "huber.py"
+    added = tree.folder / PACKAGE / axis / "huber.py"
     added.write_text("class Huber:\n    pass\n", encoding="utf-8")
     registry = f"{PACKAGE}/{axis}/__init__.py"
-    assert stale_after(tree, registry, lambda text: text.replace(line, f"{line} {new}")) == set()
+    assert tree.stale_after(registry, lambda text: text.replace(line, f"{line} {new}")) == set()
     added.unlink()
 
 
@@ -214,7 +252,7 @@ def test_a_value_added_to_an_axis_makes_nothing_stale(tree, axis, line):
     ],
 )
 def test_a_plugins_code_makes_stale_what_uses_it(tree, file, expected):
-    assert stale_after(tree, f"plugins/{file}", code()) == expected
+    assert tree.stale_after(f"plugins/{file}", code()) == expected
 
 
 def changed(path: str, value):
@@ -248,26 +286,29 @@ PARAMETERS = {
 @pytest.mark.parametrize("path", PARAMETERS)
 def test_parameters_that_are_edited_make_stale_what_they_can_change(tree, path):
     value, expected = PARAMETERS[path]
-    assert stale_after(tree, "params.yaml", changed(path, value)) == expected
+    assert tree.stale_after("params.yaml", changed(path, value)) == expected
 
 
 @pytest.mark.pipeline
 def test_resolve_says_what_an_edit_changed(tree):
-    python(tree, "-m", "stages.resolve")
-    assert "digits/" not in python(tree, "-m", "stages.resolve")
-    write_study(tree, {**STUDY, "training": {"epochs": 7}})
+    python(tree.folder, "-m", "stages.resolve")
+    assert "digits/" not in python(tree.folder, "-m", "stages.resolve")
+    write_study(tree.folder, {**STUDY, "training": {"epochs": 7}})
     try:
-        assert "digits/ae/train: training.epochs 2 → 7" in python(tree, "-m", "stages.resolve").splitlines()
+        assert (
+            "digits/ae/train: training.epochs 2 → 7"
+            in python(tree.folder, "-m", "stages.resolve").splitlines()
+        )
     finally:
-        write_study(tree, STUDY)
+        write_study(tree.folder, STUDY)
 
 
 def test_a_module_that_cannot_be_parsed_is_named(tree):
-    path = tree / PACKAGE / "densities/gmm.py"
+    path = tree.folder / PACKAGE / "densities/gmm.py"
     before = path.read_text(encoding="utf-8")
     path.write_text("def (:\n", encoding="utf-8")
     try:
         with pytest.raises(AssertionError, match=r"gmm\.py is not Python"):
-            resolved(tree)
+            tree.resolved()
     finally:
         path.write_text(before, encoding="utf-8")

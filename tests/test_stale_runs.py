@@ -21,8 +21,20 @@ HISTORY = "reports/tiny/history/digits/ae/0.csv"
 
 @pytest.fixture
 def clone(tiny_repository, tmp_path) -> Path:
-    """A repository whose tiny study has run; only the autoencoder is left in it, without MLflow."""
-    folder = tiny_study.copy_repository(tiny_repository, tmp_path / "clone")
+    """A repository whose tiny study has run; only the autoencoder is left in it."""
+    return one_method(tiny_repository, tmp_path / "clone")
+
+
+@pytest.fixture(scope="module")
+def resolved(tiny_repository, tmp_path_factory) -> Path:
+    """Such a repository after *resolve*; its stages may be run."""
+    folder = one_method(tiny_repository, tmp_path_factory.mktemp("resolved") / "clone")
+    tiny_study.run(folder, sys.executable, "-m", "stages.resolve")
+    return folder
+
+
+def one_method(repository: Path, folder: Path) -> Path:
+    tiny_study.copy_repository(repository, folder)
     change(folder, lambda content: content["study"].update(methods=["ae"], densities=["gmm10"]))
     return folder
 
@@ -59,25 +71,20 @@ def epochs_trained(folder: Path) -> int:
     return len((folder / HISTORY).read_text(encoding="utf-8").splitlines()) - 1
 
 
-def executed(output: str) -> list[str]:
-    names = (line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage"))
-    return [name.partition("@")[0] for name in names]
-
-
 def test_a_formula_that_is_repaired_is_measured_again_and_nothing_is_trained(clone):
     path = clone / "reports/tiny/metrics/digits/ae/0.json"
     tiny_study.run(clone, "dvc", "repro")
     before = json.loads(path.read_text(encoding="utf-8"))["fd_classifier"]
     append(clone, "report/terminal.py", "# a comment")
-    assert executed(tiny_study.run(clone, "dvc", "repro")) == ["resolve"]
+    assert tiny_study.executed(tiny_study.run(clone, "dvc", "repro")) == []
     frechet = clone / "src/vaebench/measure/features/frechet.py"
     text = frechet.read_text(encoding="utf-8")
     assert text.count("    return ") > 0
     name = "frechet_distance"
     append(clone, "measure/features/frechet.py",
            f"_whole = {name}\ndef {name}(*a, **k): return 2 * _whole(*a, **k)")  # fmt: skip
-    stages = executed(tiny_study.run(clone, "dvc", "repro"))
-    assert stages == ["resolve", "reference", "evaluate", "tabulate"]
+    stages = tiny_study.executed(tiny_study.run(clone, "dvc", "repro"))
+    assert stages == ["reference@tiny-digits", "evaluate@tiny-digits-ae-0", "tabulate@tiny"]
     after = json.loads(path.read_text(encoding="utf-8"))["fd_classifier"]
     assert after["recon"] == pytest.approx(2 * before["recon"])
 
@@ -94,7 +101,7 @@ def test_parameters_edited_while_a_stage_trains_are_not_recorded_with_its_result
     assert recorded["parameters"]["training"]["epochs"] == 40
     study = yaml.safe_load((clone / "reports/tiny/study.yaml").read_text(encoding="utf-8"))
     assert study["methods"]["ae"]["training"] == {"epochs": 40}
-    assert "train" in executed(tiny_study.run(clone, "dvc", "repro"))
+    assert "train@tiny-digits-ae-0" in tiny_study.executed(tiny_study.run(clone, "dvc", "repro"))
     assert epochs_trained(clone) == 3
 
 
@@ -112,7 +119,7 @@ def test_code_edited_and_committed_while_a_stage_trains_is_not_recorded_with_its
     record = json.loads((clone / f"data/provenance/{CELL}/train.json").read_text(encoding="utf-8"))
     assert record["git_commit"] == commit
     assert record["git_dirty"] is False
-    assert "train" in executed(tiny_study.run(clone, "dvc", "repro", "train"))
+    assert "train@tiny-digits-ae-0" in tiny_study.executed(tiny_study.run(clone, "dvc", "repro", "train"))
     again = json.loads((clone / f"data/provenance/{CELL}/train.json").read_text(encoding="utf-8"))
     assert again["digests"]["code"] != record["digests"]["code"]
 
@@ -145,12 +152,11 @@ STAGES = {
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_depends_on_every_module_that_it_loads(clone, stage):
-    tiny_study.run(clone, sys.executable, "-m", "stages.resolve")
+def test_a_stage_depends_on_every_module_that_it_loads(resolved, stage):
     arguments, inputs = STAGES[stage]
     command = [sys.executable, "-c", LIST_MODULES, stage, "--study", "tiny", *arguments]
-    output = tiny_study.run(clone, *command)
+    output = tiny_study.run(resolved, *command)
     (line,) = (line for line in output.splitlines() if line.startswith("LOADED "))
     loaded = {module for module in json.loads(line.removeprefix("LOADED ")) if not is_neutral(module)}
-    code = json.loads((clone / f"data/resolved/tiny/{inputs}.json").read_text(encoding="utf-8"))["code"]
+    code = json.loads((resolved / f"data/resolved/tiny/{inputs}.json").read_text(encoding="utf-8"))["code"]
     assert loaded - code.keys() == set()

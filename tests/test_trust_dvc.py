@@ -54,7 +54,7 @@ def is_running(pid: int) -> bool:
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="only Linux tells a process that its parent died")
-@pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash"])
+@pytest.mark.parametrize("shell", ["/bin/sh", pytest.param("/bin/bash", marks=pytest.mark.nightly)])
 def test_a_second_dvc_waits_its_turn_and_a_killed_or_interrupted_one_ends_its_training(repository, shell):
     if not Path(shell).exists():
         pytest.skip(f"there is no {shell}")
@@ -65,9 +65,11 @@ def test_a_second_dvc_waits_its_turn_and_a_killed_or_interrupted_one_ends_its_tr
     trainer = int((checkpoints / "lock").read_text())
     assert is_running(trainer)
 
-    second = tiny_study.run(repository, "dvc", "repro", check=False)
-    assert "is busy, it is being blocked by" in second
-    assert f"(PID {first.pid})" in second
+    environment = tiny_study.environment(repository)
+    options = {"cwd": repository, "env": environment, "capture_output": True, "check": False}
+    second = subprocess.run(["dvc", "repro"], **options)
+    assert second.returncode != 0
+    assert str(first.pid) in second.stderr.decode()
     assert is_running(trainer)
 
     Thread(target=first.stdout.read, daemon=True).start()  # as a terminal does; a full pipe would hold it up
@@ -107,8 +109,7 @@ def test_what_a_killed_dvc_cut_off_is_repaired_and_all_comes_from_the_run_cache(
     assert [line.split()[-1] for line in repair(repository)] == ["cache.", "dvc."]
     assert (repository / "dvc.lock.damaged").read_bytes() == cut
     said = tiny_study.run(repository, "dvc", "repro")
-    assert "is cached" in said
-    assert "Running stage 'train@" not in said
+    assert tiny_study.executed(said) == []
     assert yaml.safe_load(lock.read_bytes()) == yaml.safe_load(whole)
 
 
@@ -121,12 +122,12 @@ def test_a_lock_cut_off_anywhere_is_aside_or_one_that_dvc_reads(tiny_repository,
     assert set_damaged_aside(lock) is None
     assert set_damaged_aside(tmp_path / "absent") is None
     kept = 0
-    for size in [*range(0, 60), *range(60, len(whole), len(whole) // 150)]:
+    for size in [*range(0, 60, 4), *range(60, len(whole), len(whole) // 30)]:
         lock.write_bytes(whole[:size])
         if set_damaged_aside(lock) is None:
             kept += 1
             COMPILED_LOCKFILE_SCHEMA(yaml.safe_load(lock.read_bytes()))
-    assert kept < 60
+    assert kept < 20
     for text in (
         "<<<<<<< HEAD\n",
         "schema: '2.0'\nstages: []\n",
@@ -163,5 +164,5 @@ def test_two_clones_share_one_cache(tiny_repository, tmp_path):
     shutil.rmtree(clones[1] / "data/models")
     (clones[1] / "dvc.lock").unlink()
     said = tiny_study.run(clones[1], "dvc", "repro")
-    assert "Running stage 'train@" not in said
+    assert not [stage for stage in tiny_study.executed(said) if stage.startswith("train@")]
     assert metrics(clones[0]) == metrics(clones[1]) == metrics(tiny_repository)

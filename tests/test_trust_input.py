@@ -19,39 +19,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from support.scratch import CELL, item, results, share_data, study, write_study
+from support.scratch import CELL, FINISHED, item, results, study, write_study
 
 from vaebench.base.device import select_device
 from vaebench.base.errors import UserError
 from vaebench.base.files import write_atomically, write_folder
 from vaebench.data.preparation import prepare
 
-METHODS = "ae", "mle_iso_i"
 MODEL = f"data/models/{CELL}/ae/0"
 DENSITY = f"data/densities/{CELL}/ae/0/gmm10"
 METRICS = "reports/tiny/metrics/digits/ae/0.json"
 HISTORY = "reports/tiny/history/digits/ae/0.csv"
 PREPARED = "data/prepared/tiny/digits"
 REFERENCE = "data/reference/tiny/digits"
-
-
-@pytest.fixture(scope="module")
-def finished(stages, shared_data, tmp_path_factory):
-    """A study of two methods that has run; not to be changed."""
-    folder = write_study(tmp_path_factory.mktemp("finished"), study(*METHODS, epochs=1))
-    share_data(shared_data, folder)
-    for method in METHODS:
-        for arguments in (
-            ("train", *item(method)),
-            ("posthoc", *item(method, density="prior")),
-            ("posthoc", *item(method, density="gmm10")),
-            ("evaluate", *item(method)),
-        ):
-            status, said = stages.run(folder, *arguments)
-            assert status == 0, said
-    status, said = stages.run(folder, "tabulate")
-    assert status == 0, said
-    return folder
 
 
 @pytest.fixture
@@ -83,7 +63,7 @@ def reset(**parts):
     """A damage: set ``a__b=value`` in params.yaml."""
 
     def damage(folder: Path) -> None:
-        content = study(*METHODS, epochs=1)
+        content = study(*FINISHED, epochs=1)
         for path, value in parts.items():
             *parents, last = path.split("__")
             inner = content
@@ -347,7 +327,7 @@ def test_a_full_disk(stages, folder, arguments, bytes_left):
 def test_a_disk_that_is_full_while_training_costs_no_training(stages, finished, tiny):
     """The checkpoint does not fit; what comes out is the same."""
     expected = results(finished, "ae")
-    folder = tiny("a", content=study(*METHODS, epochs=1, checkpoint_seconds=1e-6))
+    folder = tiny("a", content=study(*FINISHED, epochs=1, checkpoint_seconds=1e-6))
     largest = max(map(len, expected.values()))
     status, said = stages.run(folder, *TRAIN, FSIZE=str(2 * largest))
     assert status == 0, said

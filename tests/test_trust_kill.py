@@ -8,26 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.scratch import CELL, QUICKSTART, Kill, item, leftovers, results, start
+from support.scratch import CELL, QUICKSTART, Kill, item, leftovers, results, start, train
 
 from vaebench.densities.saved import load_latents
 from vaebench.model.vae import load_model
 
-METHODS = ["avae", "aae", "beta_tcvae", "mle_diag_d"]
-DENSITIES = "prior", "gmm10"
-
-
-def train(stages, folder: Path, method: str, seed: int = 0) -> None:
-    status, said = stages.run(folder, "train", *item(method, seed))
-    assert status == 0, said
-
-
-def measure(stages, folder: Path, method: str, seed: int = 0) -> None:
-    for density in DENSITIES:
-        status, said = stages.run(folder, "posthoc", *item(method, seed, density=density))
-        assert status == 0, said
-    status, said = stages.run(folder, "evaluate", *item(method, seed))
-    assert status == 0, said
+METHODS = ["avae", "mle_diag_d"]
+KILLS, MORE_KILLS = 5, 10
+"""Of each method, in CI and of all methods in `make nightly`."""
 
 
 def assert_whole(folder: Path, method: str) -> None:
@@ -82,25 +70,21 @@ def check_kills(stages, tiny, method: str, kills: int, seed: int, **training) ->
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_training_that_was_killed_ends_in_the_bits_of_one_that_was_not(stages, tiny, method):
-    """Five times each, so twenty kills in all."""
-    went_on = check_kills(stages, tiny, method, kills=5, seed=METHODS.index(method), epochs=2)
+    went_on = check_kills(stages, tiny, method, KILLS, seed=METHODS.index(method), epochs=2)
     assert went_on > 0
-    if method == "avae":
-        for folder in ("whole0", "killed0"):
-            measure(stages, tiny.folder / folder, method)
-        assert (
-            results(tiny.folder / "whole0", method)["metrics"]
-            == (results(tiny.folder / "killed0", method)["metrics"])
-        )
 
 
 @pytest.mark.nightly
 def test_a_hundred_kills_and_more(stages, tiny, capsys):
-    """Every method of the quickstart, ten kills each: `make nightly` prints the count."""
+    """Every method of the quickstart: `make nightly` prints the count."""
     methods = QUICKSTART["methods"]
-    went_on = [check_kills(stages, tiny, method, 10, 100 + i, epochs=6) for i, method in enumerate(methods)]
+    went_on = [
+        check_kills(stages, tiny, method, MORE_KILLS, 100 + i, epochs=6) for i, method in enumerate(methods)
+    ]
     with capsys.disabled():
-        print(f"\n{10 * len(methods)} kills survived, {sum(went_on)} times going on from a checkpoint")
+        print(
+            f"\n{MORE_KILLS * len(methods)} kills survived, {sum(went_on)} times going on from a checkpoint"
+        )
     assert all(went_on)
 
 

@@ -19,6 +19,8 @@ from support.tiny_study import DIGITS
 
 ROOT = Path(__file__).parents[2]
 CELL = "tiny/digits"
+FINISHED = "ae", "mle_iso_i"
+"""Methods of the fixture ``finished``."""
 QUICKSTART = yaml.safe_load((ROOT / "studies/quickstart.yaml").read_text(encoding="utf-8"))
 
 
@@ -143,6 +145,21 @@ class Stages:
             kill(pid)
         status = int(self._server.stdout.readline())
         return status, (folder / "log").read_text(encoding="utf-8", errors="replace")
+
+
+def train(stages: Stages, folder: Path, method: str, seed: int = 0) -> None:
+    """One training, which must end well."""
+    status, said = stages.run(folder, "train", *item(method, seed))
+    assert status == 0, said
+
+
+def measure(stages: Stages, folder: Path, method: str, seed: int = 0) -> None:
+    """What follows a training."""
+    for density in ("prior", "gmm10"):
+        status, said = stages.run(folder, "posthoc", *item(method, seed, density=density))
+        assert status == 0, said
+    status, said = stages.run(folder, "evaluate", *item(method, seed))
+    assert status == 0, said
 
 
 @dataclass

@@ -35,12 +35,24 @@ exec '{python}' -c 'import sys; sys.path.insert(0, "src"); from vaebench.cli.app
 app(prog_name="vaebench")' "$@"
 """
 
-NOT_INHERITED = ("GIT_", "DVC_", "MLFLOW_", "PYTHONPATH", "COLUMNS", "LINES", "FORCE_COLOR")
+NOT_INHERITED = (
+    "GIT_",
+    "DVC_",
+    "MLFLOW_",
+    "VAEBENCH_TRACKING",
+    "PYTHONPATH",
+    "COLUMNS",
+    "LINES",
+    "FORCE_COLOR",
+)
 """How variables begin that would lead a test's git, DVC or MLflow elsewhere, or change what they print."""
 
 
-def environment(folder: Path) -> dict[str, str]:
-    """A user's shell in the repository ``folder``, the environment's programs on the path."""
+def environment(folder: Path, tracking: bool = False) -> dict[str, str]:
+    """A user's shell in the repository ``folder``, the environment's programs on the path.
+
+    A stage exports to MLflow only with ``tracking``: an exporter costs more than a tiny stage.
+    """
     programs = folder / ".vaebench/bin"
     programs.mkdir(parents=True, exist_ok=True)
     (programs / "vaebench").write_text(COMMAND_LINE.format(python=sys.executable), encoding="utf-8")
@@ -58,6 +70,7 @@ def environment(folder: Path) -> dict[str, str]:
     }
     path = [str(programs), str(Path(sys.executable).parent), os.environ["PATH"]]
     more = {"PATH": os.pathsep.join(path), "DVC_NO_ANALYTICS": "true"}
+    more |= {} if tracking else {"VAEBENCH_TRACKING": "off"}
     return inherited | person | settings | places | more
 
 
@@ -68,6 +81,12 @@ def run(folder: Path, *command: str, check: bool = True, env: dict[str, str] | N
     output = result.stdout + result.stderr
     assert not check or result.returncode == 0, f"{command}\n{output}"
     return output
+
+
+def executed(output: str) -> list[str]:
+    """The stages that DVC says it ran, in their order; *resolve*, which always runs, is left out."""
+    names = [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")]
+    return [name for name in names if not name.startswith("resolve@")]
 
 
 def make_repository(folder: Path) -> Path:
@@ -90,7 +109,7 @@ def make_repository(folder: Path) -> Path:
     run(folder, "git", "add", "-A")
     run(folder, "git", "commit", "-qm", "a study")
     run(folder, "dvc", "repro")
-    run(folder, "vaebench", "track")  # the stages' exporters may still be at work
+    run(folder, "vaebench", "track")
     return folder
 
 
