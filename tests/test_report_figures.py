@@ -34,9 +34,9 @@ def study(tmp_path, methods, metrics, **options):
 
 def test_each_figure_is_a_png_and_a_pdf(tmp_path):
     paths = draw(study(tmp_path, CROSSED, lambda *_: {"mse": 1.0}, epochs=2))
-    assert stems(paths) == {"curves_mnist", "axes_mnist", "seconds_mnist"}
+    assert stems(paths) == {"curves_mnist", "seconds_mnist"}
     assert {p.suffix for p in paths} == {".png", ".pdf"}
-    assert len(paths) == 6
+    assert len(paths) == 4
     for path in paths:
         if path.suffix == ".png":
             with Image.open(path) as picture:
@@ -51,11 +51,6 @@ def test_times_are_drawn_where_one_device_took_them(tmp_path):
     path = folder / "provenance" / "mnist" / "mle_iso_i" / "0" / "train.json"
     path.write_text(path.read_text("utf-8").replace("cpu (2 cores)", "cpu (1 core)"), "utf-8")
     assert "seconds_mnist" not in stems(draw(folder))
-
-
-def test_axes_are_drawn_only_where_they_are_crossed(tmp_path):
-    chain = dict(list(CROSSED.items())[:3])
-    assert "axes_mnist" not in stems(draw(study(tmp_path, chain, lambda *_: {"mse": 1.0})))
 
 
 def test_a_sweep_of_the_variance_is_drawn_beside_the_papers(tmp_path):
@@ -107,8 +102,3 @@ def test_angles_are_drawn_where_they_were_measured(tmp_path):
     angles = {"shape-scale": 90.0, "shape-hue": 30.0, "scale-hue": 60.0}
     numbers = {"disentanglement": {"pca_mig": 0.4, "angles": angles}}
     assert "angles_mnist" in stems(draw(study(tmp_path, CROSSED, lambda *_: numbers)))
-
-
-def test_two_methods_on_one_pair_are_no_crossing(tmp_path):
-    twice = {**CROSSED, "again": ("again", {"name": "gaussian"}, {"name": "kl"})}
-    assert "axes_mnist" not in stems(draw(study(tmp_path, twice, lambda *_: {"mse": 1.0})))

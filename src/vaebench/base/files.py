@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tokenize import TokenError
+from typing import Any
 
 __all__ = [
     "UNREADABLE_ARRAYS",
     "read_json",
+    "read_yaml",
     "replace_folder",
     "write_atomically",
     "write_folder",
@@ -94,6 +96,14 @@ def read_json(path: Path) -> dict:
     if not isinstance(content, dict):
         raise ValueError("it does not hold a mapping")
     return content
+
+
+def read_yaml(path: Path) -> Any:
+    """The content of a YAML file, which may hold plain values alone; by libyaml where that is installed."""
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return loader(path.read_text(encoding="utf-8")).get_single_data()
 
 
 def _is_running(suffix: str) -> bool:

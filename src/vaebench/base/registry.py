@@ -15,11 +15,12 @@ import functools
 import importlib
 import inspect
 import json
+import sys
 import typing
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from difflib import get_close_matches
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoints, entry_points
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
@@ -27,7 +28,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from vaebench.base.described import words_in_source
 from vaebench.base.errors import UserError
 
-__all__ = ["Registry", "explain", "options_schema", "validate"]
+__all__ = ["Registry", "explain", "options_schema", "plugins", "validate"]
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -55,7 +56,7 @@ class Registry:
         """Every name, the built-in ones first."""
         if not self._plugins_read:
             self._plugins_read = True
-            for point in entry_points(group=f"vaebench.{self.axis}"):
+            for point in plugins(f"vaebench.{self.axis}"):
                 if self._entries.setdefault(point.name, point.value) != point.value:
                     self._contested.setdefault(point.name, point.value)
         return list(self._entries)
@@ -185,6 +186,17 @@ class Registry:
     def options(self, name: str) -> dict[str, inspect.Parameter]:
         """Options of ``name`` that params.yaml may set."""
         return _keyword_only(self.load(name))
+
+
+def plugins(group: str) -> EntryPoints:
+    """Entry points of a group in all installed packages."""
+    return _entry_points(tuple(sys.path)).select(group=group)
+
+
+@functools.lru_cache(maxsize=1)
+def _entry_points(path: tuple[str, ...]) -> Any:  # of two kinds in Python 3.11 and later
+    """All entry points, for which every installed package is looked at once per ``sys.path``."""
+    return entry_points()
 
 
 def validate(schema: type[Model], content: object, where: str = "") -> Model:

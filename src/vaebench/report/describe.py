@@ -6,6 +6,7 @@ Description(path='fid.gmm10', group='fid', label='FID GMM-10', better='lower')
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass, field
 
@@ -13,6 +14,7 @@ from vaebench.base.described import Better, Described
 from vaebench.base.errors import UserError
 from vaebench.measure.features import FEATURES, distance_key, family_key, feature_network, is_distance
 from vaebench.measure.features.base import FeatureNetwork
+from vaebench.measure.metrics import METRICS
 from vaebench.measure.metrics.described import described, place
 
 __all__ = [
@@ -60,6 +62,12 @@ class Description:
 
 def describe(path: str) -> Description:
     """The description of a metric's dotted path; an unknown one keeps its path as its label."""
+    return _describe(path, METRICS.entries(), FEATURES.entries())
+
+
+@functools.lru_cache(maxsize=4096)
+def _describe(path: str, *entries: tuple) -> Description:
+    """As :func:`describe`, kept as long as the registries have these ``entries``."""
     alike = across_networks(path)
     own = described(alike)
     head, _, rest = path.partition(".")

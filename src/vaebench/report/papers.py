@@ -26,6 +26,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator
 
 from vaebench.base.errors import UserError
+from vaebench.base.files import read_yaml
 from vaebench.base.registry import explain
 from vaebench.study.papers import paper_folder
 
@@ -255,7 +256,7 @@ def read_paper(key: str) -> Paper:
     folder = paper_folder(key)
     path = folder / "paper.yaml"
     try:
-        file = PaperFile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        file = PaperFile.model_validate(read_yaml(path))
     except ValidationError as error:
         raise UserError(f"{path}: {explain(error, '', PaperFile)}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

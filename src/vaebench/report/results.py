@@ -21,11 +21,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
-import yaml
 from pydantic import ValidationError
 
 from vaebench.base.errors import UserError
-from vaebench.base.files import read_json
+from vaebench.base.files import read_json, read_yaml
 from vaebench.base.reading import reading
 from vaebench.base.registry import explain
 from vaebench.report.outside import PREFIX, outside_files, outside_metrics, outside_provenance, with_outside
@@ -245,9 +244,8 @@ def read_results(study_dir: str | Path) -> Results:
     """
     path = Path(study_dir)
     source = path / "study.yaml"
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     with reading(source, "tabulate"):
-        content = loader(source.read_text(encoding="utf-8")).get_single_data()
+        content = read_yaml(source)
         try:
             params = Params.model_validate(content, extra="ignore")
         except ValidationError as error:

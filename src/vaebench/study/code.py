@@ -51,16 +51,9 @@ INSTALLED = tuple(
 
 @dataclass(frozen=True)
 class _Source:
-    """Content of one module's source.
-
-    Attributes:
-        digest: of what it does.
-        whole: of that and of what its classes say of themselves.
-        imports: the modules that it may import.
-    """
+    """Content of one module's source: the digest of what it does, and the modules that it may import."""
 
     digest: str
-    whole: str
     imports: tuple[str, ...]
 
 
@@ -98,8 +91,8 @@ def code_of(roots: Iterable[str], words: bool = False) -> dict[str, str]:
         path = _locate(name)
         if path is None or not _belongs(name, path, plugin):
             continue
-        source = _read(path, name)
-        modules[name] = source.whole if words else source.digest
+        source = _read(path, name, words)
+        modules[name] = source.digest
         if path.name == "__init__.py":
             modules |= {f"{name}/{file}": digest for file, digest in _data_files(path.parent)}
         waiting += [(imported, plugin) for imported in (*_parents(name), *source.imports)]
@@ -157,26 +150,22 @@ def _data_files(package: Path) -> Iterator[tuple[str, str]]:
             yield path.name, hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _read(path: Path, name: str) -> _Source:
-    return _parse(path.read_bytes(), str(path), name, path.name == "__init__.py")
+def _read(path: Path, name: str, words: bool) -> _Source:
+    return _parse(path.read_bytes(), str(path), name, path.name == "__init__.py", words)
 
 
 @functools.cache
-def _parse(content: bytes, path: str, name: str, is_package: bool) -> _Source:
+def _parse(content: bytes, path: str, name: str, is_package: bool, words: bool) -> _Source:
     try:
         tree = ast.parse(content)
     except (SyntaxError, ValueError) as error:
         raise UserError(f"{path} is not Python that can be parsed: {error}. Repair it.") from None
     package = name if is_package else name.rpartition(".")[0]
     imports = tuple(dict.fromkeys(_imports(tree, package)))
-    return _Source(_digest(tree, words=False), _digest(tree, words=True), imports)
-
-
-def _digest(tree: ast.Module, words: bool) -> str:
     tokens: list[str] = []
     _write(tree, tokens, words)
     text = "\0".join(tokens).encode("utf-8", "surrogatepass")
-    return hashlib.sha256(text).hexdigest()[:32]
+    return _Source(hashlib.sha256(text).hexdigest()[:32], imports)
 
 
 def _imports(node: ast.AST, package: str) -> Iterator[str]:

@@ -10,11 +10,11 @@ of the group ``vaebench.paper``, whose name is the paper's key and whose value t
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
 from vaebench.base.errors import UserError
+from vaebench.base.registry import plugins
 
 __all__ = ["paper_folder", "paper_keys"]
 
@@ -26,7 +26,7 @@ _WHEEL = Path(__file__).parents[1] / "papers"
 def paper_keys() -> list[str]:
     """The keys of all papers that are found, the workspace's first."""
     own = [path.parent.name for root in _roots() for path in sorted(root.glob("*/paper.yaml"))]
-    return list(dict.fromkeys([*own, *sorted(entry_points(group=_GROUP).names)]))
+    return list(dict.fromkeys([*own, *sorted(plugins(_GROUP).names)]))
 
 
 def paper_folder(key: str) -> Path:
@@ -38,7 +38,7 @@ def paper_folder(key: str) -> Path:
     for root in _roots():
         if (root / key / "paper.yaml").is_file():
             return root / key
-    for entry in entry_points(group=_GROUP, name=key):
+    for entry in plugins(_GROUP).select(name=key):
         spec = find_spec(entry.value)
         for place in spec.submodule_search_locations or [] if spec else []:
             if (Path(place) / "paper.yaml").is_file():

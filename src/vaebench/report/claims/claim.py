@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from vaebench.base.errors import UserError
+from vaebench.base.files import read_yaml
 from vaebench.base.registry import explain
 from vaebench.report.claims.comparison import Group
 from vaebench.report.claims.vocabulary import Check, groups
@@ -77,7 +78,7 @@ def paper_claims(key: str) -> tuple[Claim, ...]:
     if not path.is_file():
         return ()
     try:
-        claims = _File.model_validate(yaml.safe_load(path.read_text(encoding="utf-8"))).claims
+        claims = _File.model_validate(read_yaml(path)).claims
     except ValidationError as error:
         raise UserError(f"{path}: {explain(error, '', _File)}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

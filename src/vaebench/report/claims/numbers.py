@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import statistics
 from collections.abc import Collection, Iterator, Mapping
@@ -25,6 +26,7 @@ SECONDS = f"{OURS}seconds_per_epoch"
 _Place = tuple[str, str]
 
 
+@functools.cache
 def as_printed(paper: Paper) -> dict[Key, Sample]:
     """The paper's own numbers, with their deviation and seeds where it prints a deviation."""
     return {

@@ -4,7 +4,6 @@
 | --- | --- |
 | ``curves_<dataset>`` | training curves, mean over seeds |
 | ``against_<table>`` | every cell of a paper's table: its number and ours, with intervals |
-| ``axes_<dataset>`` | likelihood × regularizer, one heat map a metric, where a study crosses them |
 | ``sweep_<dataset>`` | metrics against an option of the likelihood, where a study varies one |
 | ``angles_<dataset>`` | angles between factors' directions (Saha, Figure 4) |
 | ``variance_<dataset>`` | smoothness criteria against log10 σx² or σz² (Takida, Tables 1 and E.8) |
@@ -13,7 +12,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +19,7 @@ import pandas as pd
 
 from vaebench.base.palette import colour
 from vaebench.base.style import log_ticks, panels, plain, save
-from vaebench.report.crossing import cross
 from vaebench.report.describe import describe
-from vaebench.report.entries import number
 from vaebench.report.figures.against import against_paper
 from vaebench.report.figures.angles import angle_matrices
 from vaebench.report.figures.curves import mean_history, training_curves
@@ -52,7 +48,6 @@ def write_figures(results: Results) -> list[Path]:
         part = summary[summary["dataset"] == dataset]
         curves = _histories(results, dataset)
         paths += training_curves(curves, results.curve_titles, folder / f"curves_{dataset}")
-        paths += _crossing(results, dataset, folder / f"axes_{dataset}")
         paths += option_sweep(results, part, folder / f"sweep_{dataset}")
         paths += angle_matrices(results, part, folder / f"angles_{dataset}")
         paths += _sweep(part, folder / f"variance_{dataset}")
@@ -72,43 +67,6 @@ def _histories(results: Results, dataset: str) -> dict[str, pd.DataFrame]:
         if runs:
             found[plain(results.label(method))] = mean_history(runs)
     return found
-
-
-def _crossing(results: Results, dataset: str, stem: Path) -> list[Path]:
-    crossing = cross(results)
-    if crossing is None:
-        return []
-    part = results.summary[results.summary["dataset"] == dataset]
-    matrices = [(m, v) for m, v in crossing.values(part) if np.isfinite(v).any()]
-    if not matrices:
-        return []
-    likelihoods, regularizers = (
-        [plain(name) for name in names] for names in (crossing.likelihoods, crossing.regularizers)
-    )
-    panel = 0.85 * len(regularizers) + 1.2, 0.5 * len(likelihoods) + 1.3
-    with panels(len(matrices), panel, margin=(1.2, 0), sharex=True, sharey=True) as (figure, axes):
-        for ax, (metric, values) in zip(axes, matrices, strict=True):
-            better = describe(metric).better
-            signed = -values if better == "higher" else values
-            flagged = np.zeros(values.shape, bool)
-            for method, place in crossing.place.items():
-                flagged[place] = (dataset, method) in results.flags
-            sound = pd.Series(np.where(flagged, np.nan, signed).ravel())
-            ranks = sound.rank(method="min").to_numpy().reshape(values.shape)
-            ax.imshow(ranks, cmap="YlGnBu_r" if better else "Greys_r", aspect="auto")
-            for (i, j), value in np.ndenumerate(values):
-                if math.isfinite(value):
-                    dark = ranks[i, j] <= np.nanmax(ranks) / 2
-                    ink = {"fontsize": 7.5, "color": "white" if dark else "black"}
-                    text = number(value) + ("‡" if flagged[i, j] else "")
-                    ax.text(j, i, text, ha="center", va="center", **ink)
-            ax.set(title=_name(metric) + {"lower": " ↓", "higher": " ↑", "": ""}[better])
-            ax.set_xticks(range(len(regularizers)), regularizers, rotation=35, ha="right")
-            ax.set_yticks(range(len(likelihoods)), likelihoods)
-            ax.grid(visible=False)
-        if any(d == dataset for d, _ in results.flags):
-            figure.supxlabel("‡ unsound, not ranked", fontsize=8)
-        return save(figure, stem)
 
 
 def _sweep(part: pd.DataFrame, stem: Path) -> list[Path]:
