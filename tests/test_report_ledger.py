@@ -1,14 +1,16 @@
 """The ledger over studies: which evidence counts most, and what the terminal says of it."""
 
 import re
+from html import unescape
 
 import pytest
 from support.fake_study import write_study
+from support.readme_claims import written
 
 from vaebench.base.errors import UserError
 from vaebench.report import build_report
 from vaebench.report.bandwidths import bandwidth_numbers
-from vaebench.report.index import write_index
+from vaebench.report.index import write_card, write_index
 from vaebench.report.ledger import claims_text, damaged, ledger, paper_counts, write_verdicts
 from vaebench.report.loose import write_numbers
 from vaebench.report.results import read_results
@@ -17,7 +19,7 @@ METHODS = ("vae", "beta_tcvae", "rae", "aae", "wae", "avae")
 FAR = {"vae": 20.0, "beta_tcvae": 40.0, "rae": 8.0, "aae": 1.0, "wae": 1.0, "avae": 0.3}
 
 
-def add(reports, name, values, seeds=5, epochs=100):
+def add(reports, name, values, seeds=5, epochs=100, metrics=None):
     folder = write_study(
         reports,
         name=name,
@@ -26,7 +28,7 @@ def add(reports, name, values, seeds=5, epochs=100):
         methods={m: (m, {"name": "gaussian"}, {"name": "kl"}) for m in METHODS},
         seeds=tuple(range(seeds)),
         diverged=(),
-        metrics=lambda d, m, s: {"latent": {"kl_corrected": values[m] + 0.01 * s}},
+        metrics=metrics or (lambda d, m, s: {"latent": {"kl_corrected": values[m] + 0.01 * s}}),
         images=False,
         epochs=epochs,
     )
@@ -45,6 +47,47 @@ def test_the_longest_schedule_comes_first_then_the_seeds(tmp_path):
     assert [e["study"] for e in entry["evidence"]] == ["long_more", "long", "short"]
     assert (entry["words"], entry["study"]) == ("undecided, points this way", "long_more")
     assert entry["evidence"][0]["schedule"] == 0.2
+
+
+def test_one_seed_at_the_whole_schedule_points_and_does_not_decide(tmp_path):
+    add(tmp_path, "short", {**FAR, "avae": 3.0}, seeds=5, epochs=20)
+    add(tmp_path, "full", FAR, seeds=1)
+    write_card(read_results(tmp_path / "full"))
+    entry = claim(tmp_path)
+    assert (entry["words"], entry["study"]) == ("undecided, points this way", "full")
+    first = entry["evidence"][0]
+    assert (first["schedule"], first["seeds"], first["limits"]) == (1.0, 1, "1 of the paper's 5 seeds")
+    (row,) = (r for r in paper_counts(tmp_path) if r["key"] == "avae2024")
+    assert row["schedule"] == "100 % of its schedule"
+    assert "100 epochs, 100 % of the paper's schedule" in unescape(write_index(tmp_path).read_text("utf-8"))
+    readme = "\n".join(
+        [
+            "**7 of the 9 claims are decided**; strongest evidence is of 1 to 40 % of the papers' schedules.",
+            "<!-- claims: start -->\nold\n<!-- claims: end -->",
+            "| [`full`](notes.md) | 50 and 100 epochs, one seed | – | what was measured |",
+        ]
+    )
+    text = written(readme, tmp_path)
+    assert "**0 of the 88 claims are decided**; strongest evidence is of 100 % of the papers'" in text
+    assert re.search(r"\| `avae2024` \| 0 \| 0 \| \d+ \| \d+ \| 3 \| 100 % of its schedule \| 5 \|", text)
+    assert re.search(r"one seed \| undecided: \d this way, \d the other way \| what was measured", text)
+
+
+def test_a_study_that_has_finished_half_of_its_methods_is_judged_on_those(tmp_path):
+    done = ("vae", "wae", "avae")
+    add(
+        tmp_path,
+        "half",
+        FAR,
+        1,
+        metrics=lambda d, m, s: {"latent": {"kl_corrected": FAR[m]}} if m in done else None,
+    )
+    entry = claim(tmp_path)
+    assert entry["words"] == "undecided, points this way"
+    assert entry["evidence"][0]["coverage"] == "2 of 10 comparisons: 1 of 2 data sets, 3 of 6 methods"
+    assert claim(tmp_path, "aae-matches")["status"] == "not measured"
+    card = write_card(read_results(tmp_path / "half")).read_text("utf-8")
+    assert '"runs": [3, 6]' in re.sub(r"\s+", " ", card).replace("[ ", "[").replace(" ]", "]")
 
 
 def test_what_decides_stands_before_what_does_not(tmp_path):

@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 from vaebench.base.files import read_json
+from vaebench.report.entries import percent
 from vaebench.report.ledger import ledger, paper_counts
 
 ROOT = Path(__file__).parent.parent.parent
@@ -42,16 +43,22 @@ def study_cell(reports: Path, study: str) -> str:
     return "; ".join(parts) or "–"
 
 
-def lead(reports: Path) -> str:
-    """How many claims are decided."""
-    claims = [claim["status"] for paper in ledger(reports).values() for claim in paper["claims"]]
-    decided = sum(status in ("holds", "does not hold") for status in claims)
-    return f"**{decided} of the {len(claims)} claims are decided**"
+def lead(readme: str, reports: Path) -> str:
+    """The README with the number of decided claims, and the schedule of the others' strongest evidence."""
+    papers = ledger(reports).values()
+    claims = [claim for paper in papers for claim in paper["claims"]]
+    decided = sum(claim["status"] in ("holds", "does not hold") for claim in claims)
+    counted = f"**{decided} of the {len(claims)} claims are decided**"
+    readme = re.sub(r"\*\*\d+ of the \d+ claims are decided\*\*", counted, readme)
+    ends = [end for paper in papers for end in paper["counts"]["schedule"] or ()]
+    low, high = percent(min(ends)), percent(max(ends))
+    shares = high if low == high else f"{low.removesuffix(' %')} to {high}"
+    return re.sub(r"(strongest evidence is\sof) ([\d.]+ to )?[\d.]+ %", rf"\1 {shares}", readme)
 
 
 def written(readme: str, reports: Path) -> str:
     """The README with the lead and both tables' verdicts as the ledger has them."""
-    readme = re.sub(r"\*\*\d+ of the \d+ claims are decided\*\*", lead(reports), readme)
+    readme = lead(readme, reports)
     before, rest = readme.split(START)
     readme = f"{before}{START}{papers_block(reports)}{END}{rest.split(END)[1]}"
     for path in reports.glob("*/claims.json"):

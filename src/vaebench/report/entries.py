@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-__all__ = ["DASH", "Entry", "Table", "number"]
+__all__ = ["DASH", "Entry", "Table", "number", "percent"]
 
 DASH = "–"
 
@@ -100,6 +100,15 @@ def number(value: float, std: float = math.nan, like: float | None = None) -> st
     text = f"{value:{form}}"
     text = text.replace("-", "−", 1) if text.startswith("-") else text
     return text if math.isnan(std) else f"{text} ± {std:{form}}"
+
+
+def percent(share: float) -> str:
+    """A share at two digits; what is not all of it is never 100 %.
+
+    >>> percent(1.0), percent(0.4), percent(0.025), percent(0.998)
+    ('100 %', '40 %', '2.5 %', '99 %')
+    """
+    return "100 %" if share >= 1 else f"{min(100 * share, 99):.2g} %"
 
 
 def _form(size: float) -> str:

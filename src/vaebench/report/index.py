@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from vaebench.base.files import read_json, write_atomically, write_json
 from vaebench.base.reading import UnreadableError, reading
 from vaebench.report.claims import STATUSES
+from vaebench.report.entries import percent
 from vaebench.report.ledger import damaged, ledger, paper_counts
 from vaebench.report.papers import read_paper
 from vaebench.report.results import Results
@@ -89,7 +90,7 @@ def schedule(results: Results) -> str:
     spread = f"{epochs[0]} to {epochs[-1]}" if len(epochs) > 1 else str(epochs[0])
     text = f"{spread} epoch{'s' * (epochs[-1] > 1)}"
     shares = [v.share for v in results.verdicts if not math.isnan(v.share)]
-    return f"{text}, {100 * min(shares):.2g} % of the paper's schedule" if shares else text
+    return f"{text}, {percent(min(shares))} of the paper's schedule" if shares else text
 
 
 def write_index(reports: Path, broken: dict[str, str] | None = None) -> Path:

@@ -21,6 +21,7 @@ from vaebench.base.errors import UserError
 from vaebench.base.files import read_json, write_json
 from vaebench.base.reading import UnreadableError, reading
 from vaebench.report.claims import STATUSES, Claim, Verdict, judge_numbers, judge_printed, paper_claims
+from vaebench.report.entries import percent
 from vaebench.report.loose import read_numbers
 from vaebench.report.papers import read_paper
 from vaebench.report.results import Results
@@ -212,8 +213,8 @@ def paper_counts(reports: str | Path) -> list[dict]:
 def _schedule(ends: list[float] | None) -> str:
     if ends is None:
         return "nothing measured"
-    low, high = (f"{100 * end:.2g}" for end in ends)
-    return f"{low} % of its schedule" if low == high else f"{low} to {high} % of its schedule"
+    low, high = map(percent, ends)
+    return f"{low} of its schedule" if low == high else f"{low.removesuffix(' %')} to {high} of its schedule"
 
 
 def claims_text(reports: str | Path, paper: str | None = None) -> str:

@@ -21,6 +21,7 @@ from vaebench.base.errors import UserError
 from vaebench.report.claims.claim import Claim, paper_claims
 from vaebench.report.claims.comparison import Judgement, Key, judge_groups
 from vaebench.report.claims.numbers import SECONDS, as_printed, measured, timed_on
+from vaebench.report.entries import percent
 from vaebench.report.papers import Paper, read_paper
 from vaebench.report.results import Results
 from vaebench.report.statistics import Sample
@@ -219,7 +220,7 @@ def _limits(paper: Paper, found: Judgement, seeds: int, share: float) -> str:
     """Points in which the study falls short of the paper's protocol; empty where nothing."""
     parts = []
     if share < 1:
-        parts.append(f"{100 * share:.3g} % of the paper's schedule")
+        parts.append(f"{percent(share)} of the paper's schedule")
     wanted = max(paper.seeds(*key) for key in found.keys)
     if seeds < wanted:
         parts.append(f"{seeds} of the paper's {wanted} seeds")
