@@ -175,6 +175,14 @@ def test_the_shipped_digits_are_balanced_however_they_are_cut(store):
         assert np.bincount(data.labels[data.rows(split)]).tolist() == [each] * 10
 
 
+def test_fewer_shipped_test_images_are_the_first(store):
+    data = prepare({"name": "mnist_subset", "test": 500}, store)
+    assert data.meta["splits"] == {"train": [0, 4000], "test": [4000, 4500]}
+    assert np.bincount(data.labels[data.rows("test")]).tolist() == [50] * 10
+    with pytest.raises(UserError, match="1000"):
+        prepare({"name": "mnist_subset", "test": 1001}, store)
+
+
 def test_a_changed_file_of_shipped_digits_is_refused(store, tmp_path, monkeypatch):
     content = bytearray(mnist_subset.FILE.read_bytes())
     content[5000] ^= 1

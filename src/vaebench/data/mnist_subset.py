@@ -15,9 +15,10 @@ from __future__ import annotations
 import hashlib
 import io
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
-from pydantic import NonNegativeInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from vaebench.base.errors import UserError
 from vaebench.data.idx import parse_idx
@@ -39,17 +40,21 @@ class MnistSubset:
 
     Args:
         validation: how many of the last training images to hold back.
+        test: how many of the first test images to keep.
     """
 
-    def __init__(self, *, validation: NonNegativeInt = 0):
-        self.validation = validation
+    def __init__(
+        self, *, validation: NonNegativeInt = 0, test: Annotated[PositiveInt, Field(le=TEST)] = TEST
+    ):
+        self.validation, self.test = validation, test
 
     def write(self, raw: RawFiles, store: StoreWriter) -> None:
         """Write training, validation and test images, in the file's order."""
         images, labels = _shipped()
         train, _ = training_rows("mnist_subset", TRAIN, self.validation)
-        store.append(images[:, None], labels.astype(np.int64))
-        store.describe(splits=ordered_splits(train.stop, self.validation, TEST))
+        kept = slice(TRAIN + self.test)
+        store.append(images[kept, None], labels[kept].astype(np.int64))
+        store.describe(splits=ordered_splits(train.stop, self.validation, self.test))
 
 
 def choose(labels: np.ndarray, count: int) -> np.ndarray:
