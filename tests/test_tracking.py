@@ -24,6 +24,7 @@ from vaebench.base.errors import UserError
 from vaebench.base.files import write_json
 from vaebench.densities.sampler import Sampler
 from vaebench.model.vae import ModelSpec, save_model
+from vaebench.report.outside import record_outside
 from vaebench.report.statistics import t_interval
 from vaebench.study import paths
 from vaebench.study.params import load_params
@@ -316,6 +317,19 @@ def test_tables_and_notes_are_artifacts_of_the_study(clone):
     (run,) = runs("tables")
     client = MlflowClient(tracking_uri=follow.store_uri())
     assert {a.path for a in client.list_artifacts(run.info.run_id)} == {"tables", "notes.md", "summary.json"}
+
+
+def test_a_row_from_outside_is_one_run_with_its_tag_however_often_it_is_written(clone):
+    report = paths.report_dir("tiny")
+    params = load_params(specs=())
+    record_outside(report, params, "my GAN", {"fid": {"prior": 3.5}})
+    exporter().all()
+    record_outside(report, params, "my GAN", {"fid": {"prior": 2.5}})
+    exporter().all()
+    (run,) = runs("outside")
+    assert run.info.run_name == "my GAN · digits · 0"
+    assert run.info.status == "FINISHED"
+    assert (run.data.tags["method"], run.data.metrics) == ("outside_my_gan", {"fid/prior": 2.5})
 
 
 def test_a_dvc_experiments_runs_are_told_apart_by_name(clone, monkeypatch):

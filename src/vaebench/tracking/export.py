@@ -26,6 +26,7 @@ from mlflow.models import infer_signature
 
 from vaebench.base.files import read_json
 from vaebench.report.means import over_seeds
+from vaebench.report.outside import outside_files
 from vaebench.report.results import Cell, Results, flatten
 from vaebench.report.soundness import flag_run
 from vaebench.study import paths
@@ -65,6 +66,7 @@ class Exporter:
         grid = [Cell(*names) for names in itertools.product(study.datasets, study.methods, study.seeds)]
         written = [cell for cell in grid if self._is_current(cell) and self.cell(*cell)]
         self._means(written)
+        self._outside()
         self._tables()
         return f"{len(written)} of {len(grid)} trainings of {self.study}"
 
@@ -110,6 +112,16 @@ class Exporter:
         shown = ["attributes.`Duration`", "tags.`flag`", *(f"metrics.`{key}`" for key in shown)]
         view = json.dumps({"selectedColumns": shown})
         self.client.set_experiment_tag(self.experiment, f"mlflow.sharedViewState.{VIEW}", view)
+
+    def _outside(self) -> None:
+        """A run per row that was brought from outside: its metrics alone."""
+        for (dataset, method, seed), path in outside_files(self.report).items():
+            content = read_json(path)
+            tags = {"kind": "outside", "dataset": dataset, "method": method, "seed": seed}
+            run = self._run(f"{content['label']} · {dataset} · {seed}", tags)
+            metrics = {name.replace(".", "/"): value for name, value in flatten(content["metrics"])}
+            mlflow.log_metrics(metrics, 0, run_id=run.info.run_id)
+            self._end(run, [{}])
 
     def _tables(self) -> None:
         """Output of *tabulate*, as artifacts of a run of its own."""
