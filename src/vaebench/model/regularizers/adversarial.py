@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import torch
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import NonNegativeFloat, PositiveFloat
 from torch import Tensor
 from torch.nn.functional import softplus
 
 from vaebench.model.posteriors.base import Latent
 from vaebench.model.regularizers.base import Context, Decoder, Regularizer
-from vaebench.model.regularizers.discriminator import Discriminator, frozen
+from vaebench.model.regularizers.discriminator import Hidden, frozen, set_adversary
 
 __all__ = ["Adversarial"]
 
@@ -35,13 +33,12 @@ class Adversarial(Regularizer):
         context: Context,
         *,
         weight: NonNegativeFloat = 1.0,
-        hidden: Annotated[list[PositiveInt], Field(min_length=1)] = [100] * 3,
+        hidden: Hidden = [100] * 3,
         adversary_learning_rate: PositiveFloat = 5e-4,
     ):
         super().__init__(context)
         self.weight = weight
-        self.adversary = Discriminator(context.latent_dim, hidden)
-        self.adversary_learning_rate = adversary_learning_rate
+        set_adversary(self, hidden, adversary_learning_rate)
 
     def forward(self, latent: Latent, decoder: Decoder) -> Tensor:
         """Mean over the batch."""

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Annotated
 
 import torch
+from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from vaebench.base.precision import full, no_autocast
+from vaebench.model.regularizers.base import Regularizer
 
-__all__ = ["Discriminator", "frozen"]
+__all__ = ["Discriminator", "Hidden", "frozen", "set_adversary"]
+
+Hidden = Annotated[list[PositiveInt], Field(min_length=1)]
+"""Option of a regularizer: the units of the discriminator's hidden layers."""
 
 
 class Discriminator(nn.Module):
@@ -27,6 +33,12 @@ class Discriminator(nn.Module):
         """Logits in full precision."""
         with no_autocast(z):
             return self.layers(full(z)).squeeze(1)
+
+
+def set_adversary(regularizer: Regularizer, hidden: Sequence[int], learning_rate: float) -> None:
+    """Give ``regularizer`` a new discriminator of its latents as its adversary."""
+    regularizer.adversary = Discriminator(regularizer.context.latent_dim, hidden)
+    regularizer.adversary_learning_rate = learning_rate
 
 
 def frozen(network: nn.Module, z: Tensor) -> Tensor:

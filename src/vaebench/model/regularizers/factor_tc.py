@@ -6,16 +6,14 @@ The discriminator tells z ~ q(z) from z with every dimension shuffled over the b
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import torch
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import NonNegativeFloat, PositiveFloat
 from torch import Tensor
 from torch.nn.functional import softplus
 
 from vaebench.model.posteriors.base import Latent
 from vaebench.model.regularizers.base import Context, Decoder, Regularizer
-from vaebench.model.regularizers.discriminator import Discriminator, frozen
+from vaebench.model.regularizers.discriminator import Hidden, frozen, set_adversary
 from vaebench.model.regularizers.kl import kl_to_standard_normal
 
 __all__ = ["FactorTC", "permute_dims"]
@@ -40,13 +38,12 @@ class FactorTC(Regularizer):
         context: Context,
         *,
         weight: NonNegativeFloat = 10.0,
-        hidden: Annotated[list[PositiveInt], Field(min_length=1)] = [1000] * 5,
+        hidden: Hidden = [1000] * 5,
         adversary_learning_rate: PositiveFloat = 1e-4,
     ):
         super().__init__(context)
         self.weight = weight
-        self.adversary = Discriminator(context.latent_dim, hidden)
-        self.adversary_learning_rate = adversary_learning_rate
+        set_adversary(self, hidden, adversary_learning_rate)
 
     def forward(self, latent: Latent, decoder: Decoder) -> Tensor:
         """Nats, mean over the batch."""
