@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import fcntl
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from filelock import FileLock
 from torch import Tensor
 
 from vaebench.base.device import describe_device
@@ -67,8 +67,7 @@ def choose_precision(model: VAE, images: Tensor, settings: Training, say: Callab
         return Precision(settings.precision)
     key = _key(model, images, settings)
     MEASURED.parent.mkdir(parents=True, exist_ok=True)
-    with MEASURED.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with FileLock(MEASURED.with_suffix(".lock")):
         known = _known()
         speedup, when = known.get(key), "measured before"
         if not isinstance(speedup, float):
