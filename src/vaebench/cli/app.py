@@ -634,7 +634,6 @@ def _spec(spec: dict) -> str:
 
 
 def _print_columns(rows: Sequence[Sequence[str]]) -> None:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (text.ljust(width) for text, width in zip(row, widths, strict=True))
-        typer.echo("  ".join(cells).rstrip())
+    from vaebench.base.terminal import columns
+
+    typer.echo("\n".join(columns(rows)))

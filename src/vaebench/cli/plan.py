@@ -10,6 +10,7 @@ from pathlib import Path
 from vaebench.base.errors import UserError
 from vaebench.base.files import read_json, write_json
 from vaebench.base.reading import reading
+from vaebench.base.terminal import columns
 from vaebench.data.store import Meta
 from vaebench.study import paths
 from vaebench.study.forecast import Forecast, duration, fitting, forecast, keep_cost, known_cost
@@ -131,10 +132,7 @@ def _table(known: Forecast) -> Iterator[str]:
                 "not known" if total is None else duration(total),
             )
         )
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for texts in rows:
-        cells = (text.ljust(width) for text, width in zip(texts, widths, strict=True))
-        yield "  ".join(cells).rstrip()
+    yield from columns(rows)
     at_once = f", {known.slots} at a time" if known.slots > 1 else ""
     yield f"in all{at_once}: {duration(known.seconds())}"
 

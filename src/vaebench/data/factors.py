@@ -16,9 +16,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from vaebench.base.errors import UserError
+from vaebench.base.terminal import bars
 from vaebench.data.store import StoreWriter
 
 __all__ = ["append_grid", "check_grid", "factor_grid"]
@@ -84,14 +84,15 @@ def append_grid(
     trains[chosen] = False
     held_out = []
     first = 0
-    with tqdm(total=len(grid), desc=title, unit="image", disable=None) as bar:
+    with bars() as shown:
+        images_done = shown.add_task(title, total=len(grid), note="")
         for images in batches:
             last = first + len(images)
             here = trains[first:last]
             store.append(images[here], factors=grid[first:last][here] // step)
             held_out.append(images[chosen[(chosen >= first) & (chosen < last)] - first])
             first = last
-            bar.update(len(images))
+            shown.advance(images_done, len(images))
     count = len(rows)
     splits = {"train": (0, count - validation), "test": (0, count)}
     if validation:

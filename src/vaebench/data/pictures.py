@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
-from tqdm import tqdm
 
 from vaebench.base.errors import UserError
+from vaebench.base.terminal import bars
 from vaebench.data.raw import unreadable
 from vaebench.data.store import StoreWriter
 
@@ -60,8 +60,9 @@ def append_pictures(
     workers = os.cpu_count()
     with (
         ThreadPoolExecutor(workers) as pool,
-        tqdm(total=len(paths), desc=title, unit="image", disable=None) as bar,
+        bars() as shown,
     ):
+        images_done = shown.add_task(title, total=len(paths), note="")
         for first in range(0, len(paths), BATCH):
             batch = paths[first : first + BATCH]
             pixels, digests = zip(*pool.map(lambda path: _decode(path, fit), batch), strict=True)
@@ -70,7 +71,7 @@ def append_pictures(
             store.append(images, None if labels is None else labels[first : first + BATCH])
             for path, sha256 in zip(batch, digests, strict=True):
                 digest.update(f"{path.name} {sha256}\n".encode())
-            bar.update(len(batch))
+            shown.advance(images_done, len(batch))
     return digest.hexdigest()
 
 

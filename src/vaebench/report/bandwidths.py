@@ -6,6 +6,7 @@ import math
 
 import pandas as pd
 
+from vaebench.base.terminal import columns
 from vaebench.report.claims.comparison import Key
 from vaebench.report.papers import bandwidths
 from vaebench.report.statistics import Sample
@@ -58,9 +59,7 @@ def bandwidth_text(rows: list[dict]) -> str:
                 printed += 1
                 if f"{value:.2f}" != f"{known:.2f}":
                     apart.append((dim, count, value, ours.loc[(dim, count), "error"], known))
-        widths = [max(map(len, cells)) for cells in zip(*body, strict=True)]
-        lines += ["", title]
-        lines += ["  ".join(map(str.rjust, row, widths)) for row in body]
+        lines += ["", title, *columns(body, numbers=True)]
         lines.append(f"{printed - len(apart)} of the paper's {printed} numbers agree in both digits.")
         for dim, count, value, error, known in apart:
             beyond = abs(value - known) - 0.005

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vaebench.base.terminal import columns
 from vaebench.report.describe import describe
 from vaebench.report.entries import DASH, Entry, number
 from vaebench.report.questions import Answer, answers
@@ -34,21 +35,9 @@ def _ranking(results: Results, answer: Answer, n: int) -> list[str]:
     rows += [_row(results, entries, answer, method, "apart") for method in answer.apart][:n]
     if len(rows) == 1:
         return [f"{answer.question}: no sound method to rank"]
-    lines = columns(rows)
+    lines = columns(rows, numbers=True)
     return [lines[0], "-" * len(lines[0]), *lines[1:]]
 
 
 def _row(results: Results, entries: dict, answer: Answer, method: str, rank: str) -> list[str]:
     return [results.label(method), rank, *(entries.get((method, metric), DASH) for metric in answer.metrics)]
-
-
-def columns(rows: list[list[str]]) -> list[str]:
-    """Rows of text with their columns aligned, the first to the left."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            text.ljust(width) if i == 0 else text.rjust(width)
-            for i, (text, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]

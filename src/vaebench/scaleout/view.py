@@ -4,17 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import TaskID
 from rich.text import Text
+
+from vaebench.base.terminal import bars
 
 __all__ = ["View"]
 
@@ -28,11 +21,8 @@ class View:
 
     def __init__(self, total: int):
         self.counts = {"total": total, "ran": 0, "failed": 0, "dropped": 0}
-        description = TextColumn("{task.description}")
-        columns = description, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
-        console = Console(highlight=False, soft_wrap=True)
-        self._bars = Progress(*columns, console=console, disable=not sys.stdout.isatty())
-        self._all = self._bars.add_task("all", total=total)
+        self._bars = bars(sys.stdout)
+        self._all = self._bars.add_task("all", total=total, note="")
         self._running: dict[str, TaskID] = {}
 
     def __enter__(self) -> View:
@@ -50,7 +40,7 @@ class View:
 
     def started(self, name: str) -> None:
         """A command is the engine's."""
-        self._running[name] = self._bars.add_task(name, total=None)
+        self._running[name] = self._bars.add_task(name, total=None, note="")
 
     def ran(self, name: str, seconds: float) -> None:
         """A command ended well."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 
-from tqdm import tqdm
+from vaebench.base.terminal import bars
 
 __all__ = ["EpochProgress"]
 
@@ -21,32 +20,28 @@ class EpochProgress:
 
     def __init__(self, name: str, epochs: int, also: Callable[[list[dict]], None]):
         self.name, self.epochs, self.also = name, epochs, also
-        self._bar = None
+        self._bars = bars()
+        self._epochs = self._bars.add_task(name, total=epochs, note="")
 
     def __enter__(self) -> EpochProgress:
         """Show the bar, in a terminal."""
-        if sys.stderr.isatty():
-            self._bar = tqdm(total=self.epochs, desc=self.name, unit="epoch")
+        self._bars.start()
         return self
 
     def __exit__(self, *_) -> None:
-        """Close the bar."""
-        if self._bar is not None:
-            self._bar.close()
+        """Leave the bar as it is."""
+        self._bars.stop()
 
     def __call__(self, history: list[dict]) -> None:
         """Show the last row and pass the history on."""
         row = history[-1]
         shown = {k: f"{v:.4g}" for k, v in row.items() if k not in ("epoch", "learning_rate")}
-        if self._bar is not None:
-            self._bar.update(row["epoch"] - self._bar.n)
-            self._bar.set_postfix(shown)
-        else:
-            text = ", ".join(f"{k} {v}" for k, v in shown.items())
+        text = ", ".join(f"{k} {v}" for k, v in shown.items())
+        self._bars.update(self._epochs, completed=row["epoch"], note=text)
+        if self._bars.disable:
             print(f"{self.name}: epoch {row['epoch']}/{self.epochs}: {text}", flush=True)
         self.also(history)
 
     def say(self, line: str) -> None:
         """A line that does not disturb the bar."""
-        tqdm.write(f"{self.name}: {line}", file=sys.stdout)
-        sys.stdout.flush()
+        print(f"{self.name}: {line}", flush=True)
