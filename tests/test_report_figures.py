@@ -59,7 +59,7 @@ def test_a_sweep_of_the_variance_is_drawn_beside_the_papers(tmp_path):
         for level in ("0_0", "m0_1", "m1_0")
     }
     paths = draw(study(tmp_path, methods, lambda *_: {"smoothness": {"els": 6.0}}))
-    assert {"variance_mnist", "against_takida2022_table1"} <= stems(paths)
+    assert {"levels_mnist", "against_takida2022_table1"} <= stems(paths)
 
 
 def test_a_dollar_sign_in_a_label_is_drawn(tmp_path):

@@ -122,6 +122,8 @@ class PaperTable(_Strict):
         also: patterns of metrics of ours that are shown though the paper has no such column.
         rows: ``method``, ``dataset`` or ``level``, the number in a method's name.
         columns: the group and the label of a column: ``dataset``, ``method``, ``kind``, ``column`` or "".
+        kind: what a column calls a sweep's kind, which stands for ``{}``.
+        corner: the header of the rows, and of a sweep's axis in figures.
         ranked: within what the best is marked, ``column``, ``row`` or "" for nowhere.
     """
 
@@ -135,6 +137,7 @@ class PaperTable(_Strict):
     also: list[str] = []
     rows: Annotated[str, Field(pattern="^(method|dataset|level)$")] = "method"
     columns: tuple[str, str] = ("dataset", "column")
+    kind: str = "{}"
     corner: str = "Method"
     ranked: Annotated[str, Field(pattern="^(column|row|)$")] = "column"
     note: str = ""
@@ -323,12 +326,12 @@ def unspell(name: str) -> float:
 
 
 def split_sweep(method: str) -> tuple[str, float] | None:
-    """A method of a sweep over log10 σ² as its kind and its level; None for any other.
+    """A method of a sweep as its kind and its level; None for any other.
 
     >>> split_sweep("stochastic_m0_5"), split_sweep("mle_iso_i")
     (('stochastic', -0.5), None)
     """
-    match = re.fullmatch(r"(stochastic|deterministic|sigma_z)_(m?\d+_\d+)", method)
+    match = re.fullmatch(r"(.+)_(m?\d+_\d+)", method)
     return (match[1], unspell(match[2])) if match else None
 
 

@@ -90,7 +90,7 @@ def _shape(paper: Paper, name: str, table: PaperTable) -> Shape:
         return {
             "dataset": lambda: r.dataset,
             "method": lambda: r.label,
-            "kind": lambda: f"{_kind(r.method)} encoding",
+            "kind": lambda: table.kind.replace("{}", _kind(r.method)),
             "column": lambda: label(r),
             "": lambda: "",
         }[kind]()
@@ -129,7 +129,9 @@ def _one_reading_each(paper: Paper, rows: list, column_of: Callable) -> list:
 
 def _level(method: str) -> str:
     sweep = split_sweep(method)
-    return f"{sweep[1]:.1f}" if sweep else method
+    if sweep is None:
+        return method
+    return f"{sweep[1]:.1f}" if round(sweep[1], 1) == sweep[1] else f"{sweep[1]:g}"
 
 
 def _kind(method: str) -> str:

@@ -6,7 +6,7 @@
 | ``against_<table>`` | every cell of a paper's table: its number and ours, with intervals |
 | ``sweep_<dataset>`` | metrics against an option of the likelihood, where a study varies one |
 | ``angles_<dataset>`` | angles between factors' directions (Saha, Figure 4) |
-| ``variance_<dataset>`` | smoothness criteria against log10 σx² or σz² (Takida, Tables 1 and E.8) |
+| ``levels_<dataset>`` | metrics against the level in the methods' names (Takida, Tables 1 and E.8) |
 | ``seconds_<dataset>`` | seconds per epoch, where all were timed on one device (Takida, Figure 2) |
 """
 
@@ -25,7 +25,7 @@ from vaebench.report.figures.angles import angle_matrices
 from vaebench.report.figures.curves import mean_history, training_curves
 from vaebench.report.figures.seconds import seconds_per_epoch
 from vaebench.report.figures.sweep import option_sweep
-from vaebench.report.papers import split_sweep
+from vaebench.report.papers import matches, read_paper, split_sweep
 from vaebench.report.results import Cell, Results
 from vaebench.report.tables import shaped_tables
 
@@ -50,7 +50,7 @@ def write_figures(results: Results) -> list[Path]:
         paths += training_curves(curves, results.curve_titles, folder / f"curves_{dataset}")
         paths += option_sweep(results, part, folder / f"sweep_{dataset}")
         paths += angle_matrices(results, part, folder / f"angles_{dataset}")
-        paths += _sweep(part, folder / f"variance_{dataset}")
+        paths += _levels(results, part, folder / f"levels_{dataset}")
         paths += seconds_per_epoch(results, dataset, folder / f"seconds_{dataset}")
     return paths
 
@@ -69,7 +69,14 @@ def _histories(results: Results, dataset: str) -> dict[str, pd.DataFrame]:
     return found
 
 
-def _sweep(part: pd.DataFrame, stem: Path) -> list[Path]:
+def _axis(results: Results, methods: list[str]) -> str:
+    """What the paper's table of the methods' levels calls them."""
+    tables = read_paper(results.study.paper).file.tables.values() if results.study.paper else ()
+    corners = (t.corner for t in tables if t.rows == "level" and any(matches(m, t.methods) for m in methods))
+    return next(corners, "level")
+
+
+def _levels(results: Results, part: pd.DataFrame, stem: Path) -> list[Path]:
     part = part[(part["n"] > 0) & np.array([split_sweep(m) is not None for m in part["method"]], bool)]
     points = [split_sweep(method) for method in part["method"]]
     part = part.assign(kind=[kind for kind, _ in points], level=[level for _, level in points])
@@ -95,8 +102,7 @@ def _sweep(part: pd.DataFrame, stem: Path) -> list[Path]:
             if not (values <= 0).any():
                 ax.set_yscale("log")
                 log_ticks(ax.yaxis)
-            name = "log₁₀ σz²" if (part["kind"] == "sigma_z").all() else "log₁₀ σx²"
-            ax.set(title=_name(metric), xlabel=name)
+            ax.set(title=_name(metric), xlabel=_axis(results, list(part["method"])))
         found = [zip(*ax.get_legend_handles_labels(), strict=True) for ax in axes]
         handles = {label: handle for pairs in found for handle, label in pairs}
         figure.legend(handles.values(), handles, loc="outside lower center", ncols=4)
