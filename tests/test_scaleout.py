@@ -211,7 +211,7 @@ def test_a_truncated_lock_file_is_restored_without_running_what_the_run_cache_ha
 
 
 def test_a_second_head_is_refused_with_the_process_id_of_the_first(project):
-    with head._only_head(), pytest.raises(UserError, match=f"process {os.getpid()} on "):
+    with head.only_head(), pytest.raises(UserError, match=f"process {os.getpid()} on "):
         head.preview()
     head.preview(["prepare"])
 

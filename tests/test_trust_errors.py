@@ -172,10 +172,10 @@ def test_an_entry_point_that_cannot_be_imported_is_named(tmp_path, monkeypatch, 
 
 
 def test_verify_keeps_the_caller_s_path(monkeypatch, tmp_path):
-    from vaebench.cli.verify import _import_path
+    from vaebench.cli.verify import import_path
 
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["plugins", "/absolute", ""]))
-    assert _import_path(tmp_path)[1:] == [str(tmp_path), str(tmp_path / "plugins"), "/absolute"]
+    assert import_path(tmp_path)[1:] == [str(tmp_path), str(tmp_path / "plugins"), "/absolute"]
 
 
 def test_git_that_cannot_tell_is_no_clean_tree(tmp_path, monkeypatch):

@@ -22,7 +22,7 @@ from vaebench.study.params import Params
 from vaebench.study.provenance import digest
 from vaebench.study.resolve import changes, inputs, inputs_json
 
-__all__ = ["verify"]
+__all__ = ["import_path", "verify"]
 
 MOST_NAMED = 5
 """Parameters or modules that a line names."""
@@ -104,7 +104,7 @@ def _run_stages(params: Params, cell: tuple, root: Path, scratch: Path) -> None:
     fits = (("posthoc", *item, "--density", name) for name in params.study.densities)
     stages += [("train", *item), *fits, ("evaluate", *item)]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("DVC_")} | {
-        "PYTHONPATH": os.pathsep.join(_import_path(root)),
+        "PYTHONPATH": os.pathsep.join(import_path(root)),
         "VAEBENCH_TRACKING": "off",
     }
     for stage, *more in stages:
@@ -113,7 +113,7 @@ def _run_stages(params: Params, cell: tuple, root: Path, scratch: Path) -> None:
             raise UserError(f"stage {stage} failed, see above; nothing was compared.")
 
 
-def _import_path(root: Path) -> list[str]:
+def import_path(root: Path) -> list[str]:
     """This package and the stages first, then the caller's, in which a plug-in may lie."""
     own = [str(Path(vaebench.__file__).parents[1]), str(root)]
     return own + [str(root / entry) for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]

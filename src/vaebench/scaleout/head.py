@@ -25,7 +25,7 @@ from vaebench.scaleout.view import View
 from vaebench.study.lockfile import repair
 from vaebench.study.resources import Resources, resources, study_resources
 
-__all__ = ["grid", "preview", "reproduce", "sweep"]
+__all__ = ["grid", "only_head", "preview", "reproduce", "sweep"]
 
 FOLDER, TAIL = Path(".dvc/tmp/scaleout"), 15
 """Where logs are, and the lines of a failed command's output that are shown."""
@@ -44,7 +44,7 @@ def reproduce(engine: AbstractContextManager[Engine], targets: Sequence[str] = (
     Raises:
         UserError: no repository here, another head at work, or DVC's error.
     """
-    with _only_head():
+    with only_head():
         graph, _ = _stale(targets)
         stages, study = _stages(), study_resources(Path("params.yaml"))
 
@@ -56,7 +56,7 @@ def reproduce(engine: AbstractContextManager[Engine], targets: Sequence[str] = (
 
 def preview(targets: Sequence[str] = ()) -> list[str]:
     """A line for each stage that would run, or might because of what it depends on, in the plan's order."""
-    with _only_head():
+    with only_head():
         graph, changed = _stale(targets)
     plan, lines = Plan(graph), []
     while name := plan.next():
@@ -72,7 +72,7 @@ def sweep(engine: AbstractContextManager[Engine], points: dict[str, tuple[str, .
     """
     graph = nx.DiGraph()
     graph.add_nodes_from(points)
-    with _only_head():
+    with only_head():
         study = study_resources(Path("params.yaml"))
         options = {name: [f"--set-param={setting}" for setting in point] for name, point in points.items()}
         command = lambda name: ["exp", "run", "--temp", *options[name]]  # noqa: E731
@@ -170,7 +170,7 @@ def _failure(future, job: Job) -> str:
 
 
 @contextmanager
-def _only_head() -> Iterator[None]:
+def only_head() -> Iterator[None]:
     """No second head here, and what a killed DVC left damaged is repaired."""
     if not Path(".dvc").is_dir() or not Path("dvc.yaml").is_file():
         raise UserError(f"{Path.cwd()} has no .dvc and dvc.yaml; run this in the repository's root.")
