@@ -22,6 +22,7 @@ from vaebench.base.registry import Registry
 from vaebench.data.preparation import prepare
 from vaebench.densities import DENSITIES
 from vaebench.densities.saved import save_latents
+from vaebench.measure.features import classifier
 from vaebench.measure.features.reference import build_reference
 from vaebench.measure.run import Run
 from vaebench.measure.run import evaluate as evaluate_run
@@ -44,7 +45,9 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def reference(data, tmp_path_factory):
-    return build_reference(data, "classifier", 0, tmp_path_factory.mktemp("reference"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(classifier, "STEPS", 100)
+        return build_reference(data, "classifier", 0, tmp_path_factory.mktemp("reference"))
 
 
 @pytest.fixture
