@@ -230,6 +230,7 @@ def test_curves_appear_while_a_training_runs_and_it_is_the_same_run_in_the_end(c
     (ended,) = runs()
     assert (ended.info.run_id, ended.info.status) == (run.info.run_id, "FINISHED")
     assert curve(ended) == [(1, 9.0), (2, 4.5)]
+    assert ended.data.tags["mlflow.source.git.commit"] == "ab" * 20
 
 
 def test_a_killed_trainings_run_says_so_and_goes_on_when_it_does(clone):

@@ -92,6 +92,8 @@ class Exporter:
                 mlflow.log_artifacts(str(self._file(paths.images_dir, cell)), "images", run.info.run_id)
                 flag = flag_run(_read(self._file(paths.metrics_json, cell)))
                 self.client.set_tag(run.info.run_id, "flag", flag.reason if flag else "none")
+            if commit := trained.get("git_commit"):
+                self.client.set_tag(run.info.run_id, "mlflow.source.git.commit", commit)
             self._end(run, [trained])
             self.client.set_tag(run.info.run_id, CONTENT, content)
         return bool(trained or metrics)
@@ -181,8 +183,6 @@ class Exporter:
         note = f"[In the report](/report/{self.study}/index.html#{dataset}/{method})"
         parent = self._parent(dataset, method).info.run_id
         more = {"mlflow.note.content": note, "mlflow.parentRunId": parent}
-        if commit := trained.get("git_commit"):
-            more["mlflow.source.git.commit"] = commit
         return self._run(f"{method} · {dataset} · {seed}", tags, settings, more, same)
 
     def _described(self, kind: str, dataset: str, method: str) -> tuple[dict[str, str], dict[str, object]]:
