@@ -18,6 +18,8 @@ from support.screens import mlflow_screens, report_screens
 from support.tiny_study import ROOT, copy_repository, environment, run
 
 from vaebench.report import build_report
+from vaebench.report.index import write_index
+from vaebench.report.ledger import paper_counts
 
 WANTING = [
     *([] if find_chromium() else ["chromium on the path (Debian: apt-get install chromium)"]),
@@ -195,6 +197,30 @@ def test_the_page_is_dark_where_the_reader_s_screen_is(visit, large):
 
     light = luminance(visit(large.as_uri()))
     assert luminance(visit(large.as_uri(), color_scheme="dark")) < light / 4
+
+
+def test_the_first_screen_says_how_each_papers_claims_stand_and_on_what_schedule(visit, tmp_path):
+    """Of the committed studies, without scrolling at 1400 × 900."""
+    for path in (ROOT / "reports").glob("*/*"):
+        if path.name in ("study.yaml", "card.json", "claims.json", "images"):
+            (tmp_path / path.parent.name).mkdir(exist_ok=True)
+            (tmp_path / path.parent.name / path.name).symlink_to(path)
+    page = visit(write_index(tmp_path).as_uri(), viewport={"width": 1400, "height": 900})
+    rows = page.locator("table.papers tbody tr")
+    columns = ("holds", "does not hold", "undecided", "not measured", "schedule", "own")
+    counts = paper_counts(tmp_path)
+    assert rows.count() == len(counts) >= 3
+    for row, expected in zip(rows.all(), counts, strict=True):
+        assert row.locator("td").all_inner_texts() == [str(expected[column]) for column in columns]
+        assert expected["name"] in row.locator("th").inner_text()
+        for cell in [row.locator("th"), *row.locator("td").all()]:
+            box = cell.bounding_box()
+            assert box["y"] >= 0
+            assert box["y"] + box["height"] <= 900
+            assert box["x"] + box["width"] <= 1400
+    assert page.evaluate("window.scrollY") == 0
+    SCREENS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SCREENS / "claims.png")
 
 
 @pytest.mark.parametrize("width", [320, 390, 768, 1400])
