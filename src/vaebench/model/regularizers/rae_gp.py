@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from typing import ClassVar, Literal
 
 import torch
-from pydantic import NonNegativeFloat, PositiveInt
+from pydantic import NonNegativeFloat
 from torch import Tensor
 from torch.nn.functional import batch_norm
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -39,9 +39,9 @@ class RaeGP(Regularizer):
         context: gives d.
         embedding: weight of ½ ‖z‖².
         gradient: weight of ‖∂μ/∂z‖²_F, or of what ``published`` puts there.
-        estimator: of ‖∂μ/∂z‖²_F ``exact``, which costs d forward derivatives, or ``hutchinson``, ``probes``
-            of them; ``published`` is the quantity of the authors' code in its place, by ``probes`` too.
-        probes: random directions an image.
+        estimator: of ‖∂μ/∂z‖²_F ``exact``, which costs d forward derivatives, or ``hutchinson``, one along
+            a random direction per image; ``published`` is the quantity of the authors' code in its place, by
+            one direction too.
     """
 
     formula: ClassVar = {
@@ -64,11 +64,9 @@ class RaeGP(Regularizer):
         embedding: NonNegativeFloat = 1e-4,
         gradient: NonNegativeFloat = 5e-8,
         estimator: Literal["exact", "hutchinson", "published"] = "exact",
-        probes: PositiveInt = 1,
     ):
         super().__init__(context)
-        self.embedding, self.gradient = embedding, gradient
-        self.estimator, self.probes = estimator, probes
+        self.embedding, self.gradient, self.estimator = embedding, gradient, estimator
 
     def forward(self, latent: Latent, decoder: Decoder) -> Tensor:
         """Mean over the batch."""
@@ -80,10 +78,10 @@ class RaeGP(Regularizer):
         if self.estimator == "exact":
             units = torch.eye(z.shape[1], dtype=z.dtype, device=z.device)[:, None]
             return gradient_penalty(decoder, z, units * _signs((z.shape[1], len(z), 1), z))
-        directions = _signs((self.probes, *z.shape), z)
+        directions = _signs((1, *z.shape), z)
         if self.estimator == "published":
             return published_penalty(decoder, z, directions)
-        return gradient_penalty(decoder, z, directions) / self.probes
+        return gradient_penalty(decoder, z, directions)
 
 
 def _signs(shape: tuple[int, ...], like: Tensor) -> Tensor:
