@@ -5,6 +5,7 @@ import math
 
 import pandas as pd
 import pytest
+from scipy import stats
 from support.fake_study import METHODS, write, write_study
 
 from vaebench.base.described import Described, describes
@@ -85,6 +86,15 @@ def test_missing_is_a_dash_and_never_a_zero(study_dir):
     missing = tidy.query("method == 'wae_mmd' and metric == 'nll'")
     assert missing["mean"].isna().all()
     assert math.isnan(row(study_dir, "wae_mmd", "nll")["mean"])
+
+
+def test_a_table_says_its_seeds_and_how_wide_an_interval_is(tmp_path):
+    folder = write_study(tmp_path, seeds=(0, 1, 2, 3, 4), diverged=(), images=False)
+    write_tables(read_results(folder))
+    half = stats.t.ppf(0.975, 4) / math.sqrt(5)
+    for suffix, sign in (("md", "±"), ("tex", r"$\pm$")):
+        text = (folder / "tables" / f"likelihood.{suffix}").read_text("utf-8")
+        assert f"interval in standard deviations: {sign} {half:.2f} (n = 5)." in text
 
 
 def test_a_method_that_always_diverged_says_so(tmp_path):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["DASH", "Entry", "Table", "number", "percent"]
+from vaebench.report.statistics import t_interval
+
+__all__ = ["DASH", "Entry", "Table", "interval_words", "number", "percent"]
 
 DASH = "–"
 
@@ -100,6 +103,17 @@ def number(value: float, std: float = math.nan, like: float | None = None) -> st
     text = f"{value:{form}}"
     text = text.replace("-", "−", 1) if text.startswith("-") else text
     return text if math.isnan(std) else f"{text} ± {std:{form}}"
+
+
+def interval_words(seeds: Iterable[int]) -> str:
+    """How wide the 95 % interval of a mean is beside its deviation, by the number of seeds; of one none.
+
+    >>> interval_words([5, 5, 1, 2])
+    "A mean's 95 % interval in standard deviations: ± 8.98 (n = 2), ± 1.24 (n = 5)."
+    """
+    several = sorted({n for n in seeds if n > 1})
+    widths = ", ".join(f"± {t_interval(0.0, 1.0, n)[1]:.2f} (n = {n})" for n in several)
+    return f"A mean's 95 % interval in standard deviations: {widths}." if widths else ""
 
 
 def percent(share: float) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from vaebench.base.files import write_atomically
 from vaebench.base.palette import colour
 from vaebench.report.describe import Description, across_networks, describe, sort_key, what_distances_say
-from vaebench.report.entries import DASH, Entry, number
+from vaebench.report.entries import DASH, Entry, interval_words, number
 from vaebench.report.index import paper_name, schedule, write_card
 from vaebench.report.notes import render_notes
 from vaebench.report.oversmoothing import before_and_after
@@ -72,6 +72,7 @@ def _view(results: Results) -> dict:
             _row(results, dataset, method, columns) for dataset in study.datasets for method in study.methods
         ],
         "flags": results.flags,
+        "interval": interval_words(results.measured["n"]),
         "verdicts": decided,
         "open": [v for v in verdicts if v.status in _OPEN],
         "comparison": [_compared(r, results) for r in both.itertuples()],

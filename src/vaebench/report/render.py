@@ -7,7 +7,7 @@ import re
 
 import pandas as pd
 
-from vaebench.report.entries import Entry, Table
+from vaebench.report.entries import Entry, Table, interval_words
 
 __all__ = ["csv", "latex", "markdown"]
 
@@ -50,6 +50,8 @@ def _legend(table: Table) -> str:
         "Ours, mean ± standard deviation over seeds; in brackets the paper's. Bold: not distinguishable from "
         "the best (Welch's test of every pair, Holm's correction, 5 %)."
     )
+    if not table.legend and (interval := interval_words(entry.n for entry in entries)):
+        legend += f" {interval}"
     if not table.legend and any(entry.n == 1 for entry in entries):
         legend += " Of one seed, ± is the standard error over test images, where it was measured."
     if any(entry.mark == "single" for entry in entries):
