@@ -26,9 +26,13 @@ SECONDS = f"{OURS}seconds_per_epoch"
 _Place = tuple[str, str]
 
 
-@functools.cache
 def as_printed(paper: Paper) -> dict[Key, Sample]:
     """The paper's own numbers, with their deviation and seeds where it prints a deviation."""
+    return dict(_printed(paper))
+
+
+@functools.cache
+def _printed(paper: Paper) -> Mapping[Key, Sample]:
     return {
         (r.dataset, r.method, r.column): Sample(r.value, r.std, r.seeds if r.std == r.std else 1)
         for r in paper.values.itertuples()
