@@ -1,1 +1,1 @@
-"""How fast the engine is, beside pythae, a plain loop and the limits of the machine; see README.md here."""
+"""Speed of the engine next to pythae, a plain loop and the limits of the machine; see README.md here."""

@@ -22,7 +22,7 @@ from benchmarks.contestants import CASES, Case
 RESULTS = Path(__file__).parent / "results"
 MEASURED = ("images_per_second", "images_per_cpu_second", "peak_mb")
 ADAM_BYTES = 28
-"""Traffic a weight: gradient (2) and weight and two moments (12) read, those and the copy (14) written."""
+"""Traffic per weight: gradient (2) and weight and two moments (12) read, those and the copy (14) written."""
 
 
 class Worker:
@@ -97,7 +97,7 @@ def measure(name: str, rounds: int) -> dict:
 
 
 def bound(case: Case, about: dict, rates: dict, precision: str, clock: str) -> float:
-    """Images a second if a step were its arithmetic and the optimizer's memory traffic, one after the other.
+    """Images per second if a step were its arithmetic, then the optimizer's memory traffic.
 
     The arithmetic takes the speed of the fastest matrix product in ``precision``, in bf16 that in fp32 where
     it is faster; the traffic that of a copy.

@@ -1,4 +1,4 @@
-"""What is measured: a contestant is a function that does one slice of work and returns its number of images.
+"""Contestants: functions that do one slice of work each and return its number of images.
 
 All train the same variational autoencoder, with a Gaussian likelihood of σ² = 1, from the same random images.
 """
@@ -55,7 +55,7 @@ def images_of(case: Case, count: int) -> torch.Tensor:
 
 
 def build(case: Case, regularizer: dict | None = None, posterior: str = "gaussian"):
-    """The model, newly initialized; a VAE unless told."""
+    """The model, newly initialized; by default a VAE."""
     from vaebench.model.vae import ModelSpec
 
     torch.manual_seed(0)

@@ -1,6 +1,6 @@
 """Steps slow down as Adam's moments decay: ``python -m benchmarks.decay [--steps 1600] [--threads 1]``.
 
-Weights that no longer get a gradient keep moments that shrink by a tenth a step, and after some 700 steps
+Weights that no longer get a gradient keep moments that shrink by a tenth per step, and after some 700 steps
 these are below a float's normal range. Takida et al.'s D.1 network, whose dead units do so, on MNIST
 (``$VAEBENCH_DATA``): the plain loop, our step, and our step where such numbers are kept.
 """
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def measure(name: str, steps: int) -> tuple[str, str]:
-    """Milliseconds of processor time a step, the medians of the run's first half and last quarter."""
+    """Milliseconds of processor time per step, the medians of the run's first half and last quarter."""
     import torch
     from torchvision.datasets import MNIST
 

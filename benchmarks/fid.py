@@ -1,4 +1,4 @@
-"""How far our FID is from pytorch-fid's: ``python -m benchmarks.fid [--images 150]``.
+"""Deviation of our FID from pytorch-fid's: ``python -m benchmarks.fid [--images 150]``.
 
 Two sets of made-up pictures go through pytorch-fid's own network, loader and formula, and through ours, with
 the same random weights: the trained ones need a download. Prints the FIDs and their relative deviation.

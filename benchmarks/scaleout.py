@@ -1,4 +1,4 @@
-"""What a stage costs beside its work in parallel: ``python -m benchmarks.scaleout [--sizes 48:1 300:5]``.
+"""Cost of a parallel stage besides its work: ``python -m benchmarks.scaleout [--sizes 48:1 300:5]``.
 
 Stages that sleep stand for stages whose work is on a GPU, one matrix of them and one stage that joins them,
 on the local engine at 2 and 4 slots; beside them ``dvc repro``. The cost is the wall-clock that a stage adds

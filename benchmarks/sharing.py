@@ -1,6 +1,6 @@
 """Two trainings on two cores: ``python -m benchmarks.sharing [--rounds 7] [--case takida_mnist]``.
 
-One after another with both threads each, against both at once with one thread each. Prints images a second
+One after another with both threads each, against both at once with one thread each. Prints images per second
 of the two together.
 """
 

@@ -1,4 +1,4 @@
-"""How often a comparison is decided, by seeds and by the true difference: the table of docs/verdicts.md.
+"""Share of comparisons that are decided, by seeds and by the true difference: the table of docs/verdicts.md.
 
     python -m benchmarks.verdict_power          # prints it
     python -m benchmarks.verdict_power --write  # and puts it into the guide

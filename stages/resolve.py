@@ -40,7 +40,7 @@ def main() -> None:
     for dataset in params.study.datasets:
         for line in changed_sources(prepared_dir(params.study.name, dataset)):
             print(
-                f"{dataset}: {line}; the prepared data are of before. Prepare them anew with "
+                f"{dataset}: {line}; the prepared data are of the earlier files. Prepare them again with "
                 f"`dvc repro -f prepare@{params.study.name}-{dataset}`."
             )
 

@@ -244,7 +244,7 @@ def evaluate_samples(
     Args:
         images: (n, C, H, W), uint8 or float in [0, 1].
         reference: of the data set; see :func:`evaluate`.
-        density: what the samples are shown as; the model's own prior unless told.
+        density: name under which the samples are reported; by default the model's own prior.
 
     Returns:
         ``{"fid": {density: …}}``, or the name of the distance in the reference's features.

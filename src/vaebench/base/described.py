@@ -1,4 +1,4 @@
-"""Words that a class says of itself: how its numbers are read, its formula, where it comes from.
+"""Descriptions that a class carries: of its numbers, its formula, its source.
 
 >>> @describes({"sparsity": Described("sparsity", better="higher", group="latent", help="share of zeros")})
 ... def sparsity(run):
@@ -31,7 +31,7 @@ WORDS = ("formula", "citation", "describes")
 
 @dataclass(frozen=True)
 class Described:
-    """How one number of a metric, or one column of a history, is read.
+    """Description of one number of a metric, or of one column of a history.
 
     Attributes:
         label: as tables and figures show it.

@@ -24,11 +24,11 @@ def select_device(image_shape: tuple[int, ...] | None = None) -> torch.device:
     Raises:
         UserError: this machine has no such device.
     """
-    there = [*(f"cuda:{index}" for index in range(torch.cuda.device_count())), "cpu"]
-    wanted = os.environ.get("VAEBENCH_DEVICE") or there[0]
-    if wanted not in there and not (wanted == "cuda" and len(there) > 1):
+    available = [*(f"cuda:{index}" for index in range(torch.cuda.device_count())), "cpu"]
+    wanted = os.environ.get("VAEBENCH_DEVICE") or available[0]
+    if wanted not in available and not (wanted == "cuda" and len(available) > 1):
         raise UserError(
-            f"VAEBENCH_DEVICE is {wanted!r}; this machine has {', '.join(there)}. Set one of these."
+            f"VAEBENCH_DEVICE is {wanted!r}; this machine has {', '.join(available)}. Set one of these."
         )
     device = torch.device(wanted)
     if device.type == "cpu" and image_shape is not None and math.prod(image_shape) <= SMALL_IMAGE:

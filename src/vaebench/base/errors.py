@@ -20,7 +20,7 @@ class UserError(Exception):
 
 
 def paragraph(error: Exception) -> str:
-    """What a stage or a command prints of ``error`` before it ends; what was written before is whole.
+    """The paragraph that a stage or a command prints of ``error`` before it ends.
 
     The traceback of an error that nobody foresaw is kept in ``.vaebench/traceback.txt``.
     """
@@ -32,7 +32,7 @@ def paragraph(error: Exception) -> str:
             f"{error.strerror or error}{where}. Check the room on the disk and the folder's permissions, "
             "then run again; what was written before is whole."
         )
-    reason = " ".join(str(error).split()) or "no more is said"
+    reason = " ".join(str(error).split()) or "without a message"
     frame = traceback.extract_tb(error.__traceback__)[-1:]
     where = f" at {frame[0].filename}:{frame[0].lineno}" if frame else ""
     return f"{type(error).__name__}: {reason}{where}. Nobody foresaw this; {_kept(error)}."

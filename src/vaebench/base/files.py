@@ -107,7 +107,7 @@ def read_yaml(path: Path) -> Any:
 
 
 def _is_running(suffix: str) -> bool:
-    """Whether the process whose id is in ``.<id>`` is."""
+    """Whether the process whose id is in ``.<id>`` runs."""
     try:
         os.kill(int(suffix[1:]), 0)
     except (ProcessLookupError, ValueError):

@@ -41,7 +41,7 @@ def columns(rows: Sequence[Sequence[str]], numbers: bool = False) -> list[str]:
 
 
 def bars(stream: TextIO | None = None) -> Progress:
-    """Bars for work that is under way, shown where ``stream``, stderr unless told, is a terminal.
+    """Bars for work that is under way, shown where ``stream``, by default stderr, is a terminal.
 
     A task's field ``note`` stands behind its bar.
     """

@@ -285,7 +285,7 @@ def explain(
 
 @app.command()
 def doctor() -> None:
-    """Say what is there and what each missing thing costs.
+    """Check the environment and say what each missing part disables.
 
     Packages, programs, devices, raw data, FID's weights, the MLflow store.
     """
@@ -374,7 +374,7 @@ def claims(
 def bandwidths(
     write: Annotated[bool, typer.Option(help="Judge the papers' claims by them.")] = False,
 ) -> None:
-    """Print AVAE's bandwidths beside the paper's Tables I and II (half a minute)."""
+    """Print AVAE's bandwidths next to the paper's Tables I and II (half a minute)."""
     from vaebench.model.kde import DRAWS, bandwidth_table
     from vaebench.report.bandwidths import bandwidth_numbers, bandwidth_text
 

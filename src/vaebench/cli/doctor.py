@@ -42,7 +42,7 @@ _PROGRAMS = {
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the report: ``detail`` is what was found, or what its absence costs."""
+    """One line of the report: ``detail`` is what was found, or what its absence disables."""
 
     section: str
     what: str

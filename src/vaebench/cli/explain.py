@@ -48,7 +48,7 @@ def explain_method(params: Params, method: str) -> str:
 
 
 def explain_value(name: str) -> str:
-    """What the axes' values of a name are, with their options, as plain text; empty where there is none."""
+    """Description of the axes' values of a name with their options, as text; empty where there is none."""
     blocks = []
     for axis in registries():
         values = registry(axis)

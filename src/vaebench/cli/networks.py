@@ -1,4 +1,4 @@
-"""Which network takes which images, with how many weights; and by which networks images are compared."""
+"""Tables of the networks, with their images and weights, and of those that images are compared by."""
 
 from __future__ import annotations
 

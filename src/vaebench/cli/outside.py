@@ -20,8 +20,8 @@ def measure_outside(params: Path, address: str, label: str, dataset: str, say: C
     Args:
         params: the study's file; its data are prepared, and its report is tabulated.
         address: ``module:object``, an object with ``encode`` and ``decode``, or a function that makes one.
-        label: the row's name; the address unless told.
-        dataset: of the study; its first unless told.
+        label: the row's name; by default the address.
+        dataset: of the study; by default its first.
         say: called with each metric that the model cannot have.
 
     Raises:

@@ -32,7 +32,7 @@ CELL = "cell.json"
 
 
 class Store:
-    """What was published at one place.
+    """Cells that were published at one place.
 
     Args:
         where: a folder, or the name of a DVC remote of this repository.

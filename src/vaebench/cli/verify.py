@@ -1,4 +1,4 @@
-"""Whether a recorded result can be had again: one cell, run in a temporary folder and compared."""
+"""Check that a recorded result can be reproduced: one cell, run in a temporary folder and compared."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def verify(
         method: see ``dataset``.
         seed: see ``dataset``.
         recorded: the folder with the cell's metrics, history and provenance, laid out as the repository;
-            the current one unless told. Data that are not prepared here then are.
+            by default the current one. With another, data that are not prepared here are prepared.
         within: the relative difference up to which two numbers count as one; the history is compared where
             it is 0.
 

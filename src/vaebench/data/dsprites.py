@@ -108,5 +108,5 @@ def _check_header(member: IO[bytes], path: Path, count: int) -> None:
         )
 
 
-def _damaged(path: Path, name: str, what: str) -> UserError:
-    return UserError(f"{path}: {name} {what}. Replace it with the published file.")
+def _damaged(path: Path, name: str, reason: str) -> UserError:
+    return UserError(f"{path}: {name} {reason}. Replace it with the published file.")

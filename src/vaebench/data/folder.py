@@ -81,20 +81,20 @@ class Folder:
 
     def _splits(self, folder: Path, seed: int) -> dict[str, list[tuple[Path, str]]]:
         """Each split's pictures with their classes."""
-        parts = {"validation": self.validation, "test": self.test}
+        shares = {"validation": self.validation, "test": self.test}
         if (folder / "train").is_dir() and (folder / "test").is_dir():
-            parts = {"validation": 0 if (folder / "validation").is_dir() else self.validation}
+            shares = {"validation": 0 if (folder / "validation").is_dir() else self.validation}
             found = {name: _pictures(folder / name) for name in OWN if (folder / name).is_dir()}
         else:
             found = {"train": _pictures(folder)}
-        what = f"The folder {folder}"
+        title = f"The folder {folder}"
         for name in ("train", "test"):
             if name in found and not found[name]:
-                raise UserError(f"{what} holds no pictures to {name} with; it holds: {contents(folder)}.")
-        divided = divide(what, len(found["train"]), parts, seed, self.limit)
+                raise UserError(f"{title} holds no pictures to {name} with; it holds: {contents(folder)}.")
+        divided = divide(title, len(found["train"]), shares, seed, self.limit)
         splits = {name: [found["train"][row] for row in rows] for name, rows in divided.items()}
         for name in found.keys() - {"train"}:
-            (rows,) = divide(what, len(found[name]), {}, seed, self.limit).values()
+            (rows,) = divide(title, len(found[name]), {}, seed, self.limit).values()
             splits[name] = [found[name][row] for row in rows]
         return splits
 

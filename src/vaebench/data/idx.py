@@ -52,5 +52,5 @@ def parse_idx(content: bytes, dimensions: int, path: Path) -> np.ndarray:
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 
 
-def _wrong(path: Path, what: str) -> UserError:
-    return UserError(f"{path} {what}. Replace it with the published file.")
+def _wrong(path: Path, reason: str) -> UserError:
+    return UserError(f"{path} {reason}. Replace it with the published file.")

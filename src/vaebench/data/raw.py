@@ -1,4 +1,4 @@
-"""Finding the files that the data's owners publish.
+"""Search for, or download of, the raw files that the data's owners publish.
 
 They are looked for below ``$VAEBENCH_DATA``, then below ``data/raw``; where torchvision can download a
 set, it does so into ``data/raw``. Every file that is used leaves its SHA-256 in :attr:`RawFiles.sources`,
@@ -96,7 +96,7 @@ class RawFiles:
         raise UserError(self.lacks(wanted, failure))
 
     def lacks(self, wanted: RawSet, failure: str = "") -> str:
-        """What of a set is missing where, and what to put there.
+        """Message on the missing files of a set: where they were looked for, and what to put there.
 
         Args:
             wanted: the set.
@@ -171,8 +171,10 @@ def _absent(place: Path, wanted: RawSet) -> list[str]:
 def unreadable(path: Path, error: OSError) -> UserError:
     """Error for a raw file that cannot be read; of one that is missing, what lies there instead."""
     if isinstance(error, FileNotFoundError):
-        there = lookalikes([path.parent.parent], [path.name])
-        holds = f"what lies there: {'; '.join(there)}" if there else f"{path.parent}: {contents(path.parent)}"
+        similar = lookalikes([path.parent.parent], [path.name])
+        holds = f"{path.parent}: {contents(path.parent)}"
+        if similar:
+            holds = f"what lies there: {'; '.join(similar)}"
         return UserError(f"{path} is missing; {holds}. Put it there.")
     return UserError(
         f"{path} cannot be read ({error.strerror or error}); check what it is and its permissions."

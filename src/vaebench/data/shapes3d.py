@@ -110,5 +110,5 @@ def _stream_images(path: Path, images) -> Iterator[np.ndarray]:
         yield batch.transpose(0, 3, 1, 2)
 
 
-def _damaged(path: Path, what: str) -> UserError:
-    return UserError(f"{path}: {what}. Replace it with the published file.")
+def _damaged(path: Path, reason: str) -> UserError:
+    return UserError(f"{path}: {reason}. Replace it with the published file.")

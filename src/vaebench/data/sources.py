@@ -1,4 +1,4 @@
-"""Whether a data set's raw files are still those that its store was prepared from.
+"""Check that a data set's raw files are still those that its store was prepared from.
 
 ``meta.json`` has the SHA-256 of every raw file, the same on all machines. What a file looked like here (its
 size and time, of a folder those of all files in it) is kept under ``.vaebench/raw``, so that looking again

@@ -7,7 +7,7 @@ from vaebench.base.errors import UserError
 __all__ = ["ordered_splits", "training_rows"]
 
 
-def training_rows(what: str, count: int, validation: int, limit: int | None = None) -> tuple[slice, slice]:
+def training_rows(source: str, count: int, validation: int, limit: int | None = None) -> tuple[slice, slice]:
     """The training and the validation rows of ``count`` training images.
 
     Validation is the last ``validation`` of them whatever the limit, training the first ``limit`` of
@@ -19,10 +19,10 @@ def training_rows(what: str, count: int, validation: int, limit: int | None = No
     left = count - validation
     if left < 1:
         raise UserError(
-            f"{what}: validation is {validation}, but there are {count} training images; lower it."
+            f"{source}: validation is {validation}, but there are {count} training images; lower it."
         )
     if limit is not None and limit > left:
-        raise UserError(f"{what}: train_limit is {limit}, but {left} training images are left; lower it.")
+        raise UserError(f"{source}: train_limit is {limit}, but {left} training images are left; lower it.")
     return slice(0, left if limit is None else limit), slice(left, count)
 
 

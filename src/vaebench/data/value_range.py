@@ -11,7 +11,7 @@ __all__ = ["ValueRange", "as_unit"]
 
 
 class ValueRange(NamedTuple):
-    """What a model sees black and white as, (0, 1) or (-1, 1)."""
+    """Values of black and white in the images that a model sees, (0, 1) or (-1, 1)."""
 
     low: float
     high: float

@@ -13,7 +13,7 @@ __all__ = ["LatentVAE", "train"]
 
 
 class Skip(nn.Module):
-    """Three ReLU layers, their output beside their input, and one linear layer on both."""
+    """Three ReLU layers, then one linear layer on their output concatenated with their input."""
 
     def __init__(self, inputs: int, hidden: int, outputs: int):
         super().__init__()
@@ -77,7 +77,7 @@ def train(
         std: (N, d), or None for z = mean.
         generator: the only source of randomness.
         epochs: the learning rate is halved after 3/8 and 6/8 of them.
-        batch_size: latents a step.
+        batch_size: latents per step.
         learning_rate: of Adam, at the start.
 
     Returns:

@@ -36,7 +36,7 @@ class SecondStage:
 
     Args:
         epochs: passes over the training latents.
-        batch_size: latents a step; an incomplete last batch is left to the next epoch's permutation.
+        batch_size: latents per step; an incomplete last batch is left to the next epoch's permutation.
         learning_rate: of Adam, at the start.
         hidden: units in each of the three layers.
     """

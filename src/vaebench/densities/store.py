@@ -23,7 +23,7 @@ __all__ = [
 
 
 def write_record(directory: Path, name: str, options: dict, fitted: dict) -> None:
-    """Write ``density.json``: what was asked for, what came out. It comes last and completes the folder."""
+    """Write ``density.json``: the options and the fitted values. It comes last and completes the folder."""
     write_json(directory / "density.json", {"name": name, "options": options, "fitted": fitted})
 
 

@@ -1,4 +1,4 @@
-"""One trained model and all that measuring it needs.
+"""A trained model with everything that its metrics need.
 
     run = Run.open(
         prepared=Path("data/prepared/quickstart/digits"),

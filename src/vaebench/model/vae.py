@@ -1,4 +1,4 @@
-r"""A model put together from a point on the axes.
+r"""A model made from a point on the axes.
 
 objective = likelihood of x given z + regularizer of q(z),   z ~ posterior q(z|x)
 

@@ -1,4 +1,4 @@
-"""The report: what a study's files say, beside the papers' numbers.
+"""The report: a study's results in tables, figures and a page, next to the papers' numbers.
 
     from vaebench.report import tabulate
     tabulate(load_params(), Path("."))    # study.yaml, tables, figures, the study's page and the index

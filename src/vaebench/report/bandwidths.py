@@ -1,4 +1,4 @@
-"""Tables I and II of Saha et al. beside our own values, as text, and as numbers for the paper's claims."""
+"""Tables I and II of Saha et al. next to our own values, as text, and as numbers for the paper's claims."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def bandwidth_text(rows: list[dict]) -> str:
 
     Returns:
         A number agrees where both round to the same two digits. What does not is listed with how far our
-        estimate lies from the paper's rounding interval, beside our standard error: the paper's numbers
+        estimate lies from the paper's rounding interval, next to our standard error: the paper's numbers
         are estimates of the same kind, and it does not state theirs.
     """
     ours = pd.DataFrame(rows).set_index(["latent_dim", "samples"])

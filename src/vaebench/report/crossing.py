@@ -127,14 +127,14 @@ def _words(split: dict[str, tuple], missing: list[str], unsound: list[str]) -> s
     for metric, found in split.items():
         axis = int(np.argmax(found))
         groups[axis].append(f"{describe(metric).label} ({found[axis]:.0%})")
-    said = {
+    templates = {
         0: "The likelihood, that is the decoder's variance, moves most: {}.",
         1: "The regularizer, and the posterior that goes with it, moves most: {}.",
         2: "Neither alone, but the pair, decides: {}.",
     }
-    parts = [said[axis].format(", ".join(names)) for axis, names in groups.items() if names]
+    sentences = [templates[axis].format(", ".join(names)) for axis, names in groups.items() if names]
     if missing:
-        parts.append(f"Not measured on every pair: {', '.join(describe(m).label for m in missing)}.")
+        sentences.append(f"Not measured on every pair: {', '.join(describe(m).label for m in missing)}.")
     if unsound:
-        parts.append(f"Among the values, though unsound: {', '.join(unsound)}.")
-    return " ".join(parts)
+        sentences.append(f"Among the values, though unsound: {', '.join(unsound)}.")
+    return " ".join(sentences)

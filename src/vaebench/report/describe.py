@@ -110,7 +110,7 @@ def across_networks(path: str) -> str:
 
 
 def what_distances_say(network: str) -> str:
-    """How far Fréchet distances by a network compare, in a sentence; empty for FID and for none."""
+    """Scope in which Fréchet distances by a network compare, in a sentence; empty for FID and for none."""
     found = _network(network)
     if found is None or network in ("none", "inception"):
         return ""

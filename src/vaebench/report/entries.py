@@ -15,7 +15,7 @@ DASH = "–"
 
 @dataclass(frozen=True)
 class Entry:
-    """Our mean of ``n`` seeds, of ``sound`` runs that did not diverge, beside the paper's value.
+    """Our mean of ``n`` seeds, of ``sound`` runs that did not diverge, next to the paper's value.
 
     ``se`` is the standard error over test images. ``mark`` is ``best``, not distinguishable from the best
     of its column; ``single``, the best of one seed, which decides nothing; or empty. ``flag`` says what is
@@ -64,7 +64,7 @@ class Entry:
 class Table:
     """A table ready to be written: ``columns`` are (group, label), each row a label and its entries.
 
-    ``legend`` says what entries are where they are not ours beside the paper's; ``ranked`` along which line
+    ``legend`` says what entries are where they are not ours next to the paper's; ``ranked`` along which line
     entries are of one kind, ``column``, ``row`` or "".
     """
 

@@ -22,7 +22,7 @@ CARD = "card.json"
 
 
 class _Card(BaseModel):
-    """What the index says of a study, as its file has it."""
+    """Entry of a study on the index, as its file has it."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
@@ -80,7 +80,7 @@ def paper_name(results: Results) -> str:
 
 
 def schedule(results: Results) -> str:
-    """How long was trained, and what share of the paper's schedule that is.
+    """Length of the trainings, and the share of the paper's schedule that it is.
 
     >>> from vaebench.report.results import read_results
     >>> schedule(read_results("reports/takida_mnist_short")).startswith("10 epochs")

@@ -44,7 +44,7 @@ _MEASURED = (*_DECIDED, "undecided")
 
 
 class _Evidence(BaseModel):
-    """What a study says of a claim, as its file has it."""
+    """Evidence of a study on a claim, as its file has it."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
 

@@ -1,4 +1,4 @@
-"""Means over seeds with their error, beside the papers' numbers.
+"""Means over seeds with their error, next to the papers' numbers.
 
 The difference is ours − paper, the relative difference is taken of |paper|, ranks count from 1 within a
 data set in the metric's better direction (ties share the smaller rank), and ± is the sample standard

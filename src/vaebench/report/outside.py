@@ -98,13 +98,13 @@ def record_outside(
     """
     dataset = dataset or params.study.datasets[0]
     seed = params.study.seeds[0] if seed is None else seed
-    for what, value, known in (
+    for kind, value, known in (
         ("data set", dataset, params.study.datasets),
         ("seed", seed, params.study.seeds),
     ):
         if value not in known:
             listed = ", ".join(map(str, known))
-            raise UserError(f"the study {params.study.name} has no {what} {value!r}; it has {listed}.")
+            raise UserError(f"the study {params.study.name} has no {kind} {value!r}; it has {listed}.")
     name = re.sub(r"[^a-z0-9]+", "_", label.lower()).strip("_")[:50]
     if not name or "\n" in label:
         raise UserError(f"a row cannot be called {label!r}; use letters, on one line.")

@@ -195,7 +195,7 @@ def _facts(results: Results) -> dict[str, str]:
 
 
 def _shown(r, results: Results) -> dict:
-    """One number beside the paper's; a relative difference only of numbers that have a scale."""
+    """One number next to the paper's; a relative difference only of numbers that have a scale."""
     entry = replace(Entry.of(r), mark=r.mark)
     relative = r.relative if r.paper > 0 and r.mean > 0 else math.nan
     return {
@@ -221,7 +221,7 @@ def _compared(r, results: Results) -> dict:
 
 
 def _reproduced(r) -> str:
-    """Whether our mean lies where 95 % of repetitions of the paper's do, or else how sure our mean is."""
+    """The paper's interval for repetitions and where our mean lies, or else our mean's interval."""
     if r.reproduced:
         ends = f"{number(r.predicted_low, like=r.paper)} to {number(r.predicted_high, like=r.paper)}"
         return f"{r.reproduced} ({ends})"

@@ -25,8 +25,8 @@ def _reconstruction(metric: str) -> bool:
 
 
 def _generation(metric: str) -> bool:
-    family, _, what = across_networks(metric).partition(".")
-    return family == "prd" or (family == "fid" and what not in _INTERPOLATED)
+    family, _, images = across_networks(metric).partition(".")
+    return family == "prd" or (family == "fid" and images not in _INTERPOLATED)
 
 
 def _latent_space(metric: str) -> bool:
@@ -66,10 +66,10 @@ class Answer:
 
 def answers(results: Results, dataset: str) -> list[Answer]:
     """The answers on one data set; none to a question that no metric of the study measured."""
-    part = results.measured[results.measured["dataset"] == dataset]
+    measured = results.measured[results.measured["dataset"] == dataset]
     found = []
     for question, asks in QUESTIONS.items():
-        rows = part[[bool(asks(m) and describe(m).better) for m in part["metric"]]]
+        rows = measured[[bool(asks(m) and describe(m).better) for m in measured["metric"]]]
         if not rows.empty:
             found.append(_answer(results, dataset, question, rows))
     return found

@@ -200,14 +200,14 @@ class Results:
 
     @cached_property
     def summary(self) -> pd.DataFrame:
-        """Means over seeds beside the paper's numbers; see :func:`vaebench.report.means.summarise`."""
+        """Means over seeds next to the paper's numbers; see :func:`vaebench.report.means.summarise`."""
         from vaebench.report.means import summarise
 
         return summarise(self)
 
     @cached_property
     def rank_counts(self) -> dict[str, dict[tuple[str, str], int]]:
-        """How many methods share in ``rank`` and ``paper_rank``, by (data set, metric)."""
+        """Number of methods that share in ``rank`` and ``paper_rank``, by (data set, metric)."""
         by_metric = self.summary.groupby(["dataset", "metric"])
         return {column: by_metric[column].count().to_dict() for column in ("rank", "paper_rank")}
 

@@ -1,4 +1,4 @@
-"""Whether a model is worth ranking: a broken one is flagged with its reason, and is never best.
+"""Check that a model is worth ranking: a broken one is flagged with its reason, and is never best.
 
 A decoder that ignores z, or a variance that has shrunk onto a few pixels, can lead in NLL or in the entropy
 of whitened encodings. Each rule compares a number with one that means something by itself:
@@ -63,16 +63,16 @@ def flag_run(metrics: dict, *, warmup_steps: int = 0, steps: int | None = None) 
         return Flag("warm start", f"never left its warm start: {warmup_steps} of {steps} steps")
     values = dict(flatten(metrics))
     if values.get("kl", np.inf) < LEAST_KL:
-        what = f"KL of {number(values['kl'])} nats, so the encodings say nothing of the image"
+        reason = f"KL of {number(values['kl'])} nats, so the encodings say nothing of the image"
     elif values.get("active_units", np.inf) < 1:
-        what = "no latent unit is active"
+        reason = "no latent unit is active"
     elif values.get("smoothness.els", np.inf) < LEAST_SMOOTHNESS:
-        what = f"the decoder does not react to z, local smoothness {number(values['smoothness.els'])}"
+        reason = f"the decoder does not react to z, local smoothness {number(values['smoothness.els'])}"
     elif values.get("mse", 0.0) > (1 - LEAST_EXPLAINED) * values.get("mse_mean_image", np.inf):
-        what = f"MSE of {number(values['mse'])}, and the mean image's is {number(values['mse_mean_image'])}"
+        reason = f"MSE of {number(values['mse'])}, and the mean image's is {number(values['mse_mean_image'])}"
     else:
         return None
-    return Flag("collapsed", f"collapsed: {what}")
+    return Flag("collapsed", f"collapsed: {reason}")
 
 
 def flag_methods(results: Results) -> dict[tuple[str, str], Flag]:

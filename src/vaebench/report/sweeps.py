@@ -54,9 +54,9 @@ def find_sweep(results: Results) -> Sweep | None:
     return None
 
 
-def metrics_of(part: pd.DataFrame) -> list[str]:
+def metrics_of(summary: pd.DataFrame) -> list[str]:
     """Of one data set's summary, the measured metrics that a sweep is judged by."""
-    measured = part.loc[part["n"] > 0, "metric"].unique()
+    measured = summary.loc[summary["n"] > 0, "metric"].unique()
     return [path for name in _METRICS for path in measured if across_networks(path) == name]
 
 
@@ -68,11 +68,11 @@ def sweep_tables(results: Results) -> list[Table]:
     tables = []
     for dataset in results.study.datasets:
         summary = results.summary
-        part = summary[(summary["dataset"] == dataset) & summary["method"].isin(sweep.place)]
-        metrics = metrics_of(part)
+        swept = summary[(summary["dataset"] == dataset) & summary["method"].isin(sweep.place)]
+        metrics = metrics_of(swept)
         if not metrics:
             continue
-        entries = {(*sweep.place[r.method], r.metric): Entry.of(r) for r in part.itertuples()}
+        entries = {(*sweep.place[r.method], r.metric): Entry.of(r) for r in swept.itertuples()}
         columns = [(describe(metric).label, words) for metric in metrics for words in sweep.columns.values()]
         keys = [(column, metric) for metric in metrics for column in sweep.columns]
         values = sorted({value for value, _ in sweep.place.values()})
@@ -84,25 +84,25 @@ def sweep_tables(results: Results) -> list[Table]:
                 sweep.option,
                 columns,
                 rows,
-                note=_words(results, sweep, part, metrics),
+                note=_words(results, sweep, swept, metrics),
             )
         )
     return tables
 
 
-def _words(results: Results, sweep: Sweep, part: pd.DataFrame, metrics: list[str]) -> str:
-    lost = part.loc[(part["diverged"] > 0), "method"].unique()
-    parts = [
+def _words(results: Results, sweep: Sweep, swept: pd.DataFrame, metrics: list[str]) -> str:
+    lost = swept.loc[(swept["diverged"] > 0), "method"].unique()
+    sentences = [
         f"Diverged, in one seed or more: {', '.join(results.label(m) for m in lost)}." if len(lost) else ""
     ]
     for metric in metrics:
-        sound = (part["n"] > 0) & part["paper"].notna() & (part["flag"] == "")
-        rows = part[(part["metric"] == metric) & sound]
+        sound = (swept["n"] > 0) & swept["paper"].notna() & (swept["flag"] == "")
+        rows = swept[(swept["metric"] == metric) & sound]
         if rows.empty:
             continue
         nearest = rows.loc[rows["difference"].abs().idxmin()]
-        parts.append(
+        sentences.append(
             f"Closest to the paper's {describe(metric).label} of {number(nearest['paper'])}, unsound ones "
             f"aside, is {results.label(nearest['method'])} with {number(nearest['mean'])}."
         )
-    return " ".join(filter(None, parts))
+    return " ".join(filter(None, sentences))

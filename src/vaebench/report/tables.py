@@ -29,7 +29,7 @@ def shaped_tables(results: Results) -> list[Table]:
 
 
 def all_tables(results: Results) -> list[Table]:
-    """Every table of a study: the paper's, those of its sweep or its crossing, then one a metric group."""
+    """Every table of a study: the paper's, its sweep's or crossing's, then one per group of metrics."""
     generated = [*sweep_tables(results), *crossing_tables(results)]
     return [*shaped_tables(results), *generated, *group_tables(results)]
 
@@ -107,7 +107,7 @@ def _marks(line: dict[tuple, tuple[Entry, str]]) -> dict[tuple, str]:
 def write_tables(results: Results) -> list[Path]:
     """Write a study's ``tables/``.
 
-    ``metrics.csv`` holds one number of one run a row, ``summary.csv`` the means beside the paper's; each
+    ``metrics.csv`` has one row per run and number, ``summary.csv`` the means next to the paper's; each
     table comes as ``.csv``, ``.md`` and ``.tex`` (booktabs).
     """
     folder = results.path / "tables"

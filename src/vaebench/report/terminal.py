@@ -12,7 +12,7 @@ __all__ = ["best_rows"]
 
 
 def best_rows(results: Results, n: int = 5) -> str:
-    """The ``n`` best methods of each data set for each question, then what is not ranked and why."""
+    """The ``n`` best methods of each data set for each question, then those not ranked and why."""
     lines = [f"{results.name}: {results.title}" if results.title != results.name else results.name]
     for dataset in results.study.datasets:
         found = answers(results, dataset)

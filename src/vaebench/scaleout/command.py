@@ -38,7 +38,7 @@ shift
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker must know: a command, its folder, the head's environment, and what takes its output."""
+    """Work for a worker: a command, its folder, the head's environment, and the file for its output."""
 
     name: str
     command: Sequence[str]

@@ -87,7 +87,7 @@ def read_graph(root: Path, targets: Sequence[str] = ()) -> nx.DiGraph:
 
 
 def ask_dvc(root: Path, *arguments: str) -> str:
-    """What a command of DVC prints.
+    """Output of a command of DVC.
 
     Raises:
         UserError: with what DVC says went wrong.

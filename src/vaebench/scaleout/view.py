@@ -1,4 +1,4 @@
-"""What runs, failed and is left: bars in a terminal, one line per event elsewhere."""
+"""View of the commands that run, failed and are left: bars in a terminal, one line per event elsewhere."""
 
 from __future__ import annotations
 

@@ -220,7 +220,7 @@ def _says_nothing(node: ast.AST) -> bool:
 
 
 def _is_shown(node: ast.AST, parent: ast.AST) -> bool:
-    """What a class or a metric says of itself: an attribute, a decorator, and the import for it."""
+    """Whether a node only describes a class or a metric: an attribute, a decorator, or the import for it."""
     if isinstance(node, ast.ImportFrom):
         return node.module == "vaebench.base.described"
     if isinstance(node, ast.Assign | ast.AnnAssign):

@@ -35,7 +35,7 @@ def write_new_study(
         active: ``params.yaml``.
         title: what the new one is; without it, its name, what it is made from and what is different.
         epochs: of the schedule; a plateau or early stopping that could not take effect any more is left out.
-        lists: ``methods``, ``datasets``, ``seeds``: what is left of them; empty, all.
+        lists: ``methods``, ``datasets``, ``seeds``: names that are kept of each; all where it is empty.
 
     Raises:
         UserError: the name is taken or cannot be one, or the result is no study; nothing is written then.

@@ -34,17 +34,17 @@ def repair(root: Path) -> list[str]:
     from dvc.lock import LockError
     from dvc.repo import Repo
 
-    said = []
+    lines = []
     try:
         with Repo(os.fspath(root)) as repo, repo.lock:
             if moved := set_damaged_aside(lock):
-                said.append(f"dvc.lock was damaged and is now {moved}; results come from DVC's run cache.")
+                lines.append(f"dvc.lock was damaged and is now {moved}; results come from DVC's run cache.")
             if not _is_whole(rwlock, _names_processes):
                 rwlock.unlink()
-                said.append(f"{rwlock} was damaged and is removed; it named the processes of a killed dvc.")
+                lines.append(f"{rwlock} was damaged and is removed; it named the processes of a killed dvc.")
     except LockError:
         pass
-    return said
+    return lines
 
 
 def set_damaged_aside(path: Path = Path("dvc.lock")) -> Path | None:

@@ -19,7 +19,7 @@ BATCH = 1000
 
 
 class Encoding(Protocol):
-    """What :func:`encode_data` needs of a model; a :class:`~vaebench.model.vae.VAE` is one."""
+    """A model that :func:`encode_data` takes; a :class:`~vaebench.model.vae.VAE` is one."""
 
     prior_scale: float | None
 
@@ -54,5 +54,5 @@ def encode_data(model: Encoding, data: Prepared, device: torch.device) -> dict[s
 
 
 def are_finite(latents: dict[str, np.ndarray]) -> bool:
-    """Whether the codes are; finite weights may be so large that they are not."""
+    """Whether all codes are finite; weights that are may be so large that they are not."""
     return all(np.isfinite(array).all() for name, array in latents.items() if name != "prior_scale")

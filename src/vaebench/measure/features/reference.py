@@ -151,7 +151,7 @@ def _slices(images: np.ndarray | Tensor, size: int = 500) -> Iterable[Tensor]:
 def _extract(
     network: Callable[[Tensor], Tensor], batches: Iterable[Tensor], device: torch.device
 ) -> np.ndarray:
-    # Inception's first layers need 8 MB an image.
+    # Inception's first layers need 8 MB per image.
     size = 500 if device.type == "cuda" else 50
     features = []
     for batch in batches:

@@ -12,7 +12,7 @@ __all__ = ["described", "place"]
 
 
 def described(path: str) -> Described | None:
-    """What the metric that gives the number at ``path`` says of it; None where none does.
+    """Description of the number at ``path`` by the metric that gives it; None where none does.
 
     >>> described("latent.kl").label
     'KL(q(z)‖p(z))'

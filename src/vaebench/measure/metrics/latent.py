@@ -6,7 +6,7 @@ r"""Distance of the test images' encodings from a Gaussian (Saha et al., Section
 over whitened encodings w, with AVAE's corrected bandwidth h and, as there, without (2π)^(−d/2). Eq. (12)
 lacks the −ln. ``entropy_capped`` adds to q₋ⱼ the constant of the authors' code, the kernel at the 1 − 5e-4
 quantile of its chi-square, which bounds the entropy from above. Neither is d/2 for a standard normal, so a
-normal sample of the same size goes through the same estimator and is reported beside them.
+normal sample of the same size goes through the same estimator and is reported with them.
 
 The eigenvalues of S are the variances along the principal axes. Where q(z) matches the prior they are all 1,
 for AVAE 1 − h²; an axis that training has abandoned shows as a small one, whatever basis the latents are in.

@@ -127,7 +127,7 @@ def _latents(run: Run, most: int, *, noise: bool) -> tuple[np.ndarray, np.ndarra
 
 
 def _legend(figure: Figure, run: Run, labels: np.ndarray, prior: str) -> None:
-    """What the colours mean, to the right: labels, or the values of the first factor, and the prior."""
+    """Draw the legend to the right: labels, or the values of the first factor, and the prior."""
     from matplotlib.lines import Line2D
 
     known = run.data.labels is not None or run.data.factors is not None

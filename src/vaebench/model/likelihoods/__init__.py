@@ -1,4 +1,4 @@
-"""p(x|z): what the decoder's output means, and how well it explains an image.
+"""Likelihoods p(x|z): the meaning of the decoder's output, and the first term of the objective.
 
     >>> likelihood = LIKELIHOODS.build({"name": "gaussian", "variance": "mle"}, (1, 28, 28), "sigmoid")
     >>> likelihood.channels

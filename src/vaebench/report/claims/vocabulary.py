@@ -135,15 +135,15 @@ def _compare(check: Compare, paper: Paper) -> Group:
     comparisons: list[Comparison | Spreads] = []
     than = check.than if isinstance(check.than, Than) else Than()
     for dataset, column in itertools.product(check.on, check.columns):
-        for there, theirs in itertools.product(than.on or [dataset], than.columns or [column]):
+        for place, quantity in itertools.product(than.on or [dataset], than.columns or [column]):
             sides = check.pairs or [
                 (own, other)
                 for own in _methods(paper, check.compare, dataset, column)
-                for other in (_methods(paper, than.methods, there, theirs) if than.methods else [own])
+                for other in (_methods(paper, than.methods, place, quantity) if than.methods else [own])
             ]
             for method, other in sides:
                 left = (dataset, method, column)
-                right = check.than if isinstance(check.than, float) else (there, other, theirs)
+                right = check.than if isinstance(check.than, float) else (place, other, quantity)
                 if left != right:
                     comparisons += _sides(check, paper, left, right)
     names = [*check.compare, *itertools.chain(*check.pairs), *than.methods, *than.columns, *than.on]
@@ -195,7 +195,7 @@ def _monotone(check: Monotone, paper: Paper) -> Group:
 def _difference(
     paper: Paper, high: Key, low: Key, sign: float, ties: bool = False, verb: str = "not below"
 ) -> Comparison:
-    """That ``high`` is above ``low``; with ``sign`` −1 below it."""
+    """Comparison: ``high`` is above ``low``; with ``sign`` −1 below it."""
     if verb == "against":
         text = f"{_side(low, None, paper, 0)} {verb} {_side(high, low, paper)}"
         return Comparison((low, high), lambda a, b: sign * (b - a), text, ties)

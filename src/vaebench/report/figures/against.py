@@ -1,4 +1,4 @@
-"""A paper's table beside ours: every cell, both with their intervals."""
+"""A paper's table next to ours: every cell, both with their intervals."""
 
 from __future__ import annotations
 

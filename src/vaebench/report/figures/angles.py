@@ -1,4 +1,4 @@
-"""The angles between the directions that stand for a data set's factors, one matrix a method."""
+"""The angles between the directions that stand for a data set's factors, one matrix per method."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ __all__ = ["option_sweep"]
 
 
 def option_sweep(results: Results, part: pd.DataFrame, stem: Path) -> list[Path]:
-    """Draw one panel a metric; a run that diverged is a gap in its line, an unsound one a hollow point.
+    """Draw one panel per metric; a run that diverged is a gap in its line, an unsound one a hollow point.
 
     Args:
         results: the sweep's methods.
