@@ -153,7 +153,7 @@ def mann_kendall(values: np.ndarray) -> float:
     pairs = np.sign(values[None, :] - values[:, None])[np.triu_indices(n, 1)]
     score, ties = float(pairs.sum()), np.unique(values, return_counts=True)[1]
     variance = (n * (n - 1) * (2 * n + 5) - float((ties * (ties - 1) * (2 * ties + 5)).sum())) / 18
-    return (score - np.sign(score)) / math.sqrt(variance) if variance > 0 else 0.0
+    return float(score - np.sign(score)) / math.sqrt(variance) if variance > 0 else 0.0
 
 
 def holm(p: Iterable[float]) -> np.ndarray:
