@@ -26,11 +26,12 @@ def reading(path: str | Path, stage: str = "", command: str = "dvc repro") -> It
         stage: the stage that writes it.
         command: the command that writes it, or that runs the stage.
 
-    Example:
-        >>> with reading("metrics/0.json", "evaluate"):
-        ...     raise ValueError("mse is negative")
-        Traceback (most recent call last):
-        vaebench.base.reading.UnreadableError: metrics/0.json is damaged: mse is negative. Delete it; ...
+    >>> try:
+    ...     with reading("0.json", "evaluate"):
+    ...         raise ValueError("it is empty")
+    ... except UnreadableError as error:
+    ...     print(error)
+    0.json is damaged: it is empty. Delete it; `dvc repro` writes it again (stage evaluate).
     """
     writer = f"`{command}` writes it"
     where = f" (stage {stage})" if stage else ""

@@ -60,7 +60,7 @@ def panels(
         shared: ``sharex`` and ``sharey``, as in matplotlib's ``subplots``.
     """
     wide = min(most, count)
-    high = -(-count // wide)
+    high = math.ceil(count / wide)
     with drawing(panel[0] * wide + margin[0], panel[1] * high + margin[1]) as figure:
         axes = list(figure.subplots(high, wide, squeeze=False, **shared).ravel())
         for ax in axes[count:]:

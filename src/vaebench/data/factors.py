@@ -12,6 +12,7 @@ reconstruction error on the test set is nearly one on training images.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -98,5 +99,5 @@ def append_grid(
     if validation:
         store.append(np.concatenate(held_out), factors=grid[chosen] // step)
         splits["validation"] = (count - validation, count)
-    remaining = {name: -(-size // thin.get(name, 1)) for name, size in sizes.items()}
+    remaining = {name: math.ceil(size / thin.get(name, 1)) for name, size in sizes.items()}
     store.describe(splits=splits, factors=remaining)

@@ -153,7 +153,7 @@ def bandwidth_table(
 def _points(dim: int, generator: torch.Generator) -> Tensor:
     """Draws from N(0, I), (POINTS, l), whose norms are evenly spaced quantiles: less noise in the mean."""
     crowd = torch.randn(8 * POINTS, dim, generator=generator)
-    return crowd[crowd.norm(dim=1).argsort()[4::8]]
+    return crowd[crowd.norm(dim=1).argsort()[4::8]]  # by norm, one of eight neighbours each
 
 
 def _newton(distances: Tensor, dim: int, log_h2: float) -> float:

@@ -6,6 +6,7 @@ compare image by image.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -37,10 +38,10 @@ def tile(images: np.ndarray, columns: int) -> np.ndarray:
         images: (n, C, H, W) in [0, 1], C 1 or 3; values outside are cut.
         columns: images in a row; the last row may be shorter.
     """
-    scale = max(1, -(-LEAST // images.shape[2]))
+    scale = max(1, math.ceil(LEAST / images.shape[2]))
     images = images.repeat(scale, axis=2).repeat(scale, axis=3)
     count, channels, height, width = images.shape
-    rows = -(-count // columns)
+    rows = math.ceil(count / columns)
     grid = np.full(
         (rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, channels), 255, dtype=np.uint8
     )

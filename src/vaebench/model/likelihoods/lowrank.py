@@ -54,7 +54,7 @@ class LowRank(nn.Module):
             self._keep(residual.detach(), values.detach(), vectors.detach().flip(1), noise.detach(), rank)
         log_det = torch.log(values[:rank] + self.ridge).sum()
         log_det = log_det + (self.size - rank) * torch.log(noise + self.ridge)
-        return 0.5 * log_det + 0 * gram.sum()
+        return 0.5 * log_det + 0 * gram.sum()  # passes a NaN on, which eigh does not get
 
     @torch.no_grad()
     def _keep(self, residual: Tensor, values: Tensor, vectors: Tensor, noise: Tensor, rank: int) -> None:

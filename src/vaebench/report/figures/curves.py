@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -35,7 +36,7 @@ def training_curves(histories: dict[str, pd.DataFrame], titles: dict[str, str], 
     columns = [c for c in titles if any(c in h and h[c].notna().any() for h in histories.values())]
     if not columns:
         return []
-    legend = 0.3 + 0.18 * -(-len(histories) // 3)
+    legend = 0.3 + 0.18 * math.ceil(len(histories) / 3)
     with panels(len(columns), panel=(3.3, 2.5), margin=(0, legend)) as (figure, axes):
         for ax, column in zip(axes, columns, strict=True):
             for index, (label, history) in enumerate(histories.items()):
