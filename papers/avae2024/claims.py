@@ -69,7 +69,7 @@ def directions(paper):
             for pair in pairs
         ]
 
-    collapsed = [Group(angles(m, -1, 45, "below"), places=len(pairs)) for m in ("aae", "wae_mmd")]
+    collapsed = [Group(angles(m, -1, 45, "below"), one=True) for m in ("aae", "wae_mmd")]
     return [Group(angles("avae", 1, 75, "above")), *collapsed]
 
 

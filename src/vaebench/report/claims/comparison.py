@@ -110,15 +110,16 @@ class Spreads:
 
 @dataclass(frozen=True)
 class Group:
-    """Comparisons of which all must be true, but for ``places − 1`` of them, or merely ``most``."""
+    """Comparisons of which all must be true, but for ``places − 1``, or merely ``most``, or ``one``."""
 
     comparisons: list[Comparison | Spreads]
     places: int = 1
     most: bool = False
+    one: bool = False
 
     def exceptions(self, count: int) -> int:
         """Number of ``count`` comparisons that may be false."""
-        return (count - 1) // 2 if self.most else self.places - 1
+        return count - 1 if self.one else (count - 1) // 2 if self.most else self.places - 1
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,7 @@ def judge_groups(groups: list[Group], numbers: Mapping[Key, Sample]) -> Judgemen
             states.append(True if certain >= len(group.comparisons) - allowed else None)
         if own:
             failing = _failing(group, own, numbers, intervals)
-            directions.append(failing <= (group.exceptions(len(own)) if group.most else allowed))
+            directions.append(failing <= (group.exceptions(len(own)) if group.most or group.one else allowed))
     decided = False if False in states else None if None in states or not states else True
     return Judgement(
         decided,
