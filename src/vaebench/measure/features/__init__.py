@@ -20,6 +20,7 @@ FEATURES = Registry(
         "none": "vaebench.measure.features.none:NoFeatures",
         "inception": "vaebench.measure.features.inception:Inception",
         "classifier": "vaebench.measure.features.classifier:Classifier",
+        "mnist_lenet": "vaebench.measure.features.mnist_lenet:MnistLenet",
     },
 )
 
