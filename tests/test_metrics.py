@@ -236,6 +236,14 @@ def test_psnr_and_structural_similarity():
     torch.testing.assert_close(psnr(first * 0, first * 0 + 0.1), torch.full((3,), 20.0, dtype=torch.float64))
 
 
+def test_structural_similarity_is_scikit_images():
+    """structural_similarity of scikit-image 0.26 with Wang et al.'s window, as its manual says to get it."""
+    i = torch.arange(24 * 24, dtype=torch.float64).view(1, 1, 24, 24)
+    first = ((i / 7).sin() + 1) / 2
+    second = (0.8 * first + 0.1 * (i / 3).cos()).clamp(0, 1)
+    assert ssim(first, second).item() == pytest.approx(0.9217124296527285, rel=1e-9)
+
+
 def test_no_variance_without_a_gaussian(images):
     model = autoencoder()
     model.likelihood.variance = lambda raw, x: None

@@ -32,6 +32,7 @@ _PACKAGES = {
     "dvc": "no `dvc repro`; the scripts in stages/ run one by one",
     "mlflow": "no tracking; all else runs",
     "pythae": "no comparison with it in benchmarks/; `pip install vaebench[bench]`",
+    "torch-fidelity": "no features of DINOv2, CLIP or VGG; `pip install 'vaebench[features]'`",
     "nvidia-ml-py": "MLflow shows no GPU metrics",
 }
 _PROGRAMS = {

@@ -12,7 +12,14 @@ from dataclasses import dataclass, field
 
 from vaebench.base.described import Better, Described
 from vaebench.base.errors import UserError
-from vaebench.measure.features import FEATURES, distance_key, family_key, feature_network, is_distance
+from vaebench.measure.features import (
+    FAMILIES,
+    FEATURES,
+    distance_key,
+    family_key,
+    feature_network,
+    is_distance,
+)
 from vaebench.measure.features.base import FeatureNetwork
 from vaebench.measure.metrics import METRICS
 from vaebench.measure.metrics.described import described, place
@@ -29,16 +36,20 @@ __all__ = [
 
 _NETWORKS = [name for name in FEATURES.names() if name not in ("none", "inception")]
 
+
+def _family(family: str, title: str) -> dict[str, str]:
+    others = {family_key(family, name): f"{title}, {name.replace('_', ' ')} features" for name in _NETWORKS}
+    return {family: title, **others}
+
+
 GROUPS = {
     "likelihood": "Reconstruction and likelihood",
     "units": "Reconstruction and likelihood in other units",
     "fid": "Fréchet inception distance",
     **{distance_key(name): f"Fréchet distance, {name.replace('_', ' ')} features" for name in _NETWORKS},
-    "prd": "Precision and recall",
-    **{
-        family_key("prd", name): f"Precision and recall, {name.replace('_', ' ')} features"
-        for name in _NETWORKS
-    },
+    **_family("prd", "Precision and recall"),
+    **_family("kid", "Kernel inception distance"),
+    **_family("dc", "Density and coverage"),
     "latent": "Latent space",
     "smoothness": "Decoder smoothness",
     "variance": "Estimated variance",
@@ -73,7 +84,7 @@ def _describe(path: str, *entries: tuple) -> Description:
     head, _, rest = path.partition(".")
     if own is None:
         return Description(path, head if head in GROUPS and rest else "other", path, "")
-    if is_distance(head):
+    if is_distance(head) or own.group == "kid":
         return _distance(path, own)
     group = head if alike != path else own.group
     text = f"{own.help} By other features than the papers'." if alike != path else own.help
@@ -105,8 +116,8 @@ def across_networks(path: str) -> str:
     head, dot, rest = path.partition(".")
     if is_distance(head):
         return f"fid{dot}{rest}"
-    family, _, network = head.partition("_")
-    return f"{family}{dot}{rest}" if family == "prd" and network else path
+    family = head.partition("_")[0]
+    return f"{family}{dot}{rest}" if family in FAMILIES else path
 
 
 def what_distances_say(network: str) -> str:
@@ -126,14 +137,17 @@ def _network(name: str) -> type[FeatureNetwork] | None:
 
 
 def _distance(path: str, own: Described) -> Description:
-    """A Fréchet distance: the network's label and the kind of images, its words and theirs."""
+    """A distance between sets: the network's label and the kind of images, its words and theirs."""
     key = path.partition(".")[0]
     found = _network(feature_network(key))
+    frechet = is_distance(key)
+    name, what = ("FID", "Fréchet distance") if frechet else ("KID", "Squared maximum mean discrepancy")
     label = f"{found.label if found else key} {own.label}"
     text = ""
     if found:
+        label = label if frechet else label.replace("FID", "KID", 1).replace("FD", "KD", 1)
         label += f" [{found.unit}]" if found.unit else ""
-        text = f"Fréchet distance between real and generated images in the features of {found.about}"
-        text += "" if key == "fid" else f", which compares {found.compares} and is not FID"
+        text = f"{what} between real and generated images in the features of {found.about}"
+        text += "" if key == name.lower() else f", which compares {found.compares} and is not {name}"
         text += f": {own.help}." if own.help else "."
     return Description(path, key if key in GROUPS else "other", label, own.better, text)

@@ -12,7 +12,7 @@ params.yaml, its base class :class:`~vaebench.measure.features.base.FeatureNetwo
 
 from vaebench.base.registry import Registry
 
-__all__ = ["FEATURES", "distance_key", "family_key", "feature_network", "is_distance"]
+__all__ = ["FAMILIES", "FEATURES", "distance_key", "family_key", "feature_network", "is_distance"]
 
 FEATURES = Registry(
     "features",
@@ -21,8 +21,14 @@ FEATURES = Registry(
         "inception": "vaebench.measure.features.inception:Inception",
         "classifier": "vaebench.measure.features.classifier:Classifier",
         "mnist_lenet": "vaebench.measure.features.mnist_lenet:MnistLenet",
+        "dinov2": "vaebench.measure.features.fidelity:DinoV2",
+        "clip": "vaebench.measure.features.fidelity:Clip",
+        "vgg16": "vaebench.measure.features.fidelity:Vgg16",
     },
 )
+
+FAMILIES = ("prd", "kid", "dc")
+"""Numbers of images' features besides the Fréchet distance; see :func:`family_key`."""
 
 
 def distance_key(network: str) -> str:
@@ -49,9 +55,9 @@ def is_distance(key: str) -> bool:
 
 
 def feature_network(key: str) -> str:
-    """The network of a key: the inverse of :func:`distance_key`.
+    """The network of a key: the inverse of :func:`distance_key` and of :func:`family_key`.
 
-    >>> feature_network("fd_classifier")
-    'classifier'
+    >>> feature_network("fd_mnist_lenet"), feature_network("kid")
+    ('mnist_lenet', 'inception')
     """
-    return "inception" if key == "fid" else key.removeprefix("fd_")
+    return key.partition("_")[2] or "inception"

@@ -11,7 +11,6 @@ normalization is folded into the convolutions, and channels lie last in memory.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,6 +20,7 @@ from unittest import mock
 from vaebench.base.errors import UserError
 from vaebench.base.workspace import in_workspace
 from vaebench.measure.features.base import FeatureNetwork
+from vaebench.measure.features.weights import published_file
 
 if TYPE_CHECKING:
     import torch
@@ -31,6 +31,8 @@ __all__ = ["DIGEST", "FILE", "Inception", "inception", "weights_file"]
 FILE = "pt_inception-2015-12-05-6726825d.pth"
 DIGEST = "6726825d"
 """First digits of the file's SHA-256."""
+
+URL = f"https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/{FILE}"
 
 _REMEDY = (
     f"Get {FILE} from the releases page of github.com/mseitzer/pytorch-fid, put it into data/raw or name "
@@ -90,25 +92,6 @@ def weights_file() -> Path:
     """
     given = os.environ.get("VAEBENCH_INCEPTION")
     path = in_workspace(given or Path("data/raw", FILE))
-    if not path.is_file():
-        if given:
-            raise UserError(f"$VAEBENCH_INCEPTION names {path}, which is not a file. {_REMEDY}")
-        _download(path)
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if not digest.startswith(DIGEST):
-        raise UserError(
-            f"{path} is not FID's Inception: its SHA-256 begins with {digest[:8]}, not {DIGEST}. {_REMEDY}"
-        )
-    return path
-
-
-def _download(path: Path) -> None:
-    import torch
-    from pytorch_fid.inception import FID_WEIGHTS_URL
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        torch.hub.download_url_to_file(FID_WEIGHTS_URL, str(path), hash_prefix=DIGEST)
-    except (OSError, RuntimeError) as error:
-        raise UserError(f"The FID's Inception weights could not be downloaded ({error}). {_REMEDY}") from None
+    if given and not path.is_file():
+        raise UserError(f"$VAEBENCH_INCEPTION names {path}, which is not a file. {_REMEDY}")
+    return published_file(path, "FID's Inception", DIGEST, URL, _REMEDY)

@@ -17,11 +17,13 @@ METRICS = Registry(
     {
         "reconstruction": "vaebench.measure.metrics.reconstruction:reconstruction",
         "fid": "vaebench.measure.metrics.fid:fid",
+        "kid": "vaebench.measure.metrics.kid:kid",
         "nll": "vaebench.measure.metrics.nll:nll",
         "smoothness": "vaebench.measure.metrics.smoothness:smoothness",
         "variance": "vaebench.measure.metrics.variance:variance",
         "latent": "vaebench.measure.metrics.latent:latent",
         "prd": "vaebench.measure.metrics.prd:prd",
+        "coverage": "vaebench.measure.metrics.coverage:coverage",
         "disentanglement": "vaebench.measure.metrics.disentanglement:disentanglement",
     },
 )

@@ -1,0 +1,64 @@
+r"""The kernel inception distance (Bińkowski et al., 2018): a squared maximum mean discrepancy of features.
+
+    KID = E k(x, x') + E k(y, y') − 2 E k(x, y),   k(x, y) = (xᵀy / D + 1)³
+
+x, x' two generated images' features, y, y' two real ones', D their number. Its estimate over a subset is
+unbiased, so it may be below 0, and unlike the Fréchet distance it does not fall with more images.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from pydantic import PositiveInt
+
+from vaebench.base.described import describes
+from vaebench.measure.metrics.fid import fid
+from vaebench.measure.run import Run
+
+__all__ = ["kid", "squared_mmd"]
+
+
+@describes({path.replace("fid", "kid", 1): replace(own, group="kid") for path, own in fid.describes.items()})
+def kid(run: Run, *, subsets: PositiveInt = 100, subset_size: PositiveInt = 1000) -> dict:
+    """Of reconstructions, interpolations and every density's samples.
+
+    Args:
+        run: the model.
+        subsets: how many subsets the estimate is a mean over, drawn without repetition within each.
+        subset_size: images of either kind in a subset; where there are fewer, all of them are in it.
+
+    Returns:
+        ``{"kid": {kind: distance}}``; of another network's features than Inception's ``{"kid_classifier":
+        …}``, say. A density that the method does not have is absent.
+    """
+    kinds = ["recon", "interp_mid", "interp_random", *(n for n, d in run.densities.items() if d is not None)]
+    real = run.reference.features
+    found = {}
+    for kind in kinds if len(real) > 1 else []:
+        fake = run.features(kind)
+        size = min(subset_size, len(fake), len(real))
+        rng = run.rng(f"kid {kind}")
+        estimates = [
+            squared_mmd(fake[rng.choice(len(fake), size, False)], real[rng.choice(len(real), size, False)])
+            for _ in range(subsets if size < max(len(fake), len(real)) else 1)
+        ]
+        found[kind] = float(np.mean(estimates))
+    return {run.reference.key("kid"): found}
+
+
+kid.needs_features = True
+
+
+def squared_mmd(first: np.ndarray, second: np.ndarray) -> float:
+    """The unbiased estimate of the squared MMD of features (n, D) and (m, D) under KID's kernel."""
+    first, second = first.astype(np.float64), second.astype(np.float64)
+    n, m = len(first), len(second)
+    within = (_kernel(first, first), n), (_kernel(second, second), m)
+    same = sum((kernel.sum() - np.trace(kernel)) / (size * (size - 1)) for kernel, size in within)
+    return float(same - 2 * _kernel(first, second).mean())
+
+
+def _kernel(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    return (first @ second.T / first.shape[1] + 1) ** 3
