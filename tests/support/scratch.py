@@ -33,7 +33,11 @@ def study(*methods: str, epochs: int = 3, **training) -> dict:
     for method in content["methods"].values():
         if "warmup_steps" in method["likelihood"]:
             method["likelihood"]["warmup_steps"] = 10
-    content["evaluation"] |= {"samples": 100, "metrics": [{"name": "reconstruction"}, {"name": "fid"}]}
+    content["evaluation"] |= {
+        "features": "classifier",
+        "samples": 100,
+        "metrics": [{"name": "reconstruction"}, {"name": "fid"}],
+    }
     return content
 
 

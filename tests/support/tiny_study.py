@@ -102,7 +102,11 @@ def make_repository(folder: Path) -> Path:
     study["study"] |= {"name": "tiny", "methods": ["mle_iso_i", "ae", "wae_mmd"]}
     study["datasets"]["digits"] = copy.deepcopy(DIGITS)
     study["training"]["epochs"] = 2
-    study["evaluation"] |= {"samples": 200, "metrics": [{"name": "reconstruction"}, {"name": "fid"}]}
+    study["evaluation"] |= {
+        "features": "classifier",
+        "samples": 200,
+        "metrics": [{"name": "reconstruction"}, {"name": "fid"}],
+    }
     text = yaml.safe_dump(study, sort_keys=False, allow_unicode=True)
     (folder / "params.yaml").write_text(text, encoding="utf-8")
     run(folder, "git", "init", "-q", "-b", "main")
