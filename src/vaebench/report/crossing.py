@@ -39,9 +39,9 @@ class Crossing:
         """Whether every pair has one method."""
         return len(self.place) == len(self.likelihoods) * len(self.regularizers)
 
-    def values(self, part: pd.DataFrame) -> Iterator[tuple[str, np.ndarray]]:
+    def values(self, summary: pd.DataFrame) -> Iterator[tuple[str, np.ndarray]]:
         """Each metric of one data set's summary and its means, (I, J), NaN where there is none."""
-        measured = part[part["n"] > 0]
+        measured = summary[summary["n"] > 0]
         for metric, rows in measured.groupby("metric", sort=False):
             if metric.startswith(_PASSED_OVER):
                 continue

@@ -141,9 +141,9 @@ def _printed(study: Study) -> pd.DataFrame:
         names = {"value": "paper", "std": "paper_std", "seeds": "paper_seeds"}
         values = paper.values[paper.values["metric"].notna()].drop(columns="paper").rename(columns=names)
         for dataset in study.datasets:
-            part = values[values["dataset"] == paper.dataset(dataset)]
+            printed = values[values["dataset"] == paper.dataset(dataset)]
             for method in study.methods:
-                row = part[part["method"] == paper.method(method)]
+                row = printed[printed["method"] == paper.method(method)]
                 parts.append(row.assign(dataset=dataset, method=method))
     frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
     return frame[columns].astype({"paper": float, "paper_std": float, "paper_seeds": float})

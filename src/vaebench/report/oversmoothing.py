@@ -71,5 +71,5 @@ def _row_size(path: Path) -> tuple[int, int] | None:
 
 
 def _mse(results: Results, dataset: str, method: str) -> str:
-    part = results.measured.query("dataset == @dataset and method == @method and metric == 'mse'")
-    return next((Entry.of(r).ours for r in part.itertuples()), DASH)
+    rows = results.measured.query("dataset == @dataset and method == @method and metric == 'mse'")
+    return next((Entry.of(r).ours for r in rows.itertuples()), DASH)

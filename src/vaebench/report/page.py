@@ -126,9 +126,9 @@ def _kind(spec: dict) -> str:
 
 def _row(results: Results, dataset: str, method: str, columns: list[Description]) -> dict:
     """One (data set, method): its entries, and what its panel shows."""
-    part = results.summary
-    part = part[(part["dataset"] == dataset) & (part["method"] == method)]
-    numbers = {r.metric: _shown(r, results) for r in part.itertuples()}
+    summary = results.summary
+    own = summary[(summary["dataset"] == dataset) & (summary["method"] == method)]
+    numbers = {r.metric: _shown(r, results) for r in own.itertuples()}
     cells = [Cell(dataset, method, seed) for seed in results.study.seeds]
     pictured = next((cell for cell in cells if results.images.get(cell)), cells[0])
     lost = sum(DIVERGED in results.metrics.get(cell, {}) for cell in cells)

@@ -205,12 +205,12 @@ def _pairwise(samples: list[Sample]) -> np.ndarray:
     from scipy.special import stdtr
 
     mean = np.array([s.mean for s in samples])
-    part = np.array([s.variance for s in samples])
+    variances = np.array([s.variance for s in samples])
     freedom = np.array([s.n - 1 for s in samples])
-    total = part[:, None] + part
+    total = variances[:, None] + variances
     with np.errstate(divide="ignore", invalid="ignore"):
         statistic = np.abs(mean[:, None] - mean) / np.sqrt(total)
-        welch = total**2 / (part[:, None] ** 2 / freedom[:, None] + part**2 / freedom)
+        welch = total**2 / (variances[:, None] ** 2 / freedom[:, None] + variances**2 / freedom)
         p = 2 * stdtr(welch, -statistic)
     equal = mean[:, None] == mean
     return np.where(total == 0, equal.astype(float), p)

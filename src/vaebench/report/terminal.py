@@ -28,8 +28,8 @@ def best_rows(results: Results, n: int = 5) -> str:
 
 
 def _ranking(results: Results, answer: Answer, n: int) -> list[str]:
-    part = results.measured[results.measured["dataset"] == answer.dataset]
-    entries = {(r.method, r.metric): Entry.of(r).ours for r in part.itertuples()}
+    measured = results.measured[results.measured["dataset"] == answer.dataset]
+    entries = {(r.method, r.metric): Entry.of(r).ours for r in measured.itertuples()}
     rows = [[answer.question, "mean rank", *(describe(metric).label for metric in answer.metrics)]]
     rows += [_row(results, entries, answer, method, number(rank)) for method, rank in answer.ranking[:n]]
     rows += [_row(results, entries, answer, method, "apart") for method in answer.apart][:n]

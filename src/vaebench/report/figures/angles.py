@@ -17,18 +17,18 @@ __all__ = ["angle_matrices"]
 _PREFIX = "disentanglement.angles."
 
 
-def angle_matrices(results: Results, part: pd.DataFrame, stem: Path) -> list[Path]:
+def angle_matrices(results: Results, summary: pd.DataFrame, stem: Path) -> list[Path]:
     """Draw the mean angles in degrees, 90 where two directions are independent (Saha et al., Figure 4).
 
     Args:
         results: names the methods.
-        part: one data set's summary.
+        summary: of one data set.
         stem: where to write, without a suffix.
 
     Returns:
         The PNG and the PDF; nothing where no angle was measured.
     """
-    measured = part[part["n"] > 0]
+    measured = summary[summary["n"] > 0]
     angles = measured[measured["metric"].str.startswith(_PREFIX)]
     if angles.empty:
         return []

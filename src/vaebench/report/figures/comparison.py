@@ -45,12 +45,12 @@ def write_figures(results: Results) -> list[Path]:
         ours = f"ours, {results.params.training.epochs} epochs"
         paths += against_paper(table, folder / f"against_{table.name}", ours)
     for dataset in results.study.datasets:
-        part = summary[summary["dataset"] == dataset]
+        own = summary[summary["dataset"] == dataset]
         curves = _histories(results, dataset)
         paths += training_curves(curves, results.curve_titles, folder / f"curves_{dataset}")
-        paths += option_sweep(results, part, folder / f"sweep_{dataset}")
-        paths += angle_matrices(results, part, folder / f"angles_{dataset}")
-        paths += _levels(results, part, folder / f"levels_{dataset}")
+        paths += option_sweep(results, own, folder / f"sweep_{dataset}")
+        paths += angle_matrices(results, own, folder / f"angles_{dataset}")
+        paths += _levels(results, own, folder / f"levels_{dataset}")
         paths += seconds_per_epoch(results, dataset, folder / f"seconds_{dataset}")
     return paths
 
@@ -76,16 +76,18 @@ def _axis(results: Results, methods: list[str]) -> str:
     return next(corners, "level")
 
 
-def _levels(results: Results, part: pd.DataFrame, stem: Path) -> list[Path]:
-    part = part[(part["n"] > 0) & np.array([split_sweep(m) is not None for m in part["method"]], bool)]
-    points = [split_sweep(method) for method in part["method"]]
-    part = part.assign(kind=[kind for kind, _ in points], level=[level for _, level in points])
-    metrics = list(dict.fromkeys(part["metric"]))
-    if not metrics or part["level"].nunique() < 2:
+def _levels(results: Results, swept: pd.DataFrame, stem: Path) -> list[Path]:
+    swept = swept[(swept["n"] > 0) & np.array([split_sweep(m) is not None for m in swept["method"]], bool)]
+    points = [split_sweep(method) for method in swept["method"]]
+    swept = swept.assign(kind=[kind for kind, _ in points], level=[level for _, level in points])
+    metrics = list(dict.fromkeys(swept["metric"]))
+    if not metrics or swept["level"].nunique() < 2:
         return []
     with panels(len(metrics), panel=(3.3, 2.5), margin=(0, 0.4)) as (figure, axes):
         for ax, metric in zip(axes, metrics, strict=True):
-            for index, (kind, rows) in enumerate(part[part["metric"] == metric].groupby("kind", sort=False)):
+            for index, (kind, rows) in enumerate(
+                swept[swept["metric"] == metric].groupby("kind", sort=False)
+            ):
                 rows = rows.sort_values("level")
                 style = {"color": colour(index), "ms": 4, "lw": 1.2}
                 ax.errorbar(
@@ -98,11 +100,11 @@ def _levels(results: Results, part: pd.DataFrame, stem: Path) -> list[Path]:
                 )
                 if rows["paper"].notna().any():
                     ax.plot(rows["level"], rows["paper"], "D--", mfc="white", label=f"{kind}, paper", **style)
-            values = part.loc[part["metric"] == metric, ["mean", "paper"]].to_numpy(float)
+            values = swept.loc[swept["metric"] == metric, ["mean", "paper"]].to_numpy(float)
             if not (values <= 0).any():
                 ax.set_yscale("log")
                 log_ticks(ax.yaxis)
-            ax.set(title=_name(metric), xlabel=_axis(results, list(part["method"])))
+            ax.set(title=_name(metric), xlabel=_axis(results, list(swept["method"])))
         found = [zip(*ax.get_legend_handles_labels(), strict=True) for ax in axes]
         handles = {label: handle for pairs in found for handle, label in pairs}
         figure.legend(handles.values(), handles, loc="outside lower center", ncols=4)

@@ -16,24 +16,24 @@ from vaebench.report.sweeps import find_sweep, metrics_of
 __all__ = ["option_sweep"]
 
 
-def option_sweep(results: Results, part: pd.DataFrame, stem: Path) -> list[Path]:
+def option_sweep(results: Results, summary: pd.DataFrame, stem: Path) -> list[Path]:
     """Draw one panel per metric; a run that diverged is a gap in its line, an unsound one a hollow point.
 
     Args:
         results: the sweep's methods.
-        part: one data set's summary.
+        summary: of one data set.
         stem: where to write, without a suffix.
 
     Returns:
         The PNG and the PDF; nothing where the study is no sweep or has not been measured.
     """
     sweep = find_sweep(results)
-    metrics = metrics_of(part)
+    metrics = metrics_of(summary)
     if sweep is None or not metrics:
         return []
     with panels(len(metrics), panel=(3.3, 2.5), margin=(0, 0.4)) as (figure, axes):
         for ax, metric in zip(axes, metrics, strict=True):
-            rows = part[(part["metric"] == metric) & part["method"].isin(sweep.place)]
+            rows = summary[(summary["metric"] == metric) & summary["method"].isin(sweep.place)]
             at = [sweep.place[method] for method in rows["method"]]
             rows = rows.assign(x=[x for x, _ in at], line=[line for _, line in at]).sort_values("x")
             for index, (value, words) in enumerate(sweep.columns.items()):
