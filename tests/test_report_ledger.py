@@ -107,6 +107,15 @@ def test_counts_by_paper_say_on_what_schedule(tmp_path):
     assert rows["takida2022"]["schedule"] == "nothing measured"
 
 
+def test_features_are_named_where_a_distance_took_part(tmp_path):
+    add(tmp_path, "short", FAR, metrics=lambda d, m, s: {"fid": {"prior": FAR[m] + s}, "latent": {"kl": 1.0}})
+    text = claims_text(tmp_path, "avae2024")
+    assert "4 of 15 comparisons: 1 of 3 data sets, 5 of 6 methods; n = 5; inception features" in text
+    assert "; inception features" in write_index(tmp_path).read_text("utf-8")
+    add(tmp_path, "latents", FAR)
+    assert claim(tmp_path)["evidence"][0]["features"] == ""
+
+
 def test_the_terminal_names_study_seeds_limits_and_the_papers_own_verdict(tmp_path):
     add(tmp_path, "short", FAR, seeds=2, epochs=5)
     text = claims_text(tmp_path, "avae2024")

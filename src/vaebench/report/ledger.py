@@ -255,7 +255,8 @@ def _claim_lines(claim: dict) -> list[str]:
     if claim["evidence"]:
         first = claim["evidence"][0]
         limits = f"; {first['limits']}" if first["limits"] else ""
-        lines.append(f"    {first['study']}: {first['coverage']}; n = {first['seeds']}{limits}")
+        features = f"; {first['features']} features" if first["features"] else ""
+        lines.append(f"    {first['study']}: {first['coverage']}; n = {first['seeds']}{features}{limits}")
         lines.append(f"    {first['evidence']}")
         others = len(claim["evidence"]) - 1
         if others:

@@ -75,7 +75,7 @@ class Verdict:
         share: the least share of the paper's schedule, epochs and images, that a number was trained for;
             NaN where the paper does not state it.
         limits: why a verdict that the intervals would give is not given.
-        features: whose features Fréchet distances were taken on.
+        features: whose features the claim's Fréchet distances and precisions are of; empty without any.
         comparisons: how many comparisons were measured, of how many.
         printed: the claim on the paper's own numbers.
     """
@@ -210,10 +210,16 @@ def _verdict(results: Results, paper: Paper, claim: Claim, numbers: Mapping[Key,
         seeds,
         share,
         limits,
-        results.params.evaluation.features["name"],
+        _features(results, paper, found),
         (found.measured, found.total),
         printed,
     )
+
+
+def _features(results: Results, paper: Paper, found: Judgement) -> str:
+    metrics = (paper.metric(column, method) or "" for _, method, column in found.keys)
+    compared = any(metric.partition(".")[0] in ("fid", "prd") for metric in metrics)
+    return results.params.evaluation.features["name"] if compared else ""
 
 
 def _limits(paper: Paper, found: Judgement, seeds: int, share: float) -> str:
