@@ -18,6 +18,7 @@ from support.documents import BLOCK, DOCUMENTS, blocks, run_block
 from support.tiny_study import ROOT, copy_repository, executed, run
 
 from vaebench.cli.app import app
+from vaebench.cli.check import check
 
 
 def walk(document: Path, folder: Path, when: tuple[str, ...] = ("",)) -> list[str]:
@@ -152,6 +153,16 @@ def test_the_guide_to_extending_shows_code_that_works():
     assert torch.equal(bright(torch.ones(1, 3, 2, 2)), torch.full((1, 3), 2.0))
     run_of = SimpleNamespace(latents={"test_mean": np.array([[1.0, 0.0], [-1.0, 0.1]])})
     assert namespace["active_units"](run_of) == {"latent": {"active_units": 1}}
+
+
+def test_the_guides_contributions_pass_the_check(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    checked: list[str] = []
+    for number, block in enumerate(blocks(ROOT / "docs/extending.md", "python")):
+        (tmp_path / f"guide_{number}.py").write_text(block.text, encoding="utf-8")
+        assert check(f"guide_{number}", {}, checked.append), checked
+    values = [line for line in checked if not line.startswith(" ")]
+    assert values == ["regularizer latent_l1", "features brightness", "metric active_units"]
 
 
 def test_the_readmes_imports_are_there():

@@ -284,6 +284,24 @@ def explain(
 
 
 @app.command()
+def check(
+    value: Annotated[
+        str,
+        typer.Argument(help="A registered name, module:object, or a module, whose values are all checked."),
+    ],
+    options: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME=VALUE]...", help="Options of the value.")
+    ] = None,
+) -> None:
+    """Check a contribution to an axis: gradients, bf16, resuming, repeating, memory."""
+    from vaebench.cli.check import check as check_address
+    from vaebench.cli.check import parse_options
+
+    if not check_address(value, parse_options(options or []), typer.echo):
+        raise typer.Exit(1)
+
+
+@app.command()
 def doctor() -> None:
     """Check the environment and say what each missing part disables.
 

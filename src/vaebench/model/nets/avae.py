@@ -22,6 +22,11 @@ __all__ = ["AvaeCIFAR10", "AvaeCelebA", "AvaeMNIST"]
 class AvaeMNIST:
     """Table VIII, MNIST: 32 x 32 x 1 in [0, 1].
 
+    Args:
+        image_shape: (C, H, W).
+        latent_dim: d.
+        init: how weights start; see :mod:`vaebench.model.nets`.
+
     Raises:
         UserError: for another image shape.
     """
@@ -67,6 +72,11 @@ class AvaeMNIST:
 class AvaeCelebA:
     """Table VIII, CelebA: 64 x 64 x 3 in [-1, 1].
 
+    Args:
+        image_shape: (C, H, W).
+        latent_dim: d.
+        init: how weights start; see :mod:`vaebench.model.nets`.
+
     Raises:
         UserError: for another image shape.
     """
@@ -110,6 +120,11 @@ class AvaeCelebA:
 
 class AvaeCIFAR10:
     """Table VIII, CIFAR-10: 32 x 32 x 3 in [0, 1].
+
+    Args:
+        image_shape: (C, H, W).
+        latent_dim: d.
+        init: how weights start; see :mod:`vaebench.model.nets`.
 
     Raises:
         UserError: for another image shape.

@@ -17,6 +17,10 @@ __all__ = ["Compact"]
 class Compact:
     """Encoder and decoder for (C, H, W) images with H and W multiples of 4, values in [0, 1].
 
+    Args:
+        image_shape: (C, H, W).
+        latent_dim: d.
+
     Raises:
         UserError: for another height or width.
     """

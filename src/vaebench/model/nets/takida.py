@@ -25,6 +25,10 @@ __all__ = ["TakidaCelebA", "TakidaMNIST", "TakidaSmooth"]
 class TakidaMNIST:
     """Appendix I.1: 28 x 28 x 1 in [0, 1]; 13.3 M weights with 16 latents and a Gaussian posterior.
 
+    Args:
+        image_shape: (C, H, W).
+        latent_dim: d.
+
     Raises:
         UserError: for another image shape.
     """
@@ -69,6 +73,10 @@ class TakidaMNIST:
 class TakidaSmooth:
     """Appendix D.1, for Section 4.2: 28 x 28 x 1 in [0, 1], 4 x 4 filters, no batch normalization.
 
+    Args:
+        image_shape: (C, H, W).
+        latent_dim: d.
+
     Raises:
         UserError: for another image shape.
     """
@@ -108,6 +116,10 @@ class TakidaSmooth:
 
 class TakidaCelebA:
     """Appendix I.2, 64 x 64 x 3 with 64 latents, and I.3, 128 x 128 x 3 with 256; values in [0, 1].
+
+    Args:
+        image_shape: (C, H, W).
+        latent_dim: d.
 
     Raises:
         UserError: for another image shape.
