@@ -35,7 +35,7 @@ check: install ## lint and types
 	ruff format --check .
 	mypy
 
-WORKERS = -n $(or $(JOBS),auto) --dist worksteal
+WORKERS = -n $(or $(JOBS),logical) --dist worksteal
 
 test: check ## lint, types, units and one tiny pipeline: minutes
 	pytest $(WORKERS)
