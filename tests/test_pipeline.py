@@ -36,8 +36,9 @@ def test_nothing_to_do_runs_nothing(clone):
     assert executed(run(clone, "dvc", "repro")) == []
 
 
-@pytest.mark.pipeline
-def test_an_edit_runs_what_it_touches(clone):
+@pytest.mark.nightly
+def test_an_edit_runs_what_it_touches_and_its_return_nothing(clone):
+    """The first half is in the README, too, whose commands run in the second tier."""
     params = clone / "params.yaml"
     before = params.read_text(encoding="utf-8")
     untouched = metrics(clone, "ae")
