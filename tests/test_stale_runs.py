@@ -73,9 +73,10 @@ def epochs_trained(folder: Path) -> int:
 
 def test_a_formula_that_is_repaired_is_measured_again_and_nothing_is_trained(clone):
     path = clone / "reports/tiny/metrics/digits/ae/0.json"
+    tiny_study.run(clone, "dvc", "repro")
     before = json.loads(path.read_text(encoding="utf-8"))["fd_classifier"]
     append(clone, "report/terminal.py", "# a comment")
-    assert tiny_study.executed(tiny_study.run(clone, "dvc", "repro")) == ["tabulate@tiny"], "of fewer methods"
+    assert tiny_study.executed(tiny_study.run(clone, "dvc", "repro")) == []
     frechet = clone / "src/vaebench/measure/features/frechet.py"
     text = frechet.read_text(encoding="utf-8")
     assert text.count("    return ") > 0
