@@ -199,7 +199,8 @@ def _tabulate(params: Params, *_) -> tuple[dict, Values]:
         for name, method in params.methods.items()
     }
     metrics = [("metric", {"name": name}) for name in registry("metric").names()]  # tables ask all of them
-    return shown | {"formulas": formulas}, [*metrics, ("features", params.evaluation.features)]
+    features = [("features", params.evaluation.features), ("features", {"name": "inception"})]  # papers' FID
+    return shown | {"formulas": formulas}, [*metrics, *features]
 
 
 _STAGES = {
