@@ -166,7 +166,8 @@ class _Trained(_Trial):
             "likelihood": {"name": "l2"},
             "regularizer": {"name": "kl"},
             "posterior": {"name": "gaussian"},
-        } | {self.axis: self.spec}
+        }
+        axes[self.axis] = self.spec
         accepted = LIKELIHOODS.build(axes["likelihood"], self.shape, "sigmoid").value_range
         torch.manual_seed(seed)
         return ModelSpec(
