@@ -24,6 +24,7 @@ COPIED = (
     "studies",
     "papers",
     ".dvc/config",
+    ".dvc/.gitignore",
     ".dvcignore",
     ".gitignore",
     "dvc.yaml",
