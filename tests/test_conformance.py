@@ -16,11 +16,12 @@ from vaebench.model.regularizers.base import Context, Regularizer
 from vaebench.study.params import registry
 
 LARGE = {f"takida_{name}" for name in ("mnist", "smooth", "celeba")}
-LARGE |= {f"avae_{name}" for name in ("mnist", "celeba", "cifar10")} | {"inception", "second_stage"}
+LARGE |= {f"avae_{name}" for name in ("mnist", "celeba", "cifar10")} | {"inception"}
 ELSEWHERE = {"dinov2", "clip", "vgg16"}
 """Networks whose weights are downloaded; ``test_features_fidelity.py`` has stand-ins for them."""
 
 OPTIONS = {
+    ("density", "second_stage"): {"epochs": 1, "hidden": 32},
     ("metric", "nll"): {"k": 20},
     ("metric", "disentanglement"): {"votes": 40, "batch": 8, "evaluation_votes": 20, "mig_samples": 100},
     ("metric", "kid"): {"subsets": 3, "subset_size": 50},
