@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from PIL import Image
@@ -13,19 +14,24 @@ DESK, PHONE = {"width": 1400, "height": 900}, {"width": 390, "height": 844}
 
 
 def report_screens(browser, page: Path, method: str, folder: Path) -> None:
-    """``report-{light,dark,phone}.png``, ``report-index.png`` and ``method.png``, a method's details."""
+    """``report-{light,dark,phone,index,index-phone}.png``, ``oversmoothing.png``, ``method.png``."""
     index = page.parent.parent / "index.html"
     for name, address, size, scheme in (
         ("light", page, DESK, "light"),
         ("dark", page, DESK, "dark"),
         ("phone", page, PHONE, "light"),
         ("index", index, DESK, "light"),
+        ("index-phone", index, PHONE, "light"),
     ):
         visit = Visit(browser, "file://", viewport=size, color_scheme=scheme)
         visit.page.goto(address.as_uri())
         visit.page.wait_for_load_state("networkidle")
         visit.page.screenshot(path=folder / f"report-{name}.png")
         if name == "light":
+            for pair in visit.page.locator(".before-after").all():
+                pair.scroll_into_view_if_needed()
+                visit.page.wait_for_load_state("networkidle")
+                pair.screenshot(path=folder / "oversmoothing.png")
             row = visit.page.locator(f"tr.run[data-method='{method}']:visible").first
             row.get_by_role("button").click()
             detail = visit.page.locator("tr.detail:visible .detail-body")
@@ -51,7 +57,7 @@ def mlflow_screens(browser, workspace: Path, methods: tuple[str, str], folder: P
             page.get_by_role("row").filter(has_text=f"{method} · ").get_by_role("checkbox").first.check()
         page.get_by_role("button", name="Compare").click()
         page.get_by_text("Comparing 2 Runs").wait_for()
-        for text in ("Parallel Coordinates Plot", "learning_rate", "fd_classifier/gmm10"):
+        for text in ("Parallel Coordinates Plot", "learning_rate", re.compile(r"^fd_\w+/gmm10$")):
             page.get_by_text(text).first.wait_for()
         page.locator(".js-plotly-plot .parcoords").first.wait_for()
         page.screenshot(path=folder / "mlflow-compare.png")
@@ -69,7 +75,7 @@ def sample_screens(images: Path, folder: Path) -> None:
 
 
 def compress(folder: Path) -> None:
-    """Write every PNG in ``folder`` anew with a palette of at most 128 colours, which halves it."""
+    """Write every PNG in ``folder`` anew with a palette of at most 128 colours, which more than halves it."""
     for path in folder.glob("*.png"):
         with Image.open(path) as picture:
             picture.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
