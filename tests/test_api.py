@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import doctest
 import importlib
-import json
 import pkgutil
 import subprocess
 import sys
@@ -215,21 +214,3 @@ def test_every_example_in_a_docstring_runs(monkeypatch):
         attempted[name]
         for name in ("vaebench", "vaebench.api", "vaebench.model.vae", "vaebench.base.registry")
     )
-
-
-@pytest.mark.pipeline
-def test_the_tutorial_runs(tmp_path, monkeypatch):
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    monkeypatch.chdir(tmp_path)
-    notebook = json.loads((ROOT / "notebooks/tutorial.ipynb").read_text(encoding="utf-8"))
-    namespace: dict = {"__name__": "__main__"}
-    cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
-    for index, source in enumerate(cells):
-        exec(compile(source, f"cell {index}", "exec"), namespace)
-    measured = namespace["measured"]
-    assert measured["pca"].keys() >= {"mse", "fd_classifier"}
-    assert measured["mle_iso_i"]["fd_classifier"].keys() >= {"prior", "gmm10"}
-    free, sparse = (measured[f"sparse_l1, {w}"]["latent"]["mean_absolute_code"] for w in (0.0, 0.1))
-    assert sparse < free
