@@ -89,4 +89,5 @@ if __name__ == "__main__":
             opened, here / "reports/takida_mnist_short/index.html", "mle_diag_d", here / "reports/screens"
         )
         mlflow_screens(opened, here, ("mle_iso_i", "avae_diag_d"), here / "reports/screens")
+    (here / "reports/screens/mlflow-compare.png").unlink()  # MLflow's own, shown nowhere
     compress(here / "reports/screens")
