@@ -8,6 +8,7 @@ schema), ``test_data_*.py`` (raw files, the prepared store), ``test_densities.py
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import io
 import json
@@ -448,15 +449,21 @@ def test_an_interrupted_download_leaves_nothing(no_raw_data, tmp_path, monkeypat
 def test_a_download_that_was_killed_is_begun_again(no_raw_data, tmp_path, monkeypatch):
     from support.data_fixtures import write_mnist
 
+    from vaebench.data.mnist import Mnist
+
     def killed(root: Path) -> None:
         write_mnist(root)
         (root / "MNIST/raw/t10k-labels-idx1-ubyte").unlink()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("vaebench.data.mnist._download", killed)
+    def downloaded_by(download) -> None:
+        published = dataclasses.replace(Mnist.published, download=download)
+        monkeypatch.setattr(Mnist, "published", published)
+
+    downloaded_by(killed)
     with pytest.raises(KeyboardInterrupt):
         prepare({"name": "mnist"}, tmp_path / "store")
-    monkeypatch.setattr("vaebench.data.mnist._download", write_mnist)
+    downloaded_by(write_mnist)
     assert len(prepare({"name": "mnist"}, tmp_path / "store").split("train")) == 40
 
 

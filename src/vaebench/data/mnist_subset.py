@@ -70,7 +70,7 @@ def _shipped() -> tuple[np.ndarray, np.ndarray]:
         raise unreadable(FILE, error) from None
     if hashlib.sha256(content).hexdigest() != SHA256:
         raise UserError(f"{FILE} is not the file that vaebench ships; `git checkout` it, or install anew.")
-    with np.load(io.BytesIO(content)) as arrays:
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         return arrays["images"], arrays["labels"]
 
 
