@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 COMMAND_LINE = [sys.executable, "-c", "from vaebench.cli.app import app; app()", "repro"]
 
-PATIENCE = 90.0
+PATIENCE = 300.0
 """Seconds that anything may take."""
 
 
