@@ -120,7 +120,7 @@ def test_a_stage_that_always_runs_goes_first_and_once_and_only_what_it_changes_r
 
 
 def test_what_would_run_is_said_in_order_and_nothing_runs(project):
-    (project / "params.yaml").write_text("rate: 0.1\none:\n  deep: [1, 3]\n")
+    (project / toy.TOY).write_text("rate: 0.1\none:\n  deep: [1, 3]\n")
     lines = head.preview(["evaluate-1"])
     assert [line.split()[-1] for line in lines] == ["prepare", "train-1", "evaluate-1"]
     assert all(line.startswith("runs") for line in lines)
@@ -128,7 +128,7 @@ def test_what_would_run_is_said_in_order_and_nothing_runs(project):
 
 
 def test_what_might_run_is_told_from_what_does(done):
-    (done / "params.yaml").write_text("rate: 0.1\none:\n  deep: [1, 3]\n")
+    (done / toy.TOY).write_text("rate: 0.1\none:\n  deep: [1, 3]\n")
     assert head.preview() == ["runs     train-1", "may run  evaluate-1", "may run  table"]
 
 
@@ -140,13 +140,16 @@ def test_a_grid_is_every_combination_and_a_list_is_one_value():
         head.grid(["a"])
 
 
+GRID = [f"{toy.TOY}:rate=0.5,0.7,0.9", f"{toy.TOY}:one.deep=[1],[2]"]
+
+
 @pytest.mark.nightly
 def test_a_sweep_runs_an_experiment_for_each_point_in_parallel(project):
     """DVC makes one copy after another under its lock, and what has been recorded is in no other's way."""
     commit = "git add -A && git commit -qm"
     shell = {"shell": True, "env": toy.shell(project)}
     subprocess.run(f"{commit} toy && dvc repro -q && {commit} done", check=True, **shell)
-    assert head.sweep(start_engine("local", None, 3), head.grid(["rate=0.5,0.7,0.9", "one.deep=[1],[2]"]))
+    assert head.sweep(start_engine("local", None, 3), head.grid(GRID))
     rates = re.findall(rb'"rate": ([0-9.]+)', subprocess.check_output("dvc exp show --json", **shell))
     assert {float(rate) for rate in rates} == {0.1, 0.5, 0.7, 0.9}
     assert len(subprocess.check_output("dvc exp list --name-only", **shell).split()) == 6
@@ -168,7 +171,7 @@ def test_a_plan_goes_on_to_the_next_result_when_the_first_is_done():
 def test_a_target_runs_what_it_needs_and_an_edit_what_it_touches(project):
     assert repro("evaluate-1")
     assert set(toy.runs(project)) == {"prepare", "train-1", "evaluate-1"}
-    (project / "params.yaml").write_text("rate: 0.1\none:\n  deep: [1, 3]\n")
+    (project / toy.TOY).write_text("rate: 0.1\none:\n  deep: [1, 3]\n")
     assert repro()
     assert toy.runs(project) == dict.fromkeys(toy.STAGES, 1) | {"train-1": 2}
 

@@ -479,7 +479,7 @@ def test_a_database_that_another_program_holds_is_tried_until_it_is_free(clone):
             time.sleep(0.1)
         process.stdin.close()
         other.execute("ROLLBACK")
-    assert process.wait(120) == 0
+    assert process.wait(600) == 0
     (run,) = runs()
     assert (run.info.status, run.data.metrics["mse"]) == ("FINISHED", 7.0)
     assert not (follow.FOLDER / "tiny.log").exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -19,6 +20,9 @@ ROOT = Path(__file__).parents[2]
 
 COMMAND_LINE = [sys.executable, "-c", "from vaebench.cli.app import app; app()", "repro"]
 
+TOY = "toy.yaml"
+"""The file of the stages' parameters."""
+
 PATIENCE = 300.0
 """Seconds that anything may take."""
 
@@ -33,9 +37,11 @@ STAGES = {
     "prepare": _stage(
         "prepare", "mkdir data && cp code.txt data/a && cp code.txt data/b", ["code.txt"], ["data"]
     ),
-    "train-0": _stage("train-0", "mkdir -p m/0 && cp data/a m/0/w", ["data"], ["m/0"], params=["rate"]),
+    "train-0": _stage(
+        "train-0", "mkdir -p m/0 && cp data/a m/0/w", ["data"], ["m/0"], params=[{TOY: ["rate"]}]
+    ),
     "train-1": _stage(
-        "train-1", "mkdir -p m/1 && cp data/b m/1/w", ["data"], ["m/1"], params=["rate", "one.deep"]
+        "train-1", "mkdir -p m/1 && cp data/b m/1/w", ["data"], ["m/1"], params=[{TOY: ["rate", "one.deep"]}]
     ),
     "history": _stage("history", "echo 1 > h.txt", ["data"], [{"h.txt": {"cache": False}}]),
     "fit-0": _stage(
@@ -54,7 +60,8 @@ def make(folder: Path) -> Path:
     for name in ("ran", "hang"):
         (folder / name).mkdir(parents=True)
     (folder / "code.txt").write_text("code\n")
-    (folder / "params.yaml").write_text("rate: 0.1\none:\n  deep: [1, 2]\n")
+    (folder / TOY).write_text("rate: 0.1\none:\n  deep: [1, 2]\n")
+    shutil.copy(ROOT / "studies/quickstart.yaml", folder / "params.yaml")  # `vaebench repro` asks for a study
     (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": STAGES}, sort_keys=False))
     for command in (["git", "init", "-q"], ["dvc", "init", "-q"]):
         subprocess.run(command, cwd=folder, env=shell(folder), check=True)
