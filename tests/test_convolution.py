@@ -20,6 +20,7 @@ def results(layer: nn.Module, x: torch.Tensor) -> list[torch.Tensor]:
 @pytest.mark.parametrize(
     ("ours", "theirs", "side", "options"),
     [
+        (Conv2d, nn.Conv2d, 1, {"kernel_size": 3, "stride": 2, "padding": 1}),
         (Conv2d, nn.Conv2d, 4, {"kernel_size": 4, "stride": 2, "padding": 1}),
         (Conv2d, nn.Conv2d, 8, {"kernel_size": 5, "stride": 2, "padding": 2}),
         (Conv2d, nn.Conv2d, 4, {"kernel_size": 3, "padding": 1, "bias": False}),

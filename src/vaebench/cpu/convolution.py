@@ -4,6 +4,7 @@ A convolution is a product of its images' patches, (positions, taps · channels)
 channels and few positions that product is all there is to do, and oneDNN's convolution is far from it: the
 weight gradient of a 4 × 4 filter from 256 to 512 channels at 4 × 4 pixels runs at a fortieth of the speed
 of the matrix product that it is (benchmarks/README.md). Where no gradient is asked for, oneDNN is left more.
+At one pixel, oneDNN's weight gradient in bfloat16 holds memory that nothing was written to (torch 2.15).
 
 Parameters, their names and their initialization are torch's; results differ in rounding alone.
 """

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveInt
 from torch import nn
 
+from vaebench.cpu.convolution import Conv2d, ConvTranspose2d
+
 __all__ = ["Conv"]
 
 Channels = Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
@@ -47,7 +49,7 @@ class Conv:
         """(B, C, H, W) to (B, ``features``)."""
         layers: list[nn.Module] = []
         for before, after in pairwise((self.image_shape[0], *self.channels)):
-            layers += [nn.Conv2d(before, after, 3, stride=2, padding=1), *self._normalized(after)]
+            layers += [Conv2d(before, after, 3, stride=2, padding=1), *self._normalized(after)]
         return nn.Sequential(*layers, nn.Flatten(), nn.Linear(self._flat, features))
 
     def decoder(self, channels: int) -> nn.Module:
@@ -62,7 +64,7 @@ class Conv:
         for before, after, size in zip(self.channels[::-1], outputs, self.sizes[-2::-1], strict=True):
             # Twice the smaller size, less one where the halving had rounded up.
             even = tuple(1 - length % 2 for length in size)
-            layers.append(nn.ConvTranspose2d(before, after, 3, stride=2, padding=1, output_padding=even))
+            layers.append(ConvTranspose2d(before, after, 3, stride=2, padding=1, output_padding=even))
             layers += self._normalized(after)
         return nn.Sequential(*layers[: -len(self._normalized(channels))])
 
