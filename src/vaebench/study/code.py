@@ -35,6 +35,7 @@ NEUTRAL = (
     "vaebench.base.errors",
     "vaebench.base.reading",
     "vaebench.base.streams",
+    "vaebench.base.terminal",
     "vaebench.cli",
     "vaebench.scaleout",
     "vaebench.study",  # a stage's parameters are a dependency of their own
