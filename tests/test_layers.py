@@ -78,7 +78,7 @@ def test_no_class_is_called_like_another():
 
 
 def test_the_map_of_the_code_names_every_room():
-    guide = (PACKAGE.parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    code_map = guide[guide.index("## The map of the code") :]
+    readme = (PACKAGE.parents[1] / "README.md").read_text(encoding="utf-8")
+    code_map = readme[readme.index("## The map of the code") :]
     missing = [name for name in FLOOR if f"{name}/" not in code_map and f"{name}.py" not in code_map]
     assert missing == []
