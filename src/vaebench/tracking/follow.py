@@ -31,7 +31,7 @@ from filelock import FileLock
 import vaebench
 from vaebench.base.errors import UserError
 from vaebench.study import paths
-from vaebench.study.params import load_params
+from vaebench.study.params import Params, load_params
 
 if TYPE_CHECKING:
     from vaebench.tracking.export import Exporter
@@ -110,13 +110,13 @@ def tracked(study: str, *cell: object) -> Iterator[None]:
 
 
 @contextmanager
-def _exporter(base: Path, study: Path) -> Iterator[Exporter]:
-    """Of the parameters in the file ``study``; one writes at a time, as two would make a store's tables."""
+def _exporter(base: Path, params: Params) -> Iterator[Exporter]:
+    """The exporter of a study; one writes at a time, as two would make a store's tables."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     from vaebench.tracking.export import Exporter
 
     with FileLock(FOLDER / "lock"):
-        yield Exporter(store_uri(), base, load_params(base / study, specs=()))
+        yield Exporter(store_uri(), base, params)
 
 
 def track(base: Path, study: str = "") -> str:
@@ -134,7 +134,7 @@ def track(base: Path, study: str = "") -> str:
     elif not (base / path).is_file():
         raise UserError(f"{study!r} is not the active study and has no results: {path} is not there.")
     try:
-        with _exporter(base, path) as exporter:
+        with _exporter(base, load_params(base / path, specs=())) as exporter:
             return f"{shown(store_uri())}: {exporter.all()}."
     except Exception as error:
         raise UserError(f"the MLflow store {shown(store_uri())} cannot be written: {reason(error)}") from None
@@ -146,11 +146,14 @@ def main(study: str, *cell: str) -> None:
     base, began, until = enter_workspace(), time.time() - 1, math.inf
     trouble = FOLDER / f"{study}.log"
     file = paths.resolved_dir(study) / "study.json" if "DVC_STAGE" in os.environ else Path("params.yaml")
+    params = None
+    FOLDER.mkdir(parents=True, exist_ok=True)
     while time.monotonic() < until:
         running = until == math.inf and not select.select([sys.stdin], [], [], INTERVAL)[0]
         until = until if running else min(until, time.monotonic() + PATIENCE)
         try:
-            with _exporter(base, file) as exporter:
+            params = params or load_params(base / file, specs=())  # once: an edit is not of this training
+            with _exporter(base, params) as exporter:
                 if cell:
                     dataset, method, seed = cell
                     exporter.cell(dataset, method, seed, began if running else 0.0)
