@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vaebench.base.errors import UserError
+from vaebench.base.files import read_json
 
-__all__ = ["UnreadableError", "present", "reading"]
+__all__ = ["UnreadableError", "mapping_or_empty", "present", "reading"]
 
 
 class UnreadableError(UserError):
@@ -56,6 +57,14 @@ def present(path: Path, stage: str) -> Path:
     with reading(path, stage):
         path.stat()
     return path
+
+
+def mapping_or_empty(path: Path) -> dict:
+    """The mapping in a JSON file; empty where there is none, or where it is damaged."""
+    try:
+        return read_json(path)
+    except (OSError, ValueError):
+        return {}
 
 
 def _reason(error: Exception) -> str:

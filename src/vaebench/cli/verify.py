@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 import vaebench
 from vaebench.base.errors import UserError
 from vaebench.base.files import read_json
-from vaebench.base.reading import present, reading
+from vaebench.base.reading import mapping_or_empty, present, reading
 from vaebench.report.results import flatten
 from vaebench.study import paths
 from vaebench.study.document import dump
@@ -123,21 +123,14 @@ def _inputs(params: Params, cell: tuple, folder: Path) -> Iterator[str]:
     """A line where the parameters or the code are not those that the cell was recorded with."""
     study, dataset, method, seed = cell
     for stage in ("train", "evaluate"):
-        recorded = _read(folder / paths.provenance_json(stage, *cell)).get("digests", {})
+        recorded = mapping_or_empty(folder / paths.provenance_json(stage, *cell)).get("digests", {})
         now = inputs(params, stage, dataset=dataset, method=method)
-        resolved = _read(folder / inputs_json(stage, study, dataset=dataset, method=method))
+        resolved = mapping_or_empty(folder / inputs_json(stage, study, dataset=dataset, method=method))
         named = ", ".join(changes(resolved, now)[:MOST_NAMED] if resolved else []) or "edited since"
         if recorded.get("params") != digest([now["parameters"], seed]):
             yield f"the parameters of {stage} are not those recorded: {named}"
         if recorded.get("code") != digest(now["code"]):
             yield f"the code of {stage} is not that recorded: {named}"
-
-
-def _read(path: Path) -> dict:
-    try:
-        return read_json(path)
-    except (OSError, ValueError):
-        return {}
 
 
 def _metrics(path: Path, root: Path, scratch: Path, within: float) -> Iterator[str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from vaebench.base.errors import UserError, paragraph
-from vaebench.base.files import read_json
+from vaebench.base.reading import mapping_or_empty
 from vaebench.base.streams import protect_streams
 from vaebench.study.code import loaded
 from vaebench.study.params import Params, load_params
@@ -83,7 +83,7 @@ class Task:
         Raises:
             UserError: the recorded inputs are no longer these, or a module was edited before it was imported.
         """
-        if self.recorded is not None and (different := changes(_read(self.recorded), self.inputs)):
+        if self.recorded is not None and (different := changes(mapping_or_empty(self.recorded), self.inputs)):
             raise UserError(
                 f"{self.recorded} is of other parameters or code ({listed(different)}), so the result would "
                 "be recorded as made from what it was not made from; run `dvc repro` again."
@@ -101,13 +101,6 @@ class Task:
     def names(self) -> tuple[Any, ...]:
         """The study's name and the cell's values, as the functions of :mod:`.paths` take them."""
         return self.params.study.name, *self.cell.values()
-
-
-def _read(path: Path) -> dict:
-    try:
-        return read_json(path)
-    except (OSError, ValueError):
-        return {}
 
 
 def run_stage(main: Callable[[Task], Iterable[Path]], *arguments: str, specs: tuple[str, ...] = ()) -> None:

@@ -25,6 +25,7 @@ from mlflow.entities import Run
 from mlflow.models import infer_signature
 
 from vaebench.base.files import read_json
+from vaebench.base.reading import mapping_or_empty
 from vaebench.report.means import over_seeds
 from vaebench.report.outside import outside_files
 from vaebench.report.results import Cell, Results, flatten
@@ -90,7 +91,7 @@ class Exporter:
             if metrics:
                 mlflow.log_metrics(metrics, 0, run_id=run.info.run_id, model_id=self._model(run, cell))
                 mlflow.log_artifacts(str(self._file(paths.images_dir, cell)), "images", run.info.run_id)
-                flag = flag_run(_read(self._file(paths.metrics_json, cell)))
+                flag = flag_run(mapping_or_empty(self._file(paths.metrics_json, cell)))
                 self.client.set_tag(run.info.run_id, "flag", flag.reason if flag else "none")
             if commit := trained.get("git_commit"):
                 self.client.set_tag(run.info.run_id, "mlflow.source.git.commit", commit)
@@ -140,7 +141,7 @@ class Exporter:
         """Of the stage that ran here, or the copy in the report."""
         path = paths.provenance_json(stage, self.study, *cell)
         copy = self.report / "provenance" / path.relative_to(paths.provenance_dir(self.study))
-        return _read(self.base / path) or _read(copy)
+        return mapping_or_empty(self.base / path) or mapping_or_empty(copy)
 
     def _history(self, cell: Cell, since: float) -> dict[int, dict[str, float]]:
         """Curves by epoch; none that were written before ``since``."""
@@ -157,12 +158,12 @@ class Exporter:
         measured = self._provenance("evaluate", cell).get("model_sha256")
         if measured and weights.is_file() and measured != hashlib.sha256(weights.read_bytes()).hexdigest():
             return {}
-        found = flatten(_read(self._file(paths.metrics_json, cell)))
+        found = flatten(mapping_or_empty(self._file(paths.metrics_json, cell)))
         return {name.replace(".", "/"): value for name, value in found}
 
     def _is_current(self, cell: Cell) -> bool:
         """Whether it was not trained here with parameters that the study no longer has."""
-        trained = _read(self.base / paths.provenance_json("train", self.study, *cell))
+        trained = mapping_or_empty(self.base / paths.provenance_json("train", self.study, *cell))
         return not trained or trained["digests"]["params"] == item_digest(self.params, *cell)
 
     def _parent(self, dataset: str, method: str) -> Run:
@@ -243,11 +244,3 @@ def _curve(column: str) -> str:
     """``validation_mse`` is validation/mse, ``loss`` train/loss."""
     name = column.removeprefix("validation_")
     return f"validation/{name}" if name != column else f"train/{column}"
-
-
-def _read(path: Path) -> dict:
-    """The mapping in a JSON file; empty where there is none, or where it is damaged."""
-    try:
-        return read_json(path)
-    except (OSError, ValueError):
-        return {}

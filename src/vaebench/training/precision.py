@@ -15,8 +15,9 @@ from filelock import FileLock
 from torch import Tensor
 
 from vaebench.base.device import describe_device
-from vaebench.base.files import read_json, write_json
+from vaebench.base.files import write_json
 from vaebench.base.processor import processor
+from vaebench.base.reading import mapping_or_empty
 from vaebench.model.vae import VAE
 from vaebench.study.params import Training
 from vaebench.study.provenance import digest
@@ -68,7 +69,7 @@ def choose_precision(model: VAE, images: Tensor, settings: Training, say: Callab
     key = _key(model, images, settings)
     MEASURED.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(MEASURED.with_suffix(".lock")):
-        known = _known()
+        known = mapping_or_empty(MEASURED)
         speedup, when = known.get(key), "measured before"
         if not isinstance(speedup, float):
             speedup, when = round(_speedup(model, images, settings), 3), "measured now"
@@ -79,13 +80,6 @@ def choose_precision(model: VAE, images: Tensor, settings: Training, say: Callab
         f"in fp32 here ({when}; bf16 above {CLEARLY})"
     )
     return chosen
-
-
-def _known() -> dict:
-    try:
-        return read_json(MEASURED)
-    except (OSError, ValueError):
-        return {}
 
 
 def _key(model: VAE, images: Tensor, settings: Training) -> str:
