@@ -8,7 +8,7 @@ from vaebench.base.described import Described, describes
 from vaebench.measure.metrics.spread import over_draws
 from vaebench.measure.run import Run
 
-__all__ = ["fid"]
+__all__ = ["fid", "image_kinds"]
 
 
 @describes(
@@ -49,14 +49,18 @@ def fid(run: Run, *, draws: PositiveInt = 1) -> dict:
         that the method does not have is absent, and so is all that needs a second test image where there is
         one.
     """
-    kinds = ["recon", "interp_mid", "interp_random"] if len(run.latents["test_mean"]) > 1 else ["recon"]
-    kinds += [name for name, density in run.densities.items() if density is not None]
     whole = len(run.latents["test_mean"]) <= run.samples
     found: dict[str, float] = {}
-    for kind in kinds:
+    for kind in image_kinds(run):
         times = 1 if kind == "recon" and whole else draws
         found |= over_draws(kind, [run.reference.distance(run.features(kind, draw)) for draw in range(times)])
     return {run.reference.name: found}
 
 
 fid.needs_features = True
+
+
+def image_kinds(run: Run) -> list[str]:
+    """Kinds of images that are compared with the real ones; one test image has nothing to interpolate to."""
+    kinds = ["recon", "interp_mid", "interp_random"] if len(run.latents["test_mean"]) > 1 else ["recon"]
+    return kinds + [name for name, density in run.densities.items() if density is not None]

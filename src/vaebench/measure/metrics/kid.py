@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import PositiveInt
 
 from vaebench.base.described import describes
-from vaebench.measure.metrics.fid import fid
+from vaebench.measure.metrics.fid import fid, image_kinds
 from vaebench.measure.run import Run
 
 __all__ = ["kid", "squared_mmd"]
@@ -33,10 +33,9 @@ def kid(run: Run, *, subsets: PositiveInt = 100, subset_size: PositiveInt = 1000
         ``{"kid": {kind: distance}}``; of another network's features than Inception's ``{"kid_classifier":
         …}``, say. A density that the method does not have is absent.
     """
-    kinds = ["recon", "interp_mid", "interp_random", *(n for n, d in run.densities.items() if d is not None)]
     real = run.reference.features
     found = {}
-    for kind in kinds if len(real) > 1 else []:
+    for kind in image_kinds(run) if len(real) > 1 else []:
         fake = run.features(kind)
         size = min(subset_size, len(fake), len(real))
         rng = run.rng(f"kid {kind}")
