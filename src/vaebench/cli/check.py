@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import re
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from types import ModuleType
@@ -14,6 +12,7 @@ from typing import Any
 import yaml
 
 from vaebench.base.errors import UserError
+from vaebench.cli.address import imported
 from vaebench.cli.conformance import AXES, check_value
 from vaebench.measure.features.base import FeatureNetwork
 from vaebench.model.likelihoods.base import Likelihood
@@ -95,7 +94,10 @@ def _found(address: str, stack: ExitStack) -> Iterator[tuple[str, str]]:
 
 
 def _values(address: str) -> Iterator[tuple[str, Any]]:
-    found = _imported(address)
+    try:
+        found = imported(address)
+    except UserError as error:
+        raise UserError(f"{address} is no name in a registry, and {error}") from None
     if not isinstance(found, ModuleType):
         if axis := _axis(found):
             yield axis, found
@@ -104,20 +106,6 @@ def _values(address: str) -> Iterator[tuple[str, Any]]:
         own = getattr(value, "__module__", "") == found.__name__ and not name.startswith("_")
         if own and (axis := _axis(value)):
             yield axis, value
-
-
-def _imported(address: str) -> Any:
-    module, _, attribute = address.partition(":")
-    sys.path.insert(0, "")
-    try:
-        found = importlib.import_module(module)
-        return getattr(found, attribute) if attribute else found
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(
-            f"{address} is no name in a registry and cannot be imported ({error}); name it as module:object."
-        ) from None
-    finally:
-        sys.path.pop(0)
 
 
 def _axis(value: object) -> str | None:

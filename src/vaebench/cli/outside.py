@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 from vaebench.base.errors import UserError
+from vaebench.cli.address import imported
 from vaebench.study.params import load_params
 from vaebench.study.paths import prepared_dir, reference_dir
 
@@ -55,12 +55,7 @@ def measure_outside(params: Path, address: str, label: str, dataset: str, say: C
 
 
 def _load(address: str):
-    module, _, attribute = address.partition(":")
-    sys.path.insert(0, "")
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(f"{address} cannot be imported ({error}); name it as module:object.") from None
-    finally:
-        sys.path.pop(0)
+    found = imported(address)
+    if isinstance(found, ModuleType):
+        raise UserError(f"{address} is a module; name it as module:object.")
     return found if hasattr(found, "encode") and not isinstance(found, type) else found()

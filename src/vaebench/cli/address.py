@@ -1,0 +1,28 @@
+"""Objects of a user's own, named by their address on the command line."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+from vaebench.base.errors import UserError
+
+__all__ = ["imported"]
+
+
+def imported(address: str) -> Any:
+    """The object at ``module:object``, or the module where no object is named; the current folder goes first.
+
+    Raises:
+        UserError: it cannot be imported.
+    """
+    module, _, attribute = address.partition(":")
+    sys.path.insert(0, "")
+    try:
+        found = importlib.import_module(module)
+        return getattr(found, attribute) if attribute else found
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(f"{address} cannot be imported ({error}); name it as module:object.") from None
+    finally:
+        sys.path.pop(0)
