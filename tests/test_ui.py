@@ -13,9 +13,14 @@ def client():
     """Asks the pages of what ``mlflow server --app-name vaebench`` serves."""
     from mlflow.server import app as pages
 
-    (found,) = entry_points(group="mlflow.app", name="vaebench")
-    found.load()()
+    create_app()
     return pages.test_client()
+
+
+def create_app():
+    """The app as MLflow finds it."""
+    (found,) = entry_points(group="mlflow.app", name="vaebench")
+    return found.load()()
 
 
 def test_the_workspaces_report_is_served_and_nothing_else_of_it(client, tmp_path, monkeypatch):
@@ -36,6 +41,11 @@ def test_the_workspaces_report_is_served_and_nothing_else_of_it(client, tmp_path
 def test_mlflows_own_addresses_are_there_and_nobody_is_logged_in(client):
     assert client.get("/health").text == "OK"
     assert client.get("/ajax-api/2.0/mlflow/users/current").status_code == 204
+
+
+def test_the_app_can_be_asked_for_again_after_it_has_answered(client):
+    assert client.get("/health").status_code == 200
+    assert create_app() is create_app()
 
 
 def test_a_cell_leads_to_its_latest_run(client, tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ version.
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 from vaebench.tracking.follow import store_uri
@@ -15,8 +16,9 @@ from vaebench.tracking.follow import store_uri
 __all__ = ["create_app"]
 
 
+@cache
 def create_app():
-    """MLflow's ASGI app with more addresses; the current folder is the workspace."""
+    """MLflow's ASGI app with more addresses, one per process; the current folder is the workspace."""
     from mlflow.server import app as pages
     from mlflow.server.fastapi_app import app
 
