@@ -273,7 +273,7 @@ class Measured(dict):
     ) -> Path:
         """Make these numbers a row of a study, marked as brought from outside; verdicts leave it out.
 
-        `vaebench report` then shows it on the page, the tabulate stage in the tables.
+        `vaebench report` then shows it on the page and in the tables.
 
         Args:
             study: its name; ``reports/<study>`` has been tabulated.

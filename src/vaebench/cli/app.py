@@ -357,7 +357,7 @@ def evaluate(
 
 @app.command()
 def report() -> None:
-    """Build the page of every study on disk, and the index of them all."""
+    """Make the tables, verdicts and page of every study on disk anew, and the index of them all."""
     from vaebench.report import build_report
 
     typer.echo(f"wrote {build_report('reports')}")

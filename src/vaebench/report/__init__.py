@@ -13,9 +13,9 @@ import shutil
 from pathlib import Path
 
 from vaebench.base.errors import UserError
-from vaebench.base.files import write_atomically, write_json
+from vaebench.base.files import write_atomically
 from vaebench.study.params import Params
-from vaebench.study.paths import provenance_dir, report_dir, summary_json
+from vaebench.study.paths import provenance_dir, report_dir
 
 __all__ = ["build_report", "tabulate"]
 
@@ -42,7 +42,7 @@ def tabulate(params: Params, root: str | Path = ".") -> list[Path]:
     from vaebench.report.ledger import write_ledger, write_verdicts
     from vaebench.report.page import write_page
     from vaebench.report.results import read_results
-    from vaebench.report.summary import summary
+    from vaebench.report.summary import write_summary
     from vaebench.report.tables import write_tables
 
     study_dir = Path(root) / report_dir(params.study.name)
@@ -55,11 +55,9 @@ def tabulate(params: Params, root: str | Path = ".") -> list[Path]:
     with write_atomically(study_yaml) as temporary:
         temporary.write_text(content, encoding="utf-8")
     results = read_results(study_dir).check()
-    means = Path(root) / summary_json(params.study.name)
-    write_json(means, summary(results))
     return [
         study_yaml,
-        means,
+        write_summary(results),
         *write_tables(results),
         *write_figures(results),
         write_verdicts(results),
@@ -70,8 +68,9 @@ def tabulate(params: Params, root: str | Path = ".") -> list[Path]:
 
 
 def build_report(reports_dir: str | Path) -> Path:
-    """Make the page of every study under ``reports_dir`` and the index, whose path is returned.
+    """Make every study's means, tables, verdicts and page under ``reports_dir``, and return the index's path.
 
+    All of it is a function of the study's metrics, curves and provenance: neither models nor data are needed.
     A study that cannot be read is a notice on the index, whatever is wrong with it, so that it does not hide
     the others.
     """
@@ -80,6 +79,8 @@ def build_report(reports_dir: str | Path) -> Path:
     from vaebench.report.loose import NUMBERS
     from vaebench.report.page import write_page
     from vaebench.report.results import read_results
+    from vaebench.report.summary import write_summary
+    from vaebench.report.tables import write_tables
 
     broken = {}
     for source in sorted(Path(reports_dir).glob(f"*/{NUMBERS}")):
@@ -89,7 +90,9 @@ def build_report(reports_dir: str | Path) -> Path:
             broken[source.parent.name] = str(error)
     for source in sorted(Path(reports_dir).glob("*/study.yaml")):
         try:
-            results = read_results(source.parent)
+            results = read_results(source.parent).check()
+            write_summary(results)
+            write_tables(results)
             write_verdicts(results)
             write_page(results)
         except UserError as error:

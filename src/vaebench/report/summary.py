@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from vaebench.base.files import write_json
 from vaebench.report.results import DIVERGED, Results
 from vaebench.report.statistics import t_interval
+from vaebench.study.paths import summary_json
 
-__all__ = ["summary"]
+__all__ = ["summary", "write_summary"]
+
+
+def write_summary(results: Results) -> Path:
+    """Write a study's ``summary.json``."""
+    path = results.path / summary_json(results.name).name
+    write_json(path, summary(results))
+    return path
 
 
 def summary(results: Results) -> dict:
