@@ -1,4 +1,4 @@
-"""Compute what samples are compared with: the real test images' features, and the network that gives them."""
+"""Compute the reference of samples: the real test images' features, and the network that gives them."""
 
 from vaebench.base.device import select_device
 from vaebench.base.files import write_folder

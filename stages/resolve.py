@@ -1,4 +1,4 @@
-"""Write what each stage of each cell is made from: its checked parameters and the code that it runs."""
+"""Write the inputs of each stage of each cell: its checked parameters and the code that it runs."""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""Write the study's tables, figures and page from the metrics of all its runs, and what DVC compares."""
+"""Write the study's tables, figures and page, and the summary that DVC compares."""
 
 from vaebench.report import tabulate
 from vaebench.study.stage import Task, run_stage

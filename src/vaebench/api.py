@@ -176,9 +176,9 @@ def evaluate(
             that takes and gives images in the data set's value range.
         data: a prepared data set, or its folder.
         metrics: names, or ``{"name": …, option: …}`` as under ``evaluation.metrics`` in params.yaml.
-        densities: what to sample latents from, as ``densities`` in params.yaml, each fitted to the training
+        densities: densities to sample latents from, as in params.yaml, each fitted to the training
             images' encodings; by default the prior alone.
-        reference: what ``fid`` and ``prd`` compare with; see
+        reference: real images' features that ``fid`` and ``prd`` compare with; see
             :func:`vaebench.measure.features.reference.build_reference`.
         prior_scale: standard deviation of the model's prior N(0, s²I), None where it has none. A model of
             vaebench knows its own.
@@ -239,7 +239,7 @@ def evaluate(
 def evaluate_samples(
     images: np.ndarray | Tensor, reference: Reference | str | Path, density: str = "prior"
 ) -> Measured:
-    """The Fréchet distance of a generator's samples to the real images, which no encoder is needed for.
+    """The Fréchet distance of a generator's samples to the real images; needs no encoder.
 
     Args:
         images: (n, C, H, W), uint8 or float in [0, 1].

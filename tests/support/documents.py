@@ -29,5 +29,5 @@ def blocks(document: Path, language: str) -> list[Block]:
 
 
 def run_block(folder: Path, text: str, env: dict[str, str] | None = None) -> str:
-    """What a block's commands print, run in ``folder``."""
+    """Output of a block's commands, run in ``folder``."""
     return run(folder, "bash", "-euo", "pipefail", "-c", text, env=env)

@@ -1,4 +1,4 @@
-"""What the stages of one cell write, small and without running them."""
+"""Outputs of the stages of one cell, small and written without running them."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ HEAD = (
 
 
 def papers_block(reports: Path) -> str:
-    """How each paper's claims stand, one row per paper."""
+    """Counts of each paper's claims by status, one row per paper."""
     rows = [
         f"| `{r['key']}` | {r['holds']} | {r['does not hold']} | {r['undecided']} | {r['not measured']} | "
         f"{r['not a matter of numbers']} | {r['schedule']} | {r['own']} |\n"

@@ -108,7 +108,7 @@ def recorded(folder: Path) -> dict:
 
 
 def runs(folder: Path) -> dict[str, int]:
-    """How often each stage's command has begun."""
+    """Number of times that each stage's command has begun."""
     return {path.name: len(path.read_text().splitlines()) for path in (folder / "ran").iterdir()}
 
 
@@ -126,7 +126,7 @@ def launch(folder: Path, arguments: list[str], **variables: str) -> subprocess.P
 
 
 def documented(*beginning: str) -> list[str]:
-    """What follows ``beginning`` in the guide's only command for a cluster that begins so."""
+    """The rest of the guide's only command for a cluster that starts with ``beginning``."""
     cluster = [b.text for b in blocks(ROOT / "docs/scaleout.md", "bash") if b.when == "cluster"]
     commands = [shlex.split(line, comments=True) for text in cluster for line in text.splitlines()]
     (found,) = (c for c in commands if c[: len(beginning)] == list(beginning))
@@ -134,7 +134,7 @@ def documented(*beginning: str) -> list[str]:
 
 
 def until(what, reason: str):
-    """What ``what()`` returns once it is true."""
+    """Return value of ``what()`` once it is true."""
     end = time.monotonic() + PATIENCE
     while not (found := what()):
         assert time.monotonic() < end, reason
@@ -154,7 +154,7 @@ def hanging(folder: Path, stage: str, attempt: int = 1) -> int:
 
 
 def alive(pid: int) -> bool:
-    """Whether the process runs; a zombie does not."""
+    """True if the process runs; a zombie does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
@@ -182,5 +182,5 @@ def worker(pid: int) -> int:
 
 
 def said(folder: Path) -> str:
-    """What the heads have printed."""
+    """Output of the heads so far."""
     return (folder / "head.log").read_text()

@@ -158,7 +158,7 @@ def train(stages: Stages, folder: Path, method: str, seed: int = 0) -> None:
 
 
 def measure(stages: Stages, folder: Path, method: str, seed: int = 0) -> None:
-    """What follows a training."""
+    """The stages that follow a training."""
     for density in ("prior", "gmm10"):
         status, said = stages.run(folder, "posthoc", *item(method, seed, density=density))
         assert status == 0, said

@@ -46,7 +46,7 @@ NOT_INHERITED = (
     "LINES",
     "FORCE_COLOR",
 )
-"""How variables begin that would lead a test's git, DVC or MLflow elsewhere, or change what they print."""
+"""Prefixes of variables that would lead a test's git, DVC or MLflow elsewhere, or change their output."""
 
 
 def environment(folder: Path, tracking: bool = False) -> dict[str, str]:
@@ -76,7 +76,7 @@ def environment(folder: Path, tracking: bool = False) -> dict[str, str]:
 
 
 def run(folder: Path, *command: str, check: bool = True, env: dict[str, str] | None = None) -> str:
-    """What ``command`` prints, run in ``folder``, in its :func:`environment` or in ``env``."""
+    """Output of ``command``, run in ``folder``, in its :func:`environment` or in ``env``."""
     env = env or environment(folder)
     result = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
     output = result.stdout + result.stderr

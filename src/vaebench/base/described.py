@@ -38,8 +38,8 @@ class Described:
         better: "lower" or "higher", by which methods are ranked; empty where neither is.
         group: of the tables, a key of ``vaebench.report.describe.GROUPS``.
         unit: "nats", say; stands behind the label.
-        help: what it measures, in a sentence.
-        measures: whether it says something of the model, and is no yardstick or count beside such a number.
+        help: its meaning, in a sentence.
+        measures: False for a yardstick or a count beside the numbers that are of the model itself.
     """
 
     label: str

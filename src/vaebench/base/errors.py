@@ -1,4 +1,4 @@
-"""The one error that a user is meant to read, and what to say of all others."""
+"""The error that a user is meant to read, and the paragraph that is printed of any other."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 __all__ = ["UserError", "paragraph"]
 
 TRACEBACK = Path(".vaebench/traceback.txt")
-"""Where the last unexpected error came from."""
+"""Traceback of the last unexpected error."""
 
 
 class UserError(Exception):

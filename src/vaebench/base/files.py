@@ -107,7 +107,7 @@ def read_yaml(path: Path) -> Any:
 
 
 def _is_running(suffix: str) -> bool:
-    """Whether the process whose id is in ``.<id>`` runs."""
+    """True if the process whose id is in ``.<id>`` runs."""
     try:
         os.kill(int(suffix[1:]), 0)
     except (ProcessLookupError, ValueError):
@@ -118,6 +118,6 @@ def _is_running(suffix: str) -> bool:
 
 
 def _to_disk(path: Path) -> None:
-    """Without this a power cut may keep the rename and lose the content."""
+    """Flush to the disk: after a power cut the rename may be kept and the content lost."""
     with path.open("rb") as file:
         os.fsync(file.fileno())

@@ -37,7 +37,7 @@ class Registry:
     """Named implementations of one axis.
 
     Args:
-        axis: what an entry is, for messages ("likelihood").
+        axis: name of the axis, for messages ("likelihood").
         entries: name to ``"module:Class"``, or to the class itself.
 
     Packages add entries through the entry-point group ``vaebench.<axis>``; a notebook calls

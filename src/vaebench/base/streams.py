@@ -1,4 +1,4 @@
-"""Output that may fail without ending what it is about.
+"""Output streams whose failure does not end the work that they report on.
 
 A terminal that hangs up, a pipe that nobody reads any more (``| head -1``), a log on a full disk and a
 stream that was closed from the beginning (``>&-``) cost the lines that they would have shown.
@@ -33,7 +33,7 @@ class _Surviving:
             self._let_go()
 
     def _let_go(self) -> None:
-        """Point the descriptor elsewhere: what is still in the buffer is flushed once more at the end."""
+        """Point the descriptor to ``/dev/null``: the buffer is flushed once more at the end."""
         try:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self._stream.fileno())

@@ -20,7 +20,7 @@ def columns(rows: Sequence[Sequence[str]], numbers: bool = False) -> list[str]:
 
     Args:
         rows: texts, all rows of one length.
-        numbers: whether all columns but the first are aligned to the right.
+        numbers: True aligns all columns but the first to the right.
 
     >>> columns([["method", "MSE"], ["σ̂² = 1", "20.25"]], numbers=True)
     ['method    MSE', 'σ̂² = 1  20.25']

@@ -20,8 +20,8 @@ def imported(address: str) -> Any:
     module, _, attribute = address.partition(":")
     sys.path.insert(0, "")
     try:
-        found = importlib.import_module(module)
-        return getattr(found, attribute) if attribute else found
+        imported_module = importlib.import_module(module)
+        return getattr(imported_module, attribute) if attribute else imported_module
     except (ImportError, AttributeError, ValueError) as error:
         raise UserError(f"{address} cannot be imported ({error}); name it as module:object.") from None
     finally:

@@ -118,8 +118,8 @@ def study(
     from vaebench.study.params import load_params
 
     if name not in _study_names():
-        known = ", ".join(_study_names()) or f"none; {STUDIES.resolve()} is not there or empty"
-        raise UserError(f"there is no study {name!r}; there are: {known}.")
+        available = ", ".join(_study_names()) or f"none; {STUDIES.resolve()} is not there or empty"
+        raise UserError(f"there is no study {name!r}; there are: {available}.")
     path = STUDIES / f"{name}.yaml"
     params = load_params(path, specs=())
     if kept := _keep_changes():
@@ -639,11 +639,11 @@ def _runs_page(uri: str) -> str:
         study = load_params(ACTIVE, specs=()).study.name
     except UserError:
         return ""
-    found = MlflowClient(tracking_uri=uri).get_experiment_by_name(study)
-    if not found:
+    experiment = MlflowClient(tracking_uri=uri).get_experiment_by_name(study)
+    if not experiment:
         return ""
-    view = f"&viewStateShareKey={VIEW}" if f"mlflow.sharedViewState.{VIEW}" in found.tags else ""
-    return f"/#/experiments/{found.experiment_id}/runs?workflowType=machine_learning{view}"
+    view = f"&viewStateShareKey={VIEW}" if f"mlflow.sharedViewState.{VIEW}" in experiment.tags else ""
+    return f"/#/experiments/{experiment.experiment_id}/runs?workflowType=machine_learning{view}"
 
 
 def _spec(spec: dict) -> str:

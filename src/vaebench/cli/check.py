@@ -31,7 +31,7 @@ _BASES = {
 
 
 def check(address: str, options: Mapping[str, Any], say: Callable[[str], None]) -> bool:
-    """Check what ``address`` names, a line per check.
+    """Check the value or values that ``address`` names, one line per check.
 
     Args:
         address: a registered name, ``module:object``, or a module, of which every axis value is checked.
@@ -39,7 +39,7 @@ def check(address: str, options: Mapping[str, Any], say: Callable[[str], None]) 
         say: called with each line.
 
     Returns:
-        Whether no check failed.
+        True if no check failed.
 
     Raises:
         UserError: nothing is found there, or an option is unknown.
@@ -60,20 +60,20 @@ def parse_options(texts: Sequence[str]) -> dict[str, Any]:
     >>> parse_options(["weight=2", "hidden=[8, 8]"])
     {'weight': 2, 'hidden': [8, 8]}
     """
-    found = {}
+    options = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals:
             raise UserError(f"{text!r} is no option; write name=value.")
-        found[name] = yaml.safe_load(value)
-    return found
+        options[name] = yaml.safe_load(value)
+    return options
 
 
 def _found(address: str, stack: ExitStack) -> Iterator[tuple[str, str]]:
     """Axes and names of what is checked, registered for as long as ``stack`` is open."""
-    known = [axis for axis in AXES if address in registry(axis).names()]
-    if known:
-        yield from ((axis, address) for axis in known)
+    axes = [axis for axis in AXES if address in registry(axis).names()]
+    if axes:
+        yield from ((axis, address) for axis in axes)
         return
     values = list(_values(address))
     if not values:

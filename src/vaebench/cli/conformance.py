@@ -1,4 +1,4 @@
-"""What an axis value must do to take part: the checks of ``vaebench check``, and of our own values in tests.
+"""Requirements on an axis value: the checks of ``vaebench check``, and of our own values in tests.
 
 =========  ==========================================================================================
 described  a docstring, annotated and documented options, and what tables need: a label
@@ -57,16 +57,16 @@ TOLERANCE = 1e-4
 
 
 class Fault(Exception):  # noqa: N818
-    """What a value does wrong, in a sentence."""
+    """A fault of a value; the message is a sentence."""
 
 
 class NotApplicable(Exception):  # noqa: N818
-    """Why a check does not apply, in a sentence."""
+    """A check that does not apply; the message is the reason."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found."""
+    """Result of one check."""
 
     check: str
     status: Literal["ok", "fails", "not applicable"]
@@ -137,7 +137,7 @@ class _Trial:
                 yield f"the docstring does not mention option {name!r}"
 
     def unlabelled(self) -> Iterator[str]:
-        """What tables lack to show its numbers."""
+        """Descriptions that tables need and do not find, in sentences."""
         return iter(())
 
 
@@ -290,7 +290,7 @@ class _Course:
             self._taken += 1
 
     def end_epoch(self) -> None:
-        """What the loop does between two epochs."""
+        """Run the hooks between two epochs, as the loop does."""
         self.model.regularizer.end_epoch(torch.rand(16))
         _begin_epoch(self.model)
 
@@ -406,7 +406,7 @@ class _Features(_Trial):
         self.data = _bars(24)
 
     def unlabelled(self) -> Iterator[str]:
-        """What tables lack to show its distance."""
+        """Class attributes that tables need and do not find, in sentences."""
         for name in ("label", "compares", "about"):
             if not isinstance(getattr(self.value, name, None), str):
                 yield f"the class has no {name!r}"

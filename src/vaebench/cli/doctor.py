@@ -1,4 +1,4 @@
-"""Check of the environment: what each missing part disables.
+"""Check of the environment, with the loss that each missing part means.
 
 >>> next(check.what for check in examine(Path("studies")))
 'torch'
@@ -43,7 +43,7 @@ _PROGRAMS = {
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the report: ``detail`` is what was found, or what its absence disables."""
+    """One line of the report: ``detail`` is the finding, or the loss that its absence means."""
 
     section: str
     what: str
@@ -55,7 +55,7 @@ def examine(studies: Path) -> Iterator[Check]:
     """Look at packages, programs, devices, raw data, FID's weights and the MLflow store.
 
     Args:
-        studies: the folder of studies, to say which of them a missing thing stops.
+        studies: the folder of studies, for a note on those that a missing part stops.
     """
     for name, cost in _PACKAGES.items():
         try:
@@ -142,7 +142,7 @@ def _data(name: str) -> tuple[bool, str]:
 
 
 def inception_weights(inception: Sequence[str] = ()) -> Check:
-    """Whether the weights of FID's network are here; ``inception`` names the studies that need them."""
+    """Check of the weights of FID's network; ``inception`` names the studies that need them."""
     from vaebench.measure.features.inception import FILE
 
     path = in_workspace(os.environ.get("VAEBENCH_INCEPTION") or Path("data/raw", FILE))

@@ -35,10 +35,10 @@ def measure_outside(params: Path, address: str, label: str, dataset: str, say: C
     model = _load(address)
     features = study.evaluation.features["name"] != "none"
     densities = {density: study.densities[density] for density in study.study.densities}
-    found = Measured({}, dataset)
+    measured = Measured({}, dataset)
     for metric in study.evaluation.metrics:
         try:
-            found |= evaluate(
+            measured |= evaluate(
                 model,
                 prepared_dir(name, dataset),
                 [metric],
@@ -51,7 +51,7 @@ def measure_outside(params: Path, address: str, label: str, dataset: str, say: C
             if "asks for p(x|z)" not in str(error):
                 raise
             say(f"{metric['name']} is left out: {error}")
-    return found.record(name, label or address, dataset=dataset)
+    return measured.record(name, label or address, dataset=dataset)
 
 
 def _load(address: str):

@@ -1,4 +1,4 @@
-"""``vaebench plan``: what a study will cost here, before hours are spent."""
+"""``vaebench plan``: the cost of a study on this machine, before hours are spent."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ SHAPES = Path(".vaebench/shapes.json")
 
 
 def plan(params: Params, slots: int, budget: float | None, say: Callable[[str], None]) -> Iterator[str]:
-    """Measure what is not known yet, and say what the study costs.
+    """Measure the methods whose cost is not known yet, and state the study's.
 
     Args:
         params: the study.
-        slots: how many trainings run at a time.
+        slots: number of trainings at a time.
         budget: seconds, or None.
         say: called while it measures.
 

@@ -1,1 +1,1 @@
-"""Faster training on a CPU; none of it changes what a GPU does."""
+"""Faster training on a CPU; a GPU's computation is unchanged."""

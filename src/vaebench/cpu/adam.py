@@ -2,8 +2,8 @@ r"""Adam whose weights are float32 and whose networks compute with bfloat16 copi
 
 A step of the plain recipe (autocast, then a fused Adam) reads every weight to cast it and writes the cast,
 then reads the bfloat16 gradient, writes it as float32 and reads that again. Here the gradient stays bfloat16
-and the update, one compiled pass, also writes the next step's copies. That is 28 bytes of traffic a weight
-instead of 40, in 16 bytes of memory: what float32 weights, gradients and moments take.
+and the update, one compiled pass, also writes the next step's copies. That is 28 bytes of traffic per weight
+instead of 40, in 16 bytes of memory, as float32 weights, gradients and moments take.
 
     m ← m + (1 − β₁)(g − m),    v ← v + (1 − β₂)(g² − v),
     w ← w − η √(1 − β₂ᵗ)/(1 − β₁ᵗ) · m / (√v + ε √(1 − β₂ᵗ))
@@ -40,8 +40,8 @@ class CopyingAdam(torch.optim.Optimizer):
         lr: η; schedulers change it in ``param_groups`` as usual.
 
     Attributes:
-        copies: in the order of ``weights``, what to differentiate with respect to: a bfloat16 leaf where
-            the weight is copied, and the weight itself elsewhere.
+        copies: in the order of ``weights``, the tensors to differentiate with respect to: a bfloat16 leaf
+            where the weight is copied, and the weight itself elsewhere.
     """
 
     def __init__(self, weights: Iterable[nn.Parameter], copied: Collection[nn.Parameter], lr: float):

@@ -79,10 +79,10 @@ def _overlap(taps: Sequence[Tensor], dim: int, stride: int, padding: int, size: 
     """Add up where the filters of neighbouring positions overlap, along ``dim``.
 
     Args:
-        taps: what each tap of the filter gives; position n of tap k is for output n · stride + k − padding.
+        taps: contribution of each filter tap; position n of tap k is for output n · stride + k − padding.
         dim: the positions'.
         stride: between positions.
-        padding: what is cut off the full result's beginning.
+        padding: positions cut off the beginning of the full result.
         size: of the output along ``dim``.
     """
     positions, inner = taps[0].shape[dim], taps[0].ndim - 1 - dim

@@ -38,8 +38,8 @@ class CelebAHQ:
     """CelebA-HQ at 128 × 128.
 
     Args:
-        test: how many of the last images are the test split.
-        validation: how many of those before it to hold back.
+        test: number of images of the test split, the last ones.
+        validation: number of images held back for validation, those before the test split.
         limit: keep only the first so many images of each split.
     """
 

@@ -57,7 +57,7 @@ class Cifar10:
     """CIFAR-10.
 
     Args:
-        validation: how many of the last training images to hold back.
+        validation: number of training images held back for validation, the last ones.
         limit: keep only the first so many images of each split.
     """
 

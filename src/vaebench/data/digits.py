@@ -23,7 +23,7 @@ class Digits:
     """scikit-learn's digits.
 
     Args:
-        validation: how many of the last training images to hold back.
+        validation: number of training images held back for validation, the last ones.
     """
 
     def __init__(self, *, validation: NonNegativeInt = 0):

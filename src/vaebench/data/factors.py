@@ -61,10 +61,10 @@ def append_grid(
     """Append a whole grid, or every k-th value of some factors, and describe it.
 
     Args:
-        store: what it is appended to.
+        store: destination.
         sizes: each factor's name and number of values.
         batches: (B, C, H, W) images, in the order of :func:`factor_grid`.
-        validation: how many of them to set aside after the others, chosen by the store's seed.
+        validation: number of them set aside after the others, chosen by the store's seed.
         title: of the progress bar.
         thin: each thinned factor's k; what remains is a grid too.
 

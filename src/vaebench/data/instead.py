@@ -29,7 +29,7 @@ PACKED = (".zip", ".gz", ".tgz", ".tar", ".bz2", ".xz", ".7z", ".rar", ".zst")
 
 
 def is_hidden(path: Path) -> bool:
-    """Whether the name begins with a dot, as macOS's ``._1.png`` beside ``1.png``."""
+    """True if the name begins with a dot, as macOS's ``._1.png`` beside ``1.png``."""
     return path.name.startswith(".")
 
 

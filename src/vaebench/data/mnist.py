@@ -51,7 +51,7 @@ class Mnist:
     """MNIST.
 
     Args:
-        validation: how many of the last training images to hold back.
+        validation: number of training images held back for validation, the last ones.
         pad: 2 for zero-padding to 32 × 32.
         noise: ``{pattern, variance}`` of the noise added to all splits; the images are then float32,
             and the noise is fixed by the seed of ``prepare``, whatever the limits.

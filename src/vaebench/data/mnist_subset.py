@@ -39,8 +39,8 @@ class MnistSubset:
     """The part of MNIST that is shipped: 4,000 training and 1,000 test images, balanced over the classes.
 
     Args:
-        validation: how many of the last training images to hold back.
-        test: how many of the first test images to keep.
+        validation: number of training images held back for validation, the last ones.
+        test: number of test images kept, the first ones.
     """
 
     def __init__(

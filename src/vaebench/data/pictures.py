@@ -46,7 +46,7 @@ def append_pictures(
         paths: the files; their contents decide the format, not their names.
         fit: brings an RGB image to the store's size, perhaps as grey; it raises ValueError for one that it
             cannot use.
-        store: what they are appended to, as (B, 3, H, W) or (B, 1, H, W) uint8.
+        store: destination, which gets (B, 3, H, W) or (B, 1, H, W) uint8.
         title: of the progress bar.
         labels: (N,), of the images; None where they have none.
 

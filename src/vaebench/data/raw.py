@@ -35,10 +35,10 @@ class RawSet:
     Attributes:
         title: the set's name, for messages.
         files: files or folders, all of which must lie in one folder.
-        advice: where the files are had from and how they are laid out.
-        folders: where that folder may be below a root, in the order in which they are tried.
-        aliases: names under which the set is found, too: its archive, a folder of another copy. Where one
-            lies is said; it is not read.
+        advice: source and layout of the files, as sentences.
+        folders: places of that folder below a root, in the order in which they are tried.
+        aliases: other names of the set, which a message mentions where one lies: its archive, a folder
+            of another copy. They are not read.
         download: fetches the files into the root that it is given, a temporary one, so that a download that
             is cut off leaves nothing that looks like the set.
     """

@@ -32,7 +32,7 @@ class Shapes3D:
     """3D Shapes; the test set is every row, see :mod:`vaebench.data.factors`.
 
     Args:
-        validation: how many images, chosen at random, follow the training and do not take part in it.
+        validation: number of images, chosen at random, that validate and do not train.
         thin: by a factor's name, k to keep only every k-th of its values.
     """
 

@@ -23,7 +23,7 @@ def divide(
     Args:
         what: the set, for the message.
         count: images in it.
-        parts: how many of them, or which share, each other split gets; 0 for none.
+        parts: number or share of the images that each other split gets; 0 for none.
         seed: of the draw.
         limit: most rows of each split.
 

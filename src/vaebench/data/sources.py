@@ -1,8 +1,8 @@
 """Check that a data set's raw files are still those that its store was prepared from.
 
-``meta.json`` has the SHA-256 of every raw file, the same on all machines. What a file looked like here (its
-size and time, of a folder those of all files in it) is kept under ``.vaebench/raw``, so that looking again
-costs no reading.
+``meta.json`` has the SHA-256 of every raw file, the same on all machines. A file's size and time
+on this machine (of a folder, those of all files in it) are kept under ``.vaebench/raw``, so that looking
+again costs no reading.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ KEPT = Path(".vaebench/raw")
 
 
 def remember_sources(store: Path) -> None:
-    """Keep what the raw files of a newly prepared ``store`` look like."""
+    """Record size and time of the raw files of a newly prepared ``store``."""
     write_json(_kept(store), {name: _look(path) for name, path in _found(store).items() if path})
 
 

@@ -37,7 +37,7 @@ class Sprites:
     """The procedural sprites; the test set is every row, see :mod:`vaebench.data.factors`.
 
     Args:
-        validation: how many images, chosen at random, follow the training and do not take part in it.
+        validation: number of images, chosen at random, that validate and do not train.
     """
 
     def __init__(self, *, validation: NonNegativeInt = 0):

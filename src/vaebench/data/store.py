@@ -65,7 +65,7 @@ class Meta(BaseModel):
     value_range: tuple[Literal[-1, 0], Literal[1]]
     """Values to which 0 and 255 are mapped for the model."""
     labels: bool = False
-    """Whether there is a ``labels.npy``."""
+    """True if there is a ``labels.npy``."""
     factor_names: Annotated[list[str], Field(min_length=1)] | None = None
     factor_sizes: Annotated[list[PositiveInt], Field(min_length=1)] | None = None
     noise: dict[str, Any] | None = None
@@ -166,7 +166,7 @@ class StoreWriter:
     Args:
         out: the store's folder; an older store there is replaced at the end.
         dataset: the set's name.
-        raw: what was read, for ``meta["sources"]``.
+        raw: the raw files that were read, for ``meta["sources"]``.
         seed: for sources that draw something.
 
     >>> with StoreWriter(Path("/dev/shm/example"), "zeros") as store:
@@ -244,9 +244,9 @@ class StoreWriter:
 
         Args:
             splits: rows [first, last + 1) of ``train``, ``test`` and perhaps ``validation``.
-            value_range: what the model sees black and white as.
+            value_range: values of black and white that the model sees.
             factors: each factor's name and number of values, in the order of the columns.
-            noise: what was added to the images.
+            noise: the noise that was added to the images.
         """
         self._description = {"splits": splits, "value_range": value_range, "noise": noise}
         if factors is not None:

@@ -30,7 +30,7 @@ class Sampler(nn.Module):
 
     Args:
         model: a trained model.
-        densities: what to draw latents from, by name; the model's own prior, where it has one, is ``prior``
+        densities: sources of latents by name; the model's own prior, where it has one, is ``prior``
             unless one of them is.
     """
 

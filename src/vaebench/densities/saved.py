@@ -1,4 +1,4 @@
-"""``latents.npz``: what a trained encoder makes of the data set, for the densities and the metrics.
+"""``latents.npz``: encodings of the data set by a trained model, for the densities and the metrics.
 
 Arrays, float32: ``train_mean``, ``test_mean`` (N, d); ``train_std``, ``test_std`` (N, d) where the posterior
 is stochastic; ``prior_scale`` (), the standard deviation of the model's own prior, NaN where it has none;

@@ -28,7 +28,7 @@ def write_record(directory: Path, name: str, options: dict, fitted: dict) -> Non
 
 
 def save_absent(directory: str | Path, name: str, reason: str) -> None:
-    """Record that the method has no density ``name``, and why."""
+    """Record that the method has no density ``name``, with the reason."""
     write_json(Path(directory) / "density.json", {"name": name, "absent": reason})
 
 

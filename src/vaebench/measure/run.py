@@ -43,7 +43,7 @@ __all__ = ["Run", "evaluate"]
 
 @dataclass
 class Run:
-    """A trained model, its data and densities, and what they are measured with.
+    """A trained model, its data and densities, and the reference and settings that measuring needs.
 
     Attributes:
         model: in evaluation mode, on ``device``.
@@ -122,7 +122,7 @@ class Run:
 
     @property
     def stochastic(self) -> bool:
-        """Whether the posterior has a variance."""
+        """True if the posterior has a variance."""
         return "test_std" in self.latents
 
     def rng(self, tag: str) -> np.random.Generator:
@@ -206,7 +206,7 @@ class Run:
             kind: ``recon`` (reconstructions of test images from the posterior mean), ``interp_mid`` or
                 ``interp_random`` (spherical interpolations of random pairs of test images, half-way or
                 at a random point), or a density's name (its samples decoded).
-            draw: which of the sets that can be drawn.
+            draw: number of the draw.
         """
         if self.reference is None:
             raise UserError(

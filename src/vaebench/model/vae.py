@@ -86,7 +86,7 @@ class VAE(nn.Module):
     Images are in ``value_range``, which converts them (:class:`~vaebench.data.value_range.ValueRange`).
 
     Args:
-        spec: what it is made of; see :meth:`ModelSpec.build`.
+        spec: its values on the axes; see :meth:`ModelSpec.build`.
     """
 
     def __init__(self, spec: ModelSpec):

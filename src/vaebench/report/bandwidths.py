@@ -31,7 +31,7 @@ def bandwidth_numbers(rows: list[dict], draws: int) -> dict[Key, Sample]:
 
 
 def bandwidth_text(rows: list[dict]) -> str:
-    """Both tables, ours and in brackets the paper's, and how far they agree.
+    """Both tables, ours and in brackets the paper's, and their agreement.
 
     Args:
         rows: of :func:`vaebench.model.kde.bandwidth_table`.

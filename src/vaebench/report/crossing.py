@@ -1,7 +1,7 @@
-r"""Two axes crossed: which of them moves a metric more.
+r"""Two axes crossed, and the share of each in a metric's variance.
 
 Where a study has every pair of its likelihoods and regularizers, a metric's values y_ij on the pairs split,
-as in a two-way analysis of variance with one value a pair, into
+as in a two-way analysis of variance with one value per pair, into
 
     Σ_ij (y_ij − ȳ)² = J Σ_i (ȳ_i· − ȳ)² + I Σ_j (ȳ_·j − ȳ)² + Σ_ij (y_ij − ȳ_i· − ȳ_·j + ȳ)²
 
@@ -36,7 +36,7 @@ class Crossing:
 
     @property
     def complete(self) -> bool:
-        """Whether every pair has one method."""
+        """True if every pair has one method."""
         return len(self.place) == len(self.likelihoods) * len(self.regularizers)
 
     def values(self, summary: pd.DataFrame) -> Iterator[tuple[str, np.ndarray]]:
@@ -75,7 +75,7 @@ def shares(values: np.ndarray) -> tuple[float, float, float] | None:
 
 
 def crossing_tables(results: Results) -> list[Table]:
-    """For each data set, the shares of every metric that all pairs have, and what they say in words."""
+    """For each data set, the shares of every metric that all pairs have, and their reading in words."""
     crossing = cross(results)
     if crossing is None or not crossing.complete:
         return []
@@ -89,8 +89,8 @@ def crossing_tables(results: Results) -> list[Table]:
             if values.min() > 0 and values.max() > 10 * values.min():
                 logarithmic.append(metric)
                 values = np.log(values)
-            if found := shares(values):
-                split[metric] = found
+            if parts := shares(values):
+                split[metric] = parts
         if split:
             unsound = [results.label(m) for d, m in results.flags if d == dataset]
             tables.append(_table(dataset, split, missing, logarithmic, unsound))
@@ -106,10 +106,10 @@ def _table(
 ) -> Table:
     columns = [("", "likelihood"), ("", "regularizer"), ("", "not additive")]
     rows = []
-    for metric, found in split.items():
+    for metric, parts in split.items():
         label = describe(metric).label + (" (logarithm)" if metric in logarithmic else "")
-        marks = ["best" if share == max(found) else "" for share in found]
-        cells = [Entry(mean=share, n=1, sound=1, mark=mark) for share, mark in zip(found, marks, strict=True)]
+        marks = ["best" if share == max(parts) else "" for share in parts]
+        cells = [Entry(mean=share, n=1, sound=1, mark=mark) for share, mark in zip(parts, marks, strict=True)]
         rows.append((label, cells))
     return Table(
         f"crossing_{dataset}",
@@ -124,9 +124,9 @@ def _table(
 
 def _words(split: dict[str, tuple], missing: list[str], unsound: list[str]) -> str:
     groups: dict[int, list[str]] = {0: [], 1: [], 2: []}
-    for metric, found in split.items():
-        axis = int(np.argmax(found))
-        groups[axis].append(f"{describe(metric).label} ({found[axis]:.0%})")
+    for metric, parts in split.items():
+        axis = int(np.argmax(parts))
+        groups[axis].append(f"{describe(metric).label} ({parts[axis]:.0%})")
     templates = {
         0: "The likelihood, that is the decoder's variance, moves most: {}.",
         1: "The regularizer, and the posterior that goes with it, moves most: {}.",

@@ -92,7 +92,7 @@ def _describe(path: str, *entries: tuple) -> Description:
 
 
 def is_measure(path: str) -> bool:
-    """Whether a number says something of the model: not a standard error over images, nor a yardstick.
+    """True if a number says something of the model: no standard error over images, no yardstick.
 
     >>> is_measure("mse"), is_measure("mse_se"), is_measure("mse_mean_image")
     (True, False, False)
@@ -122,10 +122,10 @@ def across_networks(path: str) -> str:
 
 def what_distances_say(network: str) -> str:
     """Scope in which Fréchet distances by a network compare, in a sentence; empty for FID and for none."""
-    found = _network(network)
-    if found is None or network in ("none", "inception"):
+    used = _network(network)
+    if used is None or network in ("none", "inception"):
         return ""
-    return f"Distances are of the features of {found.about}: they compare {found.compares} and are not FID."
+    return f"Distances are of the features of {used.about}: they compare {used.compares} and are not FID."
 
 
 def _network(name: str) -> type[FeatureNetwork] | None:
@@ -139,15 +139,15 @@ def _network(name: str) -> type[FeatureNetwork] | None:
 def _distance(path: str, own: Described) -> Description:
     """A distance between sets: the network's label and the kind of images, its words and theirs."""
     key = path.partition(".")[0]
-    found = _network(feature_network(key))
+    features = _network(feature_network(key))
     frechet = is_distance(key)
     name, what = ("FID", "Fréchet distance") if frechet else ("KID", "Squared maximum mean discrepancy")
-    label = f"{found.label if found else key} {own.label}"
+    label = f"{features.label if features else key} {own.label}"
     text = ""
-    if found:
+    if features:
         label = label if frechet else label.replace("FID", "KID", 1).replace("FD", "KD", 1)
-        label += f" [{found.unit}]" if found.unit else ""
-        text = f"{what} between real and generated images in the features of {found.about}"
-        text += "" if key == name.lower() else f", which compares {found.compares} and is not {name}"
+        label += f" [{features.unit}]" if features.unit else ""
+        text = f"{what} between real and generated images in the features of {features.about}"
+        text += "" if key == name.lower() else f", which compares {features.compares} and is not {name}"
         text += f": {own.help}." if own.help else "."
     return Description(path, key if key in GROUPS else "other", label, own.better, text)

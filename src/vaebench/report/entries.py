@@ -106,7 +106,7 @@ def number(value: float, std: float = math.nan, like: float | None = None) -> st
 
 
 def interval_words(seeds: Iterable[int]) -> str:
-    """How wide the 95 % interval of a mean is beside its deviation, by the number of seeds; of one none.
+    """Width of a mean's 95 % interval beside its deviation, by the number of seeds; none of one.
 
     >>> interval_words([5, 5, 1, 2])
     "A mean's 95 % interval in standard deviations: ± 8.98 (n = 2), ± 1.24 (n = 5)."

@@ -41,7 +41,7 @@ class _Card(BaseModel):
 
 
 def write_card(results: Results) -> Path:
-    """Write what the index says of a study: schedule, size, verdicts, what is unsound and one picture."""
+    """Write a study's card: schedule, size, verdicts, unsound models and one picture."""
     study = results.study
     statuses = [verdict.status for verdict in results.verdicts]
     sound = [method for method in study.methods if all(m != method for _, m in results.flags)]
@@ -68,9 +68,9 @@ def _picture(results: Results, methods: list[str]) -> str | None:
     """Samples, or else reconstructions, of the last sound method: studies end with their own contribution."""
     shown = [p for m in methods for cell, paths in results.images.items() if cell.method == m for p in paths]
     for kind in ("samples", "recon"):
-        found = [path for path in shown if path.stem.startswith(kind)]
-        if found:
-            return found[-1].relative_to(results.path).as_posix()
+        pictures = [path for path in shown if path.stem.startswith(kind)]
+        if pictures:
+            return pictures[-1].relative_to(results.path).as_posix()
     return None
 
 
@@ -98,7 +98,7 @@ def write_index(reports: Path, broken: dict[str, str] | None = None) -> Path:
 
     Args:
         reports: the folder of all studies' results.
-        broken: why a study could not be read, by its name.
+        broken: the reason for each study that could not be read, by its name.
     """
     cards, broken = [], dict(broken or {})
     for source in sorted(reports.glob("*/study.yaml")):

@@ -1,4 +1,4 @@
-"""``reports/claims.json``: for every claim of every paper, what all studies say, and one current verdict.
+"""``reports/claims.json``: every claim of every paper with all studies' verdicts and the current one.
 
 A study leaves its verdicts in ``reports/<study>/claims.json``; the ledger puts them side by side, the
 strongest evidence first: the share of the paper's schedule, then the seeds, then how much was measured.
@@ -127,7 +127,7 @@ def ledger(reports: str | Path) -> dict:
 
 
 def damaged(reports: str | Path) -> dict[str, str]:
-    """Why a study's verdicts, or a paper's claims, are not in the ledger, by the name of its folder."""
+    """Reason why a study's verdicts, or a paper's claims, are not in the ledger, by the folder's name."""
     notices = {path.parent.name: found for path, found in _files(reports) if isinstance(found, str)}
     for key in paper_keys():
         try:
@@ -139,7 +139,7 @@ def damaged(reports: str | Path) -> dict[str, str]:
 
 
 def _files(reports: str | Path) -> Iterator[tuple[Path, list[dict] | str]]:
-    """Each study's file with its evidence, or with what is wrong with it."""
+    """Each study's file with its evidence, or with its fault."""
     for path in sorted(Path(reports).glob(f"*/{LEDGER}")):
         try:
             with reading(path, command="vaebench report"):
@@ -193,7 +193,7 @@ def write_ledger(reports: str | Path) -> Path:
 
 
 def paper_counts(reports: str | Path) -> list[dict]:
-    """For the report's first screen: how each paper's claims stand, and on what schedule.
+    """Counts of each paper's claims by status, and their schedule, for the report's first screen.
 
     Returns:
         One mapping per paper: ``key``, ``name``, ``cite``, a count for each status, ``schedule`` in words,

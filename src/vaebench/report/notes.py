@@ -1,4 +1,4 @@
-"""``notes.md``: what somebody makes of a study, and of which of its runs.
+"""``notes.md``: somebody's reading of a study, and the run that it is of.
 
 The first line ``about: 3f2a9c0b51de`` names the results that the notes were written about, by
 :attr:`vaebench.report.results.Results.digest`, so that a page whose numbers have changed since says so.
@@ -24,12 +24,12 @@ def render_notes(results: Results) -> tuple[str, str]:
 
     if not results.notes.strip():
         return "", ""
-    found = _ABOUT.match(results.notes)
-    text = results.notes[found.end() :] if found else results.notes
+    about = _ABOUT.match(results.notes)
+    text = results.notes[about.end() :] if about else results.notes
     html = MarkdownIt("js-default", {"linkify": False}).render(text)
-    if found and found[1] == results.digest:
+    if about and about[1] == results.digest:
         return html, ""
-    other = f"another run ({found[1]})" if found and found[1] else "a run that they do not name"
+    other = f"another run ({about[1]})" if about and about[1] else "a run that they do not name"
     return html, f"These notes were written about {other}; the numbers on this page are of {results.digest}."
 
 

@@ -21,7 +21,7 @@ ROWS, GAP = 8, 2
 def before_and_after(results: Results) -> Iterator[dict]:
     """One comparison per data set that has a pair: rows cut out of the two methods' pictures, from the top.
 
-    Each row is the picture's ``path``, its ``row``, what it is (``label``) and the test ``mse`` of the
+    Each row is the picture's ``path``, its ``row``, its ``label`` and the test ``mse`` of the
     method; ``wide`` × ``high`` pixels are one row's. A sound pair is preferred to one that is not.
     """
     for dataset in results.study.datasets:

@@ -34,7 +34,7 @@ _FIRST_COLUMNS = (
     *("variance.SU", "variance.SL", "variance.BU", "variance.BL"),
 )
 _COLUMNS = 8
-"""So many columns the table shows before more are chosen."""
+"""Number of columns that the table shows before more are chosen."""
 
 
 def write_page(results: Results) -> list[Path]:
@@ -125,7 +125,7 @@ def _kind(spec: dict) -> str:
 
 
 def _row(results: Results, dataset: str, method: str, columns: list[Description]) -> dict:
-    """One (data set, method): its entries, and what its panel shows."""
+    """One (data set, method): its entries, and the content of its panel."""
     summary = results.summary
     own = summary[(summary["dataset"] == dataset) & (summary["method"] == method)]
     numbers = {r.metric: _shown(r, results) for r in own.itertuples()}

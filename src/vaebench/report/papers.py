@@ -1,4 +1,4 @@
-"""A paper as data: its tables in this package's own names, and what it says of each.
+"""A paper as data: its tables in this package's own names, and the protocol of each.
 
 ``papers/<key>/`` holds ``paper.yaml`` (protocol, readings, tables), a CSV file per table with the columns
 ``dataset, method, column, value, std``, and ``claims.yaml``; docs/add-a-paper.md describes all of it. A study
@@ -238,7 +238,7 @@ class Paper:
 
 
 def matches(name: str, patterns: list[str]) -> bool:
-    """Whether a name fits one of the patterns and none that begins with ``!``.
+    """True if a name fits one of the patterns and none that begins with ``!``.
 
     >>> matches("ae", ["*"]), matches("ae", ["!a*"]), matches("ae", ["!b*"]), matches("ae", [])
     (True, False, True, False)

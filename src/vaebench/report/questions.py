@@ -40,7 +40,7 @@ QUESTIONS = {
     "latent space": _latent_space,
     "likelihood": lambda metric: metric == "nll",
 }
-"""Each question and which metrics answer it."""
+"""Each question and the metrics that answer it."""
 
 
 @dataclass(frozen=True)
@@ -67,12 +67,12 @@ class Answer:
 def answers(results: Results, dataset: str) -> list[Answer]:
     """The answers on one data set; none to a question that no metric of the study measured."""
     measured = results.measured[results.measured["dataset"] == dataset]
-    found = []
+    answered = []
     for question, asks in QUESTIONS.items():
         rows = measured[[bool(asks(m) and describe(m).better) for m in measured["metric"]]]
         if not rows.empty:
-            found.append(_answer(results, dataset, question, rows))
-    return found
+            answered.append(_answer(results, dataset, question, rows))
+    return answered
 
 
 def _answer(results: Results, dataset: str, question: str, rows: pd.DataFrame) -> Answer:

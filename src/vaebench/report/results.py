@@ -4,9 +4,9 @@ reports/<study>/study.yaml                                   the study as it was
 reports/<study>/metrics/<dataset>/<method>/<seed>.json       numbers, or {"diverged_at_epoch": n}
 reports/<study>/history/<dataset>/<method>/<seed>.csv        one row per epoch
 reports/<study>/images/<dataset>/<method>/<seed>/*.png       grids
-reports/<study>/provenance/<dataset>/<method>/<seed>/*.json  how each was made
-reports/<study>/outside/<dataset>/<method>/<seed>.json       what was not made here
-reports/<study>/notes.md                                     what somebody makes of it, if it was written
+reports/<study>/provenance/<dataset>/<method>/<seed>/*.json  provenance, per stage
+reports/<study>/outside/<dataset>/<method>/<seed>.json       rows that were not made here
+reports/<study>/notes.md                                     somebody's reading of it, if there is one
 """
 
 from __future__ import annotations

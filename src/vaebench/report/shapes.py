@@ -1,4 +1,4 @@
-"""The papers' tables: which numbers of a study stand where, as ``paper.yaml`` says."""
+"""The papers' tables: the place of a study's numbers in them, as ``paper.yaml`` has it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Shape:
         choose: the rows of a summary that belong to the table, from ``itertuples``.
         row: the label of the table's row that a row of the summary belongs to.
         column: the group and the label of its column.
-        ranked: within what the best is marked, ``column``, ``row`` or "".
+        ranked: line within which the best is marked, ``column``, ``row`` or "".
     """
 
     name: str

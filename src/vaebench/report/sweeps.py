@@ -1,4 +1,4 @@
-"""Methods that differ in two options of their likelihood: where they train, and what they reach.
+"""Methods that differ in two options of their likelihood: stability and results over the grid.
 
 ``takida_diag_d_epsilon`` varies Diag-D's ε and its warm start, ``takida_lowrank`` the rank and the ridge of
 the low-rank covariance. Their tables have a row for each value of the first option and, within a metric, a
@@ -42,15 +42,15 @@ class Sweep:
 def find_sweep(results: Results) -> Sweep | None:
     """The sweep whose first option has three values or more in the study; None where there is none."""
     for (first, second), (option, words) in _OPTIONS.items():
-        place = {}
+        options = {}
         for method in results.study.methods:
             likelihood = results.method(method).likelihood
             if first in likelihood:
-                place[method] = likelihood[first], likelihood.get(second, 0)
-        if len({value for value, _ in place.values()}) < 3 or len(set(place.values())) < len(place):
+                options[method] = likelihood[first], likelihood.get(second, 0)
+        if len({value for value, _ in options.values()}) < 3 or len(set(options.values())) < len(options):
             continue
-        columns = sorted({value for _, value in place.values()})
-        return Sweep(option, place, {value: words(value) for value in columns})
+        columns = sorted({value for _, value in options.values()})
+        return Sweep(option, options, {value: words(value) for value in columns})
     return None
 
 

@@ -15,11 +15,11 @@ def best_rows(results: Results, n: int = 5) -> str:
     """The ``n`` best methods of each data set for each question, then those not ranked and why."""
     lines = [f"{results.name}: {results.title}" if results.title != results.name else results.name]
     for dataset in results.study.datasets:
-        found = answers(results, dataset)
+        answered = answers(results, dataset)
         flags = {method: flag for (d, method), flag in results.flags.items() if d == dataset}
         empty = "no method is left to rank" if flags else "nothing evaluated yet"
-        lines += ["", dataset if found else f"{dataset}: {empty}"]
-        for answer in found:
+        lines += ["", dataset if answered else f"{dataset}: {empty}"]
+        for answer in answered:
             lines += ["", *_ranking(results, answer, n)]
         if flags:
             reasons = (f"  {results.label(method)}: {flag.reason}" for method, flag in flags.items())

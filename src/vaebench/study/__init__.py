@@ -1,1 +1,1 @@
-"""A study: its parameters, the paths of its results, what a stage does around its work, and provenance."""
+"""A study: its parameters, the paths of its results, the frame of its stages, and provenance."""

@@ -1,4 +1,4 @@
-"""The code that can change a result: the modules that a stage imports, each with a digest of what it does.
+"""The code that can change a result: the modules that a stage imports, each with a digest.
 
 Read from the source by :mod:`ast`, without importing it: a module's imports, wherever in it they stand, lead
 to the next modules. A digest ignores comments, docstrings and layout, and what a class says of itself
@@ -52,14 +52,14 @@ INSTALLED = tuple(
 
 @dataclass(frozen=True)
 class _Source:
-    """Content of one module's source: the digest of what it does, and the modules that it may import."""
+    """One module's source: the digest of its code, and the modules that it may import."""
 
     digest: str
     imports: tuple[str, ...]
 
 
 def is_neutral(module: str) -> bool:
-    """Whether ``module`` cannot change a number; see :data:`NEUTRAL`."""
+    """True if ``module`` cannot change a number; see :data:`NEUTRAL`."""
     return module == "vaebench" or any(
         module == name or module.startswith(f"{name}.") for name in NEUTRAL if name != "vaebench"
     )
@@ -71,7 +71,7 @@ def code_of(roots: Iterable[str], words: bool = False) -> dict[str, str]:
     Args:
         roots: dotted names of modules; one outside vaebench is a plug-in, of which the modules of its own
             package and those that are not installed (beside it, say) are followed.
-        words: whether what classes say of themselves counts, as it does for the report.
+        words: True includes what classes say of themselves, which the report shows.
 
     Returns:
         Sorted by name. A data file's name is its package's, a slash and its path in the package.
@@ -101,7 +101,7 @@ def code_of(roots: Iterable[str], words: bool = False) -> dict[str, str]:
 
 
 def _belongs(name: str, path: Path, plugin: str) -> bool:
-    """Whether a module is code of ours or of the plug-in that imports it, and not a library's."""
+    """True if a module is code of ours or of the plug-in that imports it, and not a library's."""
     if _top(name) in (*OURS, plugin):
         return True
     return plugin not in OURS and not any(path.is_relative_to(folder) for folder in INSTALLED)
@@ -122,7 +122,7 @@ def _locate(name: str) -> Path | None:
     """The source file of a module, found without importing it; None where it is none or not Python."""
     top, *rest = name.split(".")
     if top == "vaebench":
-        place = PACKAGE
+        path = PACKAGE
     else:
         try:
             spec = importlib.util.find_spec(top)
@@ -133,9 +133,9 @@ def _locate(name: str) -> Path | None:
         if not spec.submodule_search_locations:
             is_source = spec.origin is not None and spec.origin.endswith(".py")
             return Path(str(spec.origin)).resolve() if is_source and not rest else None
-        place = Path(next(iter(spec.submodule_search_locations)))
-    place = place.joinpath(*rest)
-    for candidate in (place / "__init__.py", place.with_name(f"{place.name}.py")):
+        path = Path(next(iter(spec.submodule_search_locations)))
+    path = path.joinpath(*rest)
+    for candidate in (path / "__init__.py", path.with_name(f"{path.name}.py")):
         if candidate.is_file():
             return candidate.resolve()
     return None
@@ -221,7 +221,7 @@ def _says_nothing(node: ast.AST) -> bool:
 
 
 def _is_shown(node: ast.AST, parent: ast.AST) -> bool:
-    """Whether a node only describes a class or a metric: an attribute, a decorator, or the import for it."""
+    """True if a node only describes a class or a metric: an attribute, a decorator, or the import for it."""
     if isinstance(node, ast.ImportFrom):
         return node.module == "vaebench.base.described"
     if isinstance(node, ast.Assign | ast.AnnAssign):

@@ -33,7 +33,7 @@ def write_new_study(
         name: of the new one.
         base: the study that it extends; without it, the whole of ``active`` is kept under the new name.
         active: ``params.yaml``.
-        title: what the new one is; without it, its name, what it is made from and what is different.
+        title: the new study's title; without it, its name, its origin and the differences.
         epochs: of the schedule; a plateau or early stopping that could not take effect any more is left out.
         lists: ``methods``, ``datasets``, ``seeds``: names that are kept of each; all where it is empty.
 

@@ -1,4 +1,4 @@
-"""The text of a study: YAML as DVC reads it, whole, also where the file says only what differs.
+"""The text of a study: YAML as DVC reads it, whole, also where the file holds only the differences.
 
 ``params.yaml`` is read by DVC, too, with ruamel.yaml and the rules of YAML 1.2 (``1e-5`` is a number,
 ``yes`` a word, ``010`` ten). So is every study here.
@@ -139,13 +139,13 @@ def _merge(whole: CommentedMap, changes: Mapping, inside: str = "") -> None:
 
 
 def _is_another(old: Mapping, new: Mapping, key: object) -> bool:
-    """Whether ``new`` names another value on an axis than ``old``."""
+    """True if ``new`` names another value on an axis than ``old``."""
     return key != "study" and "name" in old and "name" in new and old["name"] != new["name"]
 
 
 def _leave_out_unlisted(whole: CommentedMap) -> None:
-    for part in ("datasets", "methods", "densities"):
-        listed, defined = whole["study"].get(part), whole.get(part)
+    for section in ("datasets", "methods", "densities"):
+        listed, defined = whole["study"].get(section), whole.get(section)
         if isinstance(listed, list) and isinstance(defined, CommentedMap):
             for name in [name for name in defined if name not in listed]:
                 del defined[name]

@@ -44,7 +44,7 @@ class Cost:
         epoch: seconds per epoch, with the validation and the refreshes of a KDE set.
         cell_bytes: on disk, per seed: weights, latents and, while it trains, its checkpoint.
         precision: of the networks.
-        share: of its threads' time, what other processes left to this one while it was measured.
+        share: part of its threads' time that other processes left to this one while it was measured.
     """
 
     step: float
@@ -120,9 +120,11 @@ class Forecast:
             )
         reached = sum(row.reached for row in self.rows)
         begun = f", {reached} epochs of the others are trained" if reached else ""
-        more = f", without {len(self.unknown)} methods that are not measured yet" if self.unknown else ""
+        unmeasured = (
+            f", without {len(self.unknown)} methods that are not measured yet" if self.unknown else ""
+        )
         left = duration(self.seconds(left=True))
-        return f"{done} of {cells} cells are measured{begun}; about {left} left{more}"
+        return f"{done} of {cells} cells are measured{begun}; about {left} left{unmeasured}"
 
 
 def forecast(params: Params, slots: int = 1) -> Forecast:
@@ -196,10 +198,10 @@ def parse_duration(text: str) -> float:
     Raises:
         UserError: it is none of these.
     """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|d)", text.strip())
-    if found is None:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|d)", text.strip())
+    if match is None:
         raise UserError(f"{text!r} is no duration; write 8h, 90m or 2d.")
-    return float(found[1]) * {"s": 1, "m": 60, "min": 60, "h": 3_600, "d": 86_400}[found[2]]
+    return float(match[1]) * {"s": 1, "m": 60, "min": 60, "h": 3_600, "d": 86_400}[match[2]]
 
 
 def _key(params: Params, dataset: str, method: str, slots: int) -> str:

@@ -26,7 +26,7 @@ SHOWN: Any = {
     "training": {"checkpoint_seconds", "compile"},
     "resources": True,
 }
-"""What may differ under one name: it changes no number."""
+"""Keys that may differ under one name: they change no number."""
 
 
 def check_identity(params: Params) -> None:

@@ -40,9 +40,9 @@ def paper_folder(key: str) -> Path:
             return root / key
     for entry in plugins(_GROUP).select(name=key):
         spec = find_spec(entry.value)
-        for place in spec.submodule_search_locations or [] if spec else []:
-            if (Path(place) / "paper.yaml").is_file():
-                return Path(place)
+        for folder in spec.submodule_search_locations or [] if spec else []:
+            if (Path(folder) / "paper.yaml").is_file():
+                return Path(folder)
         raise UserError(f"the entry point {key!r} names the package {entry.value}, which has no paper.yaml.")
     raise UserError(
         f"the paper {key!r} is not found; there are: {', '.join(paper_keys()) or 'none'}. A paper is a "
@@ -52,5 +52,5 @@ def paper_folder(key: str) -> Path:
 
 def _roots() -> list[Path]:
     """The workspace's folder, the checkout's, and the installed wheel's: the first that has a key counts."""
-    found = (root.resolve() for root in (Path("papers"), _CHECKOUT, _WHEEL) if root.is_dir())
-    return list(dict.fromkeys(found))
+    roots = (root.resolve() for root in (Path("papers"), _CHECKOUT, _WHEEL) if root.is_dir())
+    return list(dict.fromkeys(roots))

@@ -114,7 +114,7 @@ class Dataset(_Strict):
 
 
 class Plateau(_Strict):
-    """Multiply the learning rate by ``factor`` after ``patience`` epochs without a better validation loss.
+    """Learning rate times ``factor`` after ``patience`` epochs without a better validation loss.
 
     Better is lower by 1e-4. The loss is the objective without a weight that changes over epochs (AVAE's β).
     """
@@ -185,10 +185,10 @@ class Params(_Strict):
     def check_defined(self, **names: str) -> None:
         """Refuse a ``dataset``, ``method`` or ``density`` that this study does not define."""
         for kind, name in names.items():
-            part = "densities" if kind == "density" else f"{kind}s"
-            if name not in getattr(self, part):
-                defined = ", ".join(getattr(self, part))
-                raise UserError(f"{part} in params.yaml does not define {name!r}; defined are: {defined}.")
+            section = "densities" if kind == "density" else f"{kind}s"
+            if name not in getattr(self, section):
+                defined = ", ".join(getattr(self, section))
+                raise UserError(f"{section} in params.yaml does not define {name!r}; defined are: {defined}.")
 
     def training_of(self, method: str) -> Training:
         """The schedule of ``method``: the common one with its own keys on top."""
@@ -241,8 +241,8 @@ def parse_params(content: Any, specs: tuple[str, ...] = SPECS) -> Params:
         raise UserError(f"the file must be a mapping with the keys {', '.join(Params.model_fields)}.")
     params = _with_unique_labels(validate(Params, content))
     _check_references(params)
-    for part in specs:
-        _CHECKS[part](params)
+    for section in specs:
+        _CHECKS[section](params)
     return params
 
 
@@ -263,12 +263,12 @@ def _shared_labels(methods: Mapping[str, Method]) -> list[str]:
 
 
 def _check_references(params: Params) -> None:
-    for part in ("datasets", "methods", "densities"):
-        defined = getattr(params, part)
-        for name in getattr(params.study, part):
+    for section in ("datasets", "methods", "densities"):
+        defined = getattr(params, section)
+        for name in getattr(params.study, section):
             if name not in defined:
                 raise UserError(
-                    f"study.{part} lists {name!r}, which {part} does not define; "
+                    f"study.{section} lists {name!r}, which {section} does not define; "
                     f"defined are: {', '.join(defined)}."
                 )
 

@@ -27,7 +27,7 @@ PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def resolved_dir(study: str) -> Path:
-    """*resolve*: the study, and what each stage of each cell is made from; see :mod:`.resolve`."""
+    """*resolve*: the study, and the inputs of each stage of each cell; see :mod:`.resolve`."""
     return Path("data/resolved", study)
 
 
@@ -72,7 +72,7 @@ def images_dir(study: str, dataset: str, method: str, seed: int) -> Path:
 
 
 def provenance_json(stage: str, study: str, dataset: str, method: str, seed: int) -> Path:
-    """*train* and *evaluate*: how it was made, times included; *tabulate* copies it into the report."""
+    """*train* and *evaluate*: provenance, times included; *tabulate* copies it into the report."""
     return provenance_dir(study) / dataset / method / str(seed) / f"{stage}.json"
 
 

@@ -43,7 +43,7 @@ def environment() -> dict:
 
 
 def git_trouble() -> str:
-    """Why git cannot tell the commit; empty where it can."""
+    """Reason why git cannot tell the commit; empty where it can."""
     try:
         result = subprocess.run(
             ["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10, check=False
@@ -54,12 +54,12 @@ def git_trouble() -> str:
 
 
 def describe(task: Task, *, data: dict, device: str, seconds: dict[str, float]) -> dict:
-    """The content of a provenance file: what ``task`` was when it began, and how it ran.
+    """The content of a provenance file: ``task`` as it stood when it began, and its run.
 
     Args:
         task: a stage of one cell of the grid.
         data: the prepared data set's ``meta.json``.
-        device: what it ran on, in words.
+        device: the device in words.
         seconds: wall times by part.
     """
     cell = "-".join([task.params.study.name, *map(str, task.cell.values())])

@@ -39,7 +39,7 @@ MOST_NAMED = 5
 def inputs_json(
     stage: str, study: str, dataset: str = "", method: str = "", seed: int = 0, density: str = ""
 ) -> Path:
-    """The file with what a stage of a cell is made from; it is the same for all seeds."""
+    """The file with the inputs of a stage of a cell, the same for all seeds."""
     parts = {
         "prepare": (dataset,),
         "reference": (dataset,),

@@ -42,8 +42,8 @@ class Resources(BaseModel):
 def study_resources(params: Path) -> Resources:
     """Resources in ``params.yaml`` for all stages; the defaults where it is not there or says nothing."""
     content = parse(params.read_text(encoding="utf-8"), params) if params.is_file() else None
-    given = content.get("resources", {}) if isinstance(content, dict) else {}
-    return validate(Resources, given, f"{params.name}: resources")
+    settings = content.get("resources", {}) if isinstance(content, dict) else {}
+    return validate(Resources, settings, f"{params.name}: resources")
 
 
 def resources(stage: str, meta: Any, study: Resources) -> Resources:

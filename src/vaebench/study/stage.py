@@ -1,4 +1,4 @@
-"""Frame of every script in ``stages/``: arguments, errors, and what it wrote."""
+"""Frame of every script in ``stages/``: arguments, errors, and the line on what it wrote."""
 
 from __future__ import annotations
 
@@ -110,8 +110,8 @@ def run_stage(main: Callable[[Task], Iterable[Path]], *arguments: str, specs: tu
     writes are written atomically, so an earlier result is still whole.
 
     Args:
-        main: the stage; returns what it wrote.
-        arguments: what names its cell on the command line.
+        main: the stage; returns the paths that it wrote.
+        arguments: names of the options that tell its cell on the command line.
         specs: the parts of the parameters that it needs checked.
     """
     protect_streams()

@@ -60,7 +60,7 @@ class Checkpoints:
         self._lock.close()
 
     def due(self) -> bool:
-        """Whether ``seconds`` have passed since the last checkpoint."""
+        """True if ``seconds`` have passed since the last checkpoint."""
         return time.monotonic() - self._last >= self.seconds
 
     def save(self, state: dict) -> str:
@@ -82,7 +82,7 @@ class Checkpoints:
         return ""
 
     def load(self) -> tuple[dict | None, str]:
-        """The state to go on from, or None, and a line that says which and why."""
+        """The state to go on from, or None, and a line on the decision."""
         try:
             header, _, content = self.path.read_bytes().partition(b"\n")
             digest, written, _ = header.decode().split(" ")
@@ -108,5 +108,5 @@ class Checkpoints:
 
 
 def _sum(content: bytes | memoryview) -> str:
-    """Torch reads a file with other bytes in it as other weights, without a word."""
+    """SHA-256; torch reads a file with wrong bytes in it as other weights, without an error."""
     return hashlib.sha256(content).hexdigest()

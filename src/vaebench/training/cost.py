@@ -34,11 +34,11 @@ def measure_cost(
 
     Args:
         params: the study.
-        dataset: which of its data sets.
-        method: which of its methods.
+        dataset: one of its data sets.
+        method: one of its methods.
         meta: the data set's.
-        slots: how many trainings will run at a time; each has that part of the cores.
-        say: called with what is decided on the way.
+        slots: number of trainings at a time; each has that part of the cores.
+        say: called with each decision on the way.
     """
     device = select_device(meta.shape)
     if device.type == "cpu":

@@ -54,5 +54,5 @@ def encode_data(model: Encoding, data: Prepared, device: torch.device) -> dict[s
 
 
 def are_finite(latents: dict[str, np.ndarray]) -> bool:
-    """Whether all codes are finite; weights that are may be so large that they are not."""
+    """True if all codes are finite; finite weights may be so large that codes are not."""
     return all(np.isfinite(array).all() for name, array in latents.items() if name != "prior_scale")

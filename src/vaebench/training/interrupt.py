@@ -10,7 +10,7 @@ __all__ = ["Interrupt", "stop_signal"]
 
 
 class Interrupt:
-    """Whether a signal has asked to stop."""
+    """A request to stop, set by a signal."""
 
     requested = False
 

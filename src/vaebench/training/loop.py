@@ -228,7 +228,7 @@ class _Loop:
         }
 
     def stops_early(self, row: dict) -> bool:
-        """Whether the validation loss has not fallen for ``early_stopping`` epochs."""
+        """True if the validation loss has not fallen for ``early_stopping`` epochs."""
         best, patience = self.state.best, self.settings.early_stopping
         if not patience:
             return False

@@ -83,7 +83,7 @@ def choose_precision(model: VAE, images: Tensor, settings: Training, say: Callab
 
 
 def _key(model: VAE, images: Tensor, settings: Training) -> str:
-    """Of what the ratio depends on: the machine, torch and the step."""
+    """Digest of all that the ratio depends on: the machine, torch and the step."""
     device = images.device
     machine = processor(), device.type if device.type == "cpu" else describe_device(device), torch.__version__
     shapes = [[name, *value.shape] for name, value in model.state_dict().items()]
@@ -123,7 +123,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def _seconds(step: Step, rows: Tensor) -> float:
-    """Of the processor on a CPU, where other processes then count less."""
+    """Seconds of a step; on a CPU the processor's own, where other processes count less."""
     cuda = rows.device.type == "cuda"
     clock = time.perf_counter if cuda else time.process_time
     if cuda:

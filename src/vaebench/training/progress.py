@@ -13,8 +13,8 @@ class EpochProgress:
     """Callable with the history after each epoch, and a context manager.
 
     Args:
-        name: what is trained.
-        epochs: how many there will be.
+        name: of the training.
+        epochs: of the schedule.
         also: called with the history too.
     """
 

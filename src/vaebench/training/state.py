@@ -52,7 +52,7 @@ class State:
         }
 
     def load_state_dict(self, saved: dict) -> None:
-        """Put back what :meth:`state_dict` gave."""
+        """Restore the result of :meth:`state_dict`."""
         self.epoch, self.batch = saved["epoch"], saved["batch"]
         self.history, self.best, self.finite = saved["history"], saved["best"], saved["finite"]
         self.model.load_state_dict(saved["model"])
@@ -68,7 +68,7 @@ def copy_of_weights(model: VAE) -> dict[str, Tensor]:
 
 
 def are_finite_weights(weights: dict[str, Tensor]) -> bool:
-    """Whether all weights are finite.
+    """True if all weights are finite.
 
     A last step may overflow weights whose loss was finite; without a validation set it would go unnoticed.
     """
@@ -82,7 +82,7 @@ def random_state(device: torch.device) -> list[Tensor]:
 
 
 def set_random_state(states: list[Tensor], device: torch.device) -> None:
-    """Put back what :func:`random_state` gave."""
+    """Restore the result of :func:`random_state`."""
     torch.set_rng_state(states[0])
     if device.type == "cuda":
         torch.cuda.set_rng_state(states[1], device)

@@ -36,7 +36,7 @@ class Step:
         model: on ``images.device``.
         images: (N, C, H, W) as stored, resident on the device.
         settings: learning rate and precision.
-        compiled: whether loss and gradients go through torch.compile, where this machine can.
+        compiled: True compiles loss and gradients by torch.compile, where this machine can.
         say: called with a line where it cannot.
 
     Attributes:
@@ -162,7 +162,7 @@ class Step:
         return {"optimizers": [o.state_dict() for o in self._optimizers()], "sums": self.sums}
 
     def load_state_dict(self, state: dict) -> None:
-        """Put back what :meth:`state_dict` gave."""
+        """Restore the result of :meth:`state_dict`."""
         for optimizer, saved in zip(self._optimizers(), state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         self.sums.copy_(state["sums"])

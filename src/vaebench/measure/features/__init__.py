@@ -1,4 +1,4 @@
-"""Feature networks, and what distances between sets of images are taken against.
+"""Feature networks, and the references that distances between sets of images are taken to.
 
 A *reference* is a feature network and the real test images' features, made once per data set
 (:mod:`vaebench.measure.features.reference`). A network's keyword-only arguments are its options in
@@ -46,7 +46,7 @@ def family_key(family: str, network: str) -> str:
 
 
 def is_distance(key: str) -> bool:
-    """Whether ``key`` is that of a Fréchet distance by any network.
+    """True if ``key`` is that of a Fréchet distance by any network.
 
     >>> is_distance("fid"), is_distance("fd_classifier"), is_distance("prd")
     (True, True, False)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["Compares", "FeatureNetwork"]
 
 Compares = Literal["with papers' FID", "across studies", "within a study"]
-"""How far distances by a network compare."""
+"""Scope in which distances by a network compare."""
 
 
 class FeatureNetwork:
@@ -27,8 +27,8 @@ class FeatureNetwork:
     Attributes:
         label: of the Fréchet distance, before the kind of images in a table's head: "FID prior".
         unit: of the distance; empty for that of the features squared, which has no name.
-        compares: how far distances by it compare.
-        about: whose features they are, in words that go on from "features of".
+        compares: scope in which distances by it compare.
+        about: the network in words that go on from "features of".
     """
 
     label: ClassVar[str]
@@ -43,7 +43,7 @@ class FeatureNetwork:
             data: the prepared data set.
             seed: of all random draws.
             device: where to train.
-            folder: where weights may be written, beside ``reference.json``.
+            folder: place for weights, beside ``reference.json``.
 
         Returns:
             Plain facts for ``reference.json``, which :meth:`load` gets back: the test ``accuracy``, say.
@@ -58,7 +58,7 @@ class FeatureNetwork:
         Args:
             folder: where :meth:`learn` wrote.
             device: where it runs.
-            learned: what :meth:`learn` returned.
+            learned: return value of :meth:`learn`.
 
         Returns:
             Images (B, C, H, W) in [0, 1] on ``device`` to features (B, D).

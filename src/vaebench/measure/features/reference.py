@@ -90,8 +90,8 @@ def build_reference(
     Args:
         data: the prepared data set.
         features: the feature network, a name or ``{"name": …, option: …}``.
-        seed: of what a network draws that learns from the data set.
-        folder: where it goes.
+        seed: of the draws of a network that learns from the data set.
+        folder: destination.
         device: where the network runs.
 
     Raises:

@@ -18,7 +18,7 @@ def published_file(path: Path, what: str, digest: str, url: str, remedy: str) ->
         what: its name in messages: "FID's Inception".
         digest: the first digits of its SHA-256.
         url: where it is published.
-        remedy: a sentence on what to do without it.
+        remedy: a sentence with the way out where it cannot be had.
 
     Raises:
         UserError: it cannot be downloaded, or is not the published file.

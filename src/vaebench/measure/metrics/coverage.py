@@ -39,7 +39,7 @@ def coverage(run: Run, *, k: PositiveInt = 5) -> dict:
 
     Args:
         run: the model.
-        k: which neighbour a ball reaches to.
+        k: rank of the neighbour that a ball reaches to.
 
     Returns:
         ``{"dc": {"density", "coverage"}}``; of another network's features than Inception's

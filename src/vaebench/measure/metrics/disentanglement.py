@@ -1,4 +1,4 @@
-r"""Do latent directions stand for the factors that the images were made from? (Saha et al., Section IV-B3.)
+r"""Agreement of latent directions with the factors of the images (Saha et al., Section IV-B3).
 
 A *group* is 64 images in which one factor has one value and the others vary.
 

@@ -40,7 +40,7 @@ def fid(run: Run, *, draws: PositiveInt = 1) -> dict:
 
     Args:
         run: the model.
-        draws: how often each set of images is drawn; the distance is the mean over them. Reconstructions of
+        draws: number of draws of each set of images; the distance is the mean over them. Reconstructions of
             all test images are one set, whatever this says.
 
     Returns:

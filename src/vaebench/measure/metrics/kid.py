@@ -26,7 +26,7 @@ def kid(run: Run, *, subsets: PositiveInt = 100, subset_size: PositiveInt = 1000
 
     Args:
         run: the model.
-        subsets: how many subsets the estimate is a mean over, drawn without repetition within each.
+        subsets: number of subsets that the estimate is a mean over, drawn without repetition within each.
         subset_size: images of either kind in a subset; where there are fewer, all of them are in it.
 
     Returns:

@@ -34,7 +34,7 @@ def prd(run: Run, *, draws: PositiveInt = 1) -> dict:
 
     Args:
         run: the model.
-        draws: how often the samples are drawn; both numbers are means over them.
+        draws: number of draws of the samples; both numbers are means over them.
 
     Returns:
         ``{"prd": {"precision": F_1/8, "recall": F_8}}``, each in [0, 1]; of another network's features

@@ -71,7 +71,7 @@ def reconstruction(
 
     Args:
         run: the model.
-        split: which images; Takida et al.'s Table 1 is on the training set.
+        split: of the images; Takida et al.'s Table 1 is on the training set.
         images: the most images, drawn at random.
 
     Returns:

@@ -31,7 +31,7 @@ def variance(run: Run, *, split: Literal["train", "test"] = "test") -> dict:
 
     Args:
         run: the model.
-        split: which images; Takida et al.'s Table 3 is on the training set.
+        split: of the images; Takida et al.'s Table 3 is on the training set.
 
     Returns:
         ``{"variance": {"overall": …}}`` and, where noise was added to the images, the same over each of the

@@ -28,9 +28,9 @@ def write_pictures(run: Run, metrics: Sequence[Mapping[str, Any]], folder: Path)
     """Write a run's pictures.
 
     Args:
-        run: the model; its seed determines what is drawn at random.
+        run: the model; its seed determines every random draw.
         metrics: the study's ``evaluation.metrics``.
-        folder: where the files go.
+        folder: destination.
 
     Returns:
         The files written; none where training diverged.

@@ -38,7 +38,7 @@ def draw_perturbed(run: Run, path: Path) -> None:
 
 
 def draw_traversals(run: Run, path: Path, *, batch: int = 64, votes: int = 10_000) -> None:
-    """One row a factor: an image's code moved along the factor's direction (Saha et al., Figure 3).
+    """One row per factor: an image's code moved along the factor's direction (Saha et al., Figure 3).
 
     The code's coordinate along the direction goes from one standard deviation below the codes' mean to one
     above it; what is orthogonal to the direction stays.

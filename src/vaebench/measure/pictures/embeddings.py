@@ -79,7 +79,7 @@ def metric_mds(points: np.ndarray, iterations: int = 300, tolerance: float = 1e-
     """A map (n, 2) of ``points`` (n, d) whose distances are as near as can be to theirs, centred.
 
     Args:
-        points: what is mapped.
+        points: points that are mapped.
         iterations: at most so many.
         tolerance: the relative fall of the stress at which it ends.
     """

@@ -1,4 +1,4 @@
-"""Images side by side: what a model reconstructs, samples and passes on the way between two images.
+"""Images side by side: a model's reconstructions, samples, and interpolations between two images.
 
 Which test images are shown depends on the data set alone, so the grids of different methods and seeds
 compare image by image.
@@ -60,7 +60,7 @@ def write_grids(run: Run, folder: Path) -> list[Path]:
 
     Args:
         run: the model; its seed determines the samples.
-        folder: where the files go.
+        folder: destination.
 
     Returns:
         The files written; none where training diverged.

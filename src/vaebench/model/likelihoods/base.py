@@ -26,17 +26,17 @@ class Likelihood(nn.Module):
 
     Args:
         image_shape: (C, H, W).
-        activation: what the decoder's mean goes through.
+        activation: function that the decoder's mean goes through.
 
     Attributes:
         channels: channels that the decoder must put out.
         value_range: the only range of pixel values that it accepts; None accepts any.
-        fits: whether :meth:`fit` is to be called when training has ended.
-        plug_in: whether Σx is estimated from the image that it is to explain, so that p(x|z) is no density
+        fits: True if :meth:`fit` is to be called when training has ended.
+        plug_in: True if Σx is estimated from the image that it is to explain, so that p(x|z) is no density
             of x; :meth:`log_prob` then takes the variance to use.
-        discrete: whether p(x|z) is a probability and not a density; logarithms of the two do not compare.
+        discrete: True if p(x|z) is a probability and not a density; logarithms of the two do not compare.
         warmup_steps: training steps with a simpler objective at the start.
-        synchronizes: whether :meth:`loss` waits for the device, which rules out capturing a CUDA graph.
+        synchronizes: True if :meth:`loss` waits for the device, which rules out capturing a CUDA graph.
         formula: the objective in one line for ``explain`` and the page, or one per value of an option, see
             :meth:`Registry.words <vaebench.base.registry.Registry.words>`; with m = E[x|z] the decoder's
             mean, r = x − m and d the number of pixels.
@@ -83,7 +83,7 @@ class Likelihood(nn.Module):
         return None
 
     def fit(self, second_moment: Tensor) -> None:
-        """Set what is estimated once after training.
+        """Set the parameters that are estimated once, after training.
 
         Args:
             second_moment: (C, H, W), the training set's mean of (x − E[x|z])².

@@ -51,8 +51,8 @@ class GaussianLikelihood(Likelihood):
 
     Args:
         image_shape: (C, H, W).
-        activation: what the decoder's mean goes through.
-        variance: how Σx is found.
+        activation: function that the decoder's mean goes through.
+        variance: origin of Σx: fixed, trained, or estimated.
         shape: isotropic or diagonal, independent of or dependent on the image; ``lowrank`` with ``mle`` only.
         sigma2: σ² where it is fixed, its initial value where it is trained.
         eps: ε, inside the logarithm of every MLE objective but ``iso_i``'s, and the floor that is added to
@@ -63,8 +63,8 @@ class GaussianLikelihood(Likelihood):
         ridge: added to Σx's diagonal in ``lowrank``.
 
     Attributes:
-        sigma2: what does not depend on the image: the fixed value; under ``mle`` the last minibatch's
-            estimate, and after :meth:`fit` the training set's. () or (C, H, W).
+        sigma2: the part of Σx that does not depend on the image: the fixed value; under ``mle`` the last
+            minibatch's estimate, and after :meth:`fit` the training set's. () or (C, H, W).
     """
 
     formula: ClassVar = {

@@ -17,7 +17,7 @@ class L2(Likelihood):
 
     Args:
         image_shape: (C, H, W).
-        activation: what the decoder's mean goes through.
+        activation: function that the decoder's mean goes through.
         scale: 1 for the sum over pixels; 1/d (d pixels times channels) for a loss that is the mean over
             them; 0.05 for the WAE's and AAE's of Saha et al.
     """

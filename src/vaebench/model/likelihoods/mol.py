@@ -40,7 +40,7 @@ class MixtureOfLogistics(Likelihood):
         activation: gives the value range, [−1, 1] for tanh and [0, 1] otherwise; pixels are rounded to its
             256 levels.
         components: K.
-        render: what an image is shown and measured as: the mixture's mean, or a sample of it.
+        render: image that is shown and measured: the mixture's mean, or a sample of it.
 
     Raises:
         UserError: another number of channels.

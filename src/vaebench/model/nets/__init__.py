@@ -11,9 +11,9 @@ returns raw values; ``activation`` ("sigmoid", "tanh" or "identity") names what 
     >>> encoder(torch.zeros(2, 1, 8, 8)).shape, decoder(torch.zeros(2, 4)).shape
     (torch.Size([2, 8]), torch.Size([2, 1, 8, 8]))
 
-Layer sizes are those of the papers' listings, which ``tests/test_nets.py`` repeats. Neither paper states how
-weights start. Those of Saha et al. start as in their code, He's normal for convolutions and Glorot's uniform
-for the rest (``init``); the others from PyTorch's defaults.
+Layer sizes are those of the papers' listings, which ``tests/test_nets.py`` repeats. Neither paper states the
+initialization. Weights of Saha et al. start as in their code, He's normal for convolutions and Glorot's
+uniform for the rest (``init``); the others from PyTorch's defaults.
 """
 
 from __future__ import annotations

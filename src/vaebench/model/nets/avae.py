@@ -25,7 +25,7 @@ class AvaeMNIST:
     Args:
         image_shape: (C, H, W).
         latent_dim: d.
-        init: how weights start; see :mod:`vaebench.model.nets`.
+        init: initialization of weights; see :mod:`vaebench.model.nets`.
 
     Raises:
         UserError: for another image shape.
@@ -75,7 +75,7 @@ class AvaeCelebA:
     Args:
         image_shape: (C, H, W).
         latent_dim: d.
-        init: how weights start; see :mod:`vaebench.model.nets`.
+        init: initialization of weights; see :mod:`vaebench.model.nets`.
 
     Raises:
         UserError: for another image shape.
@@ -124,7 +124,7 @@ class AvaeCIFAR10:
     Args:
         image_shape: (C, H, W).
         latent_dim: d.
-        init: how weights start; see :mod:`vaebench.model.nets`.
+        init: initialization of weights; see :mod:`vaebench.model.nets`.
 
     Raises:
         UserError: for another image shape.

@@ -1,4 +1,4 @@
-"""Helpers of several protocols: the check of the image's shape, the map to [-1, 1], the weights' start."""
+"""Helpers of several protocols: check of the image's shape, map to [-1, 1], initialization."""
 
 from __future__ import annotations
 

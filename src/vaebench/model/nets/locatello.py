@@ -25,7 +25,7 @@ class Locatello:
         latent_dim: d.
         hidden: units of a further fully connected layer with ReLU on each side, 256 in the code of Saha et
             al. and of Locatello et al.; None, as Table IX lists the layers, for no such layer.
-        init: how weights start.
+        init: initialization of weights.
 
     Raises:
         UserError: for another image shape.

@@ -1,4 +1,4 @@
-"""q(z|x): what an encoder's features mean, and how a latent is drawn from them.
+"""Posteriors q(z|x): the meaning of an encoder's features, and the draw of a latent from them.
 
 A posterior asks the encoder for ``features`` numbers per image and turns them into a
 :class:`~vaebench.model.posteriors.base.Latent`.

@@ -44,8 +44,8 @@ class Posterior(nn.Module):
 
     Attributes:
         features: numbers per image that the encoder must give.
-        stochastic: whether z is drawn; without that, ``log_var`` is None.
-        formula: how z is had, in one line, as :class:`~vaebench.model.likelihoods.base.Likelihood` has it.
+        stochastic: True if z is drawn; else ``log_var`` is None.
+        formula: origin of z in one line, as :class:`~vaebench.model.likelihoods.base.Likelihood` has it.
         citation: the publication.
     """
 

@@ -59,8 +59,8 @@ class Regularizer(nn.Module):
         adversary: a network with its own optimizer, trained on :meth:`adversary_loss`. Its parameters
             get no gradient from :meth:`forward`.
         adversary_learning_rate: of that optimizer.
-        starts_from_validation: whether :meth:`end_epoch` should also be called before the first epoch.
-        needs_variance: whether a deterministic posterior is refused.
+        starts_from_validation: True if :meth:`end_epoch` should also be called before the first epoch.
+        needs_variance: True if a deterministic posterior is refused.
         formula: the term in one line, as :class:`~vaebench.model.likelihoods.base.Likelihood` has it.
         citation: the publication.
     """
@@ -97,7 +97,7 @@ class Regularizer(nn.Module):
         raise NotImplementedError
 
     def end_epoch(self, validation_residual: Tensor) -> None:
-        """Adapt to how the model reconstructs now.
+        """Adapt to the model's present reconstructions.
 
         Args:
             validation_residual: (N,), each validation image's Σ (x − x̂)².

@@ -28,8 +28,8 @@ def against_paper(table: Table, stem: Path, ours: str = "ours") -> list[Path]:
 
     Args:
         table: one in the paper's shape.
-        stem: where to write, without a suffix.
-        ours: what the legend calls our numbers.
+        stem: path of the files without a suffix.
+        ours: name of our numbers in the legend.
 
     Returns:
         The PNG and the PDF; nothing where fewer than two cells have both numbers.

@@ -23,7 +23,7 @@ def angle_matrices(results: Results, summary: pd.DataFrame, stem: Path) -> list[
     Args:
         results: names the methods.
         summary: of one data set.
-        stem: where to write, without a suffix.
+        stem: path of the files without a suffix.
 
     Returns:
         The PNG and the PDF; nothing where no angle was measured.

@@ -1,6 +1,6 @@
 """A study's figures: methods against each other and against the paper.
 
-| file | what it shows |
+| file | content |
 | --- | --- |
 | ``curves_<dataset>`` | training curves, mean over seeds |
 | ``against_<table>`` | every cell of a paper's table: its number and ours, with intervals |
@@ -60,17 +60,17 @@ def _name(metric: str) -> str:
 
 
 def _histories(results: Results, dataset: str) -> dict[str, pd.DataFrame]:
-    found = {}
+    means = {}
     for method in results.study.methods:
         cells = [Cell(dataset, method, seed) for seed in results.study.seeds]
         runs = [h for cell in cells if (h := results.histories.get(cell)) is not None and len(h)]
         if runs:
-            found[plain(results.label(method))] = mean_history(runs)
-    return found
+            means[plain(results.label(method))] = mean_history(runs)
+    return means
 
 
 def _axis(results: Results, methods: list[str]) -> str:
-    """What the paper's table of the methods' levels calls them."""
+    """Name of the methods' levels in the paper's table."""
     tables = read_paper(results.study.paper).file.tables.values() if results.study.paper else ()
     corners = (t.corner for t in tables if t.rows == "level" and any(matches(m, t.methods) for m in methods))
     return next(corners, "level")

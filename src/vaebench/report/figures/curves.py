@@ -28,7 +28,7 @@ def training_curves(histories: dict[str, pd.DataFrame], titles: dict[str, str], 
     Args:
         histories: a label to its history, in the order of the colours.
         titles: of the columns that are drawn.
-        stem: where to write, without a suffix.
+        stem: path of the files without a suffix.
 
     Returns:
         The PNG and the PDF; nothing where there is no curve to draw.

@@ -18,7 +18,7 @@ def seconds_per_epoch(results: Results, dataset: str, stem: Path) -> list[Path]:
     Args:
         results: the study's.
         dataset: one of its data sets.
-        stem: where to write, without a suffix.
+        stem: path of the files without a suffix.
 
     Returns:
         The PNG and the PDF; nothing where fewer than two methods were timed, or not all on one device, the

@@ -22,7 +22,7 @@ def option_sweep(results: Results, summary: pd.DataFrame, stem: Path) -> list[Pa
     Args:
         results: the sweep's methods.
         summary: of one data set.
-        stem: where to write, without a suffix.
+        stem: path of the files without a suffix.
 
     Returns:
         The PNG and the PDF; nothing where the study is no sweep or has not been measured.
