@@ -14,7 +14,14 @@ def main(task: Task):
     data = Prepared.open(prepared_dir(*task.names))
     device = select_device(data.shape)
     with write_folder(out) as partial:
-        build_reference(data, task.params.evaluation.features, seed=0, folder=partial, device=device)
+        build_reference(
+            data,
+            task.params.evaluation.features,
+            seed=0,
+            folder=partial,
+            device=device,
+            say=lambda line: print(line, flush=True),
+        )
     return [out]
 
 

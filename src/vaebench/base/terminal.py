@@ -43,7 +43,7 @@ def columns(rows: Sequence[Sequence[str]], numbers: bool = False) -> list[str]:
 def bars(stream: TextIO | None = None) -> Progress:
     """Bars for work that is under way, shown where ``stream``, by default stderr, is a terminal.
 
-    A task's field ``note`` stands behind its bar.
+    A task's field ``note`` stands behind its bar, cut where the line ends.
     """
     from rich.console import Console
     from rich.progress import (
@@ -54,15 +54,17 @@ def bars(stream: TextIO | None = None) -> Progress:
         TimeElapsedColumn,
         TimeRemainingColumn,
     )
+    from rich.table import Column
 
     stream = stream or sys.stderr
     return Progress(
         TextColumn("{task.description}", markup=False),
-        BarColumn(),
+        BarColumn(bar_width=20),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}", markup=False),
+        TextColumn("{task.fields[note]}", markup=False, table_column=Column(no_wrap=True, ratio=1)),
         console=Console(file=stream, highlight=False, soft_wrap=True),
         disable=not stream.isatty(),
+        expand=True,
     )

@@ -36,7 +36,9 @@ class FeatureNetwork:
     compares: ClassVar[Compares]
     about: ClassVar[str]
 
-    def learn(self, data: Prepared, seed: int, device: torch.device, folder: Path) -> dict[str, Any]:
+    def learn(
+        self, data: Prepared, seed: int, device: torch.device, folder: Path, say: Callable[[str], None]
+    ) -> dict[str, Any]:
         """Learn from the training images; a frozen network does not.
 
         Args:
@@ -44,6 +46,7 @@ class FeatureNetwork:
             seed: of all random draws.
             device: where to train.
             folder: place for weights, beside ``reference.json``.
+            say: called with a line of progress now and then.
 
         Returns:
             Plain facts for ``reference.json``, which :meth:`load` gets back: the test ``accuracy``, say.

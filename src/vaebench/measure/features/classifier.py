@@ -37,11 +37,11 @@ class Classifier(FeatureNetwork):
     compares = "within a study"
     about = "a classifier of this data set"
 
-    def learn(self, data, seed, device, folder) -> dict[str, Any]:
+    def learn(self, data, seed, device, folder, say) -> dict[str, Any]:
         """Train it and write ``classifier.safetensors``: its test accuracy, the images' shape, the heads."""
         from safetensors.torch import save
 
-        network, accuracy = train_classifier(data, seed, device)
+        network, accuracy = train_classifier(data, seed, device, say)
         with write_atomically(folder / "classifier.safetensors") as path:
             path.write_bytes(save({k: v.cpu().contiguous() for k, v in network.state_dict().items()}))
         return {
@@ -104,8 +104,16 @@ def targets(data: Prepared) -> np.ndarray:
     )
 
 
-def train_classifier(data: Prepared, seed: int, device: torch.device) -> tuple[nn.ModuleDict, float]:
+def train_classifier(
+    data: Prepared, seed: int, device: torch.device, say: Callable[[str], None] = lambda line: None
+) -> tuple[nn.ModuleDict, float]:
     """Train on the training images: 1,000 Adam steps of 128 images, the rate falling to 0 by a cosine.
+
+    Args:
+        data: the prepared data set.
+        seed: of the weights and of the order of images.
+        device: where to train.
+        say: called with a line every 100 steps, and with the accuracy.
 
     Returns:
         The network in evaluation mode (see :func:`layers`) and its test accuracy in [0, 1], the mean over
@@ -127,7 +135,7 @@ def train_classifier(data: Prepared, seed: int, device: torch.device) -> tuple[n
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
     order = np.empty(0, np.int64)
     with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
-        for _ in range(STEPS):
+        for step in range(1, STEPS + 1):
             while len(order) < BATCH:
                 order = np.concatenate([order, rng.permutation(np.arange(rows.start, rows.stop))])
             batch, order = np.sort(order[:BATCH]), order[BATCH:]
@@ -138,8 +146,12 @@ def train_classifier(data: Prepared, seed: int, device: torch.device) -> tuple[n
             loss.backward()
             optimizer.step()
             schedule.step()
+            if step % 100 == 0:
+                say(f"classifier: step {step} of {STEPS}, loss {loss.item():.4g}")
     network.eval()
-    return network, _accuracy(network, data, classes, device)
+    accuracy = _accuracy(network, data, classes, device)
+    say(f"classifier: test accuracy {accuracy:.4f}")
+    return network, accuracy
 
 
 def _accuracy(network: nn.ModuleDict, data: Prepared, classes: np.ndarray, device: torch.device) -> float:

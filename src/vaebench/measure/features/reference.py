@@ -84,6 +84,7 @@ def build_reference(
     seed: int,
     folder: Path,
     device: str | torch.device = "cpu",
+    say: Callable[[str], None] = lambda line: None,
 ) -> Reference | None:
     """Make the reference of a data set and write it to ``folder``; None for the network ``none``.
 
@@ -93,6 +94,7 @@ def build_reference(
         seed: of the draws of a network that learns from the data set.
         folder: destination.
         device: where the network runs.
+        say: called with a line before each part, and now and then during the longer ones.
 
     Raises:
         UserError: there is no such network, its weights cannot be had, or it finds nothing to learn from.
@@ -101,12 +103,13 @@ def build_reference(
     described = FEATURES.check(spec, "evaluation.features")
     built, device = FEATURES.build(spec), torch.device(device)
     folder.mkdir(parents=True, exist_ok=True)
-    learned = built.learn(data, seed, device, folder)
+    learned = built.learn(data, seed, device, folder, say)
     network = built.load(folder, device, learned)
     described = {"kind": described.pop("name"), "options": described, **learned}
     if network is None:
         write_json(folder / "reference.json", described)
         return None
+    say(f"features of {len(data.split('test')):,} test images")
     found = _extract(network, _slices(data.split("test")), device)
     mu, sigma = moments(found)
     with write_atomically(folder / "features.npy") as path, path.open("wb") as file:
