@@ -10,7 +10,7 @@ from support.metric_models import Linear, Normal, orthogonal, prepared, run_of
 from vaebench.measure.features.frechet import moments
 from vaebench.measure.features.reference import Reference
 from vaebench.measure.metrics.coverage import density_and_coverage
-from vaebench.measure.metrics.kid import squared_mmd
+from vaebench.measure.metrics.kid import over_subsets, squared_mmd
 from vaebench.measure.run import evaluate
 
 
@@ -60,11 +60,21 @@ def test_kid_of_one_distribution_is_unbiased_and_of_two_their_closed_form():
     assert np.mean(shifted) == pytest.approx(expected, abs=4 * np.std(shifted) / np.sqrt(len(shifted)))
 
 
+def test_the_error_of_kid_is_its_spread_over_sets_of_images():
+    rng = np.random.default_rng(0)
+    sets = [(features(80, seed=i, width=2), features(80, 0.5, 1000 + i, width=2)) for i in range(60)]
+    estimates, errors = np.transpose([over_subsets(*both, 20, 40, rng) for both in sets])
+    assert np.sqrt(np.mean(errors**2)) == pytest.approx(np.std(estimates), rel=0.25)
+    for size, subsets in ((80, 30), (40, 1)):
+        assert np.isnan(over_subsets(*sets[0], subsets, size, rng)[1])
+
+
 def test_kid_of_a_run_is_a_mean_over_its_subsets():
     real, fake = features(60), features(50, 0.3, 1)
     whole = evaluate(run_with(real, fake), [{"name": "kid", "subset_size": 200, "subsets": 40}])["kid"]
     assert whole.keys() == {"recon", "interp_mid", "interp_random", "prior"}
     some = evaluate(run_with(real, fake), [{"name": "kid", "subset_size": 40, "subsets": 40}])["kid"]
+    assert some["prior_se"] > 0
     assert (
         some["prior"]
         == evaluate(run_with(real, fake), [{"name": "kid", "subset_size": 40, "subsets": 40}])["kid"]["prior"]

@@ -17,7 +17,7 @@ from vaebench.base.described import describes
 from vaebench.measure.metrics.fid import fid, image_kinds
 from vaebench.measure.run import Run
 
-__all__ = ["kid", "squared_mmd"]
+__all__ = ["kid", "over_subsets", "squared_mmd"]
 
 
 @describes({path.replace("fid", "kid", 1): replace(own, group="kid") for path, own in fid.describes.items()})
@@ -31,23 +31,38 @@ def kid(run: Run, *, subsets: PositiveInt = 100, subset_size: PositiveInt = 1000
 
     Returns:
         ``{"kid": {kind: distance}}``; of another network's features than Inception's ``{"kid_classifier":
-        …}``, say. A density that the method does not have is absent.
+        …}``, say. ``{kind}_se`` is its standard error; see :func:`over_subsets`. A density that the
+        method does not have is absent.
     """
     real = run.reference.features
-    found = {}
+    found: dict[str, float] = {}
     for kind in image_kinds(run) if len(real) > 1 else []:
-        fake = run.features(kind)
-        size = min(subset_size, len(fake), len(real))
-        rng = run.rng(f"kid {kind}")
-        estimates = [
-            squared_mmd(fake[rng.choice(len(fake), size, False)], real[rng.choice(len(real), size, False)])
-            for _ in range(subsets if size < max(len(fake), len(real)) else 1)
-        ]
-        found[kind] = float(np.mean(estimates))
+        value, error = over_subsets(run.features(kind), real, subsets, subset_size, run.rng(f"kid {kind}"))
+        found |= {kind: value, f"{kind}_se": error}
     return {run.reference.key("kid"): found}
 
 
 kid.needs_features = True
+
+
+def over_subsets(
+    fake: np.ndarray, real: np.ndarray, subsets: int, most: int, rng: np.random.Generator
+) -> tuple[float, float]:
+    """The mean estimate over subsets of at most ``most`` of the features (n, D) and (m, D), and its error.
+
+    The error is over both sets of images, by the delete-d jackknife (Shao and Wu, 1989): √(s / (n − s))
+    times the deviation over subsets of s of the n images; n is the smaller set's, which errs on the large
+    side. NaN where a subset is a whole set, or alone.
+    """
+    least = min(len(fake), len(real))
+    size = min(most, least)
+    estimates = [
+        squared_mmd(fake[rng.choice(len(fake), size, False)], real[rng.choice(len(real), size, False)])
+        for _ in range(subsets if size < max(len(fake), len(real)) else 1)
+    ]
+    if size == least or len(estimates) == 1:
+        return float(np.mean(estimates)), float("nan")
+    return float(np.mean(estimates)), float(np.std(estimates) * np.sqrt(size / (least - size)))
 
 
 def squared_mmd(first: np.ndarray, second: np.ndarray) -> float:
