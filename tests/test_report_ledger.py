@@ -220,4 +220,7 @@ def test_the_index_shows_each_papers_standing_and_the_evidence(tmp_path):
     expected = [str(counts[status]) for status in ("holds", "does not hold", "undecided", "not measured")]
     assert re.findall(r'<td class="num">(\d+)</td>', row)[:4] == expected
     assert "5 % of its schedule" in row
-    assert 'href="short/index.html">short</a>: undecided, points this way; 5 of 10 comparisons' in html
+    assert ">short: undecided, points this way; 5 of 10 comparisons" in html
+    (tmp_path / "short/index.html").touch()
+    linked = write_index(tmp_path).read_text("utf-8")
+    assert 'href="short/index.html">short</a>: undecided, points this way; 5 of 10 comparisons' in linked

@@ -8,6 +8,7 @@ import pytest
 from support.fake_study import METHODS, write, write_study
 
 from vaebench.report import build_report, tabulate
+from vaebench.report.index import write_index
 from vaebench.report.notes import stamp_notes
 from vaebench.report.results import read_results
 
@@ -241,10 +242,15 @@ def test_each_study_on_disk_is_on_the_index_and_a_broken_one_a_notice(reports):
     write_study(reports, name="broken", images=False)
     write(reports / "broken" / "metrics" / "mnist" / "mle_iso_i" / "0.json", "{")
     (reports / "screens").mkdir()
+    write_study(reports, name="early", images=False)
     index = Page(build_report(reports).read_text("utf-8"))
     pages = dict.fromkeys(a["href"] for a in index.all("a") if not a["href"].startswith("#"))
-    assert list(pages) == ["fake/index.html", "second/index.html"]
+    assert list(pages) == ["early/index.html", "fake/index.html", "second/index.html"]
     assert "mle_iso_i/0.json" in " ".join(index.text)
+    (reports / "early/index.html").unlink()
+    html = write_index(reports).read_text("utf-8")
+    assert "early/index.html" not in html
+    assert html.index("fake/index.html") < html.index("early · ")
 
 
 def test_a_page_without_a_study_says_what_to_do(tmp_path):

@@ -94,7 +94,7 @@ def schedule(results: Results) -> str:
 
 
 def write_index(reports: Path, broken: dict[str, str] | None = None) -> Path:
-    """Write ``index.html`` over every folder that holds a ``study.yaml``.
+    """Write ``index.html`` over every folder that holds a ``study.yaml``, those first that have a page.
 
     Args:
         reports: the folder of all studies' results.
@@ -110,6 +110,7 @@ def write_index(reports: Path, broken: dict[str, str] | None = None) -> Path:
             broken.setdefault(folder.name, str(error))
         else:
             cards.append(card | {"made": (folder / "index.html").is_file()})
+    cards.sort(key=lambda card: not card["made"])
     for name, reason in damaged(reports).items():
         broken[name] = f"{broken[name]} {reason}" if name in broken else reason
     papers = paper_counts(reports)
@@ -118,7 +119,7 @@ def write_index(reports: Path, broken: dict[str, str] | None = None) -> Path:
         broken=broken,
         papers=papers,
         ledger=ledger(reports),
-        studies={path.parent.name for path in reports.glob("*/study.yaml")},
+        studies={path.parent.name for path in reports.glob("*/index.html")},
     )
     target = reports / "index.html"
     with write_atomically(target) as temporary:
