@@ -374,3 +374,10 @@ def test_networks_lists_shapes_and_weights(workspace):
     assert re.search(r"inception +fid +with papers' FID +pytorch-fid", output)
     assert re.search(r"takida_mnist +1 x 28 .* 13\.3 M", output)
     assert re.search(r"conv +3 x 32, 64, 128 ", output)
+
+
+def test_networks_are_timed_where_that_is_asked(workspace, monkeypatch):
+    monkeypatch.setattr("vaebench.cli.networks.SHAPES", [(1, 8, 8)])
+    output = run("networks", "--seconds").output
+    assert "timing conv on 1 x 8 x 8" in output
+    assert re.search(r"conv +1 x 8 +64 +0\.8 M +\d+ +Any shape", output)

@@ -246,11 +246,15 @@ def methods() -> None:
 
 
 @app.command()
-def networks() -> None:
+def networks(
+    seconds: Annotated[
+        bool, typer.Option("--seconds", help="Time each on this machine, for about a minute.")
+    ] = False,
+) -> None:
     """List the networks: which images they take, how many weights they have; and those that measure."""
     from vaebench.cli.networks import feature_rows, network_rows
 
-    _print_columns(network_rows())
+    _print_columns(network_rows(typer.echo if seconds else None))
     typer.echo()
     _print_columns(feature_rows())
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 from vaebench.base.errors import UserError
 from vaebench.base.registry import Registry
 from vaebench.measure.features import FEATURES, distance_key
@@ -16,9 +19,19 @@ SHAPES = [
 """Image shapes (C, H, W) that the table looks at; a network may take others, too."""
 
 
-def network_rows() -> list[tuple[str, ...]]:
-    """A row per network and number of channels: name, shapes, latent dimensions, weights, what it is."""
-    rows: list[tuple[str, ...]] = [("network", "images", "latent dimensions", "weights", "")]
+BATCHES = 8, 32
+"""Images of the step that warms up, and of the step that is timed."""
+
+
+def network_rows(say: Callable[[str], None] | None = None) -> list[tuple[str, ...]]:
+    """A row per network and number of channels: name, shapes, latent dimensions, weights, what it is.
+
+    Args:
+        say: called with a line before each timing; None times nothing. Else the rows have the seconds
+            that 10,000 images take here, forward and backward.
+    """
+    timed = ("s / 10,000 images",) if say else ()
+    rows: list[tuple[str, ...]] = [("network", "images", "latent dimensions", "weights", *timed, "")]
     for name in NETWORKS.names():
         found = {shape: size for shape in SHAPES if (size := _size(name, shape))}
         for channels in sorted({shape[0] for shape in found}):
@@ -26,7 +39,12 @@ def network_rows() -> list[tuple[str, ...]]:
             sides = ", ".join(str(side) for side in taken)
             weights = ", ".join(f"{weights / 1e6:.1f} M" for _, weights in taken.values())
             dims = ", ".join(str(dim) for dim in sorted({dim for dim, _ in taken.values()}))
-            rows.append((name, f"{channels} x {sides}", dims, weights, _about(NETWORKS, name)))
+            seconds = []
+            for side in taken if say else ():
+                say(f"timing {name} on {channels} x {side} x {side}")
+                seconds.append(f"{10_000 * _image_seconds(name, (channels, side, side)):,.0f}")
+            timed = (", ".join(seconds),) if say else ()
+            rows.append((name, f"{channels} x {sides}", dims, weights, *timed, _about(NETWORKS, name)))
     return rows
 
 
@@ -52,5 +70,25 @@ def _size(name: str, shape: tuple[int, int, int]) -> tuple[int, int] | None:
     return network.latent_dim, sum(p.numel() for half in halves for p in half.parameters())
 
 
+def _image_seconds(name: str, shape: tuple[int, int, int]) -> float:
+    """Seconds per image of an autoencoder of the network, forward and backward in fp32."""
+    import torch
+
+    from vaebench.base.device import select_device
+
+    device = select_device(shape)
+    network = NETWORKS.build({"name": name}, shape)
+    halves = network.encoder(network.latent_dim).to(device), network.decoder(shape[0]).to(device)
+    for count in BATCHES:
+        images = torch.rand(count, *shape, device=device)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        began = time.perf_counter()
+        halves[1](halves[0](images)).sum().backward()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+    return (time.perf_counter() - began) / count
+
+
 def _about(axis: Registry, name: str) -> str:
-    return (axis.load(name).__doc__ or "").strip().split("\n")[0]
+    return (axis.load(name).__doc__ or "").strip().split("\n")[0].replace("; see the module", "")
