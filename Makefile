@@ -11,8 +11,9 @@ help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
 
 $(BIN)/.installed: pyproject.toml constraints.txt
+	@echo 'PyTorch, DVC, MLflow and what they need go into $(VENV): some minutes and gigabytes, once'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e '.[test]'
+	$(BIN)/pip install --disable-pip-version-check --no-compile -c constraints.txt -e '.[test]'
 	touch $@
 
 install: $(BIN)/.installed ## the environment, in .venv
