@@ -11,6 +11,8 @@ from support.tiny_study import DIGITS
 from vaebench.base.errors import UserError
 from vaebench.base.files import write_json
 from vaebench.cli.plan import plan
+from vaebench.densities import DENSITIES
+from vaebench.densities.cost import fit_seconds
 from vaebench.study import paths
 from vaebench.study.forecast import (
     Cost,
@@ -20,7 +22,9 @@ from vaebench.study.forecast import (
     fitting,
     forecast,
     keep_cost,
+    keep_fit,
     known_cost,
+    known_fit,
     parse_duration,
 )
 from vaebench.study.params import load_params, parse_params
@@ -39,7 +43,7 @@ def params(tmp_path, monkeypatch):
 
 
 def row(method: str, epoch: float | None, epochs: int = 10, seeds: int = 2, done: int = 0, evaluation=None):
-    cost = epoch and Cost(epoch / 100, epoch, 1000, "fp32", 1.0)
+    cost = epoch and Cost(epoch / 100, epoch, 1000, "fp32", 1.0, (100, 4))
     return Row("d", method, epochs, cost, epoch, evaluation, seeds, done)
 
 
@@ -68,7 +72,7 @@ def test_what_fits_into_a_budget(budget, expected):
 
 
 def test_a_recorded_epoch_is_believed_before_a_measured_step(params):
-    keep_cost(params, "digits", "ae", 1, Cost(0.1, 9.0, 100, "fp32", 1.0))
+    keep_cost(params, "digits", "ae", 1, Cost(0.1, 9.0, 100, "fp32", 1.0, (100, 4)))
     assert forecast(params).rows[0].epoch == 9.0
     for seed, seconds in enumerate((2.0, 3.0, 40.0)):
         path = paths.provenance_json("train", "quickstart", "digits", "ae", seed)
@@ -81,7 +85,7 @@ def test_a_recorded_epoch_is_believed_before_a_measured_step(params):
 
 
 def test_what_checkpoints_hold_is_not_left(params, tmp_path):
-    keep_cost(params, "digits", "ae", 1, Cost(0.1, 9.0, 100, "fp32", 1.0))
+    keep_cost(params, "digits", "ae", 1, Cost(0.1, 9.0, 100, "fp32", 1.0, (100, 4)))
     before = forecast(params).seconds(left=True)
     place = paths.checkpoint_dir("quickstart", "digits", "ae", 2)
     with Checkpoints(place, "digest", seconds=60) as kept:
@@ -93,7 +97,7 @@ def test_what_checkpoints_hold_is_not_left(params, tmp_path):
 
 
 def test_a_cost_is_of_the_step_and_not_of_the_schedule(params):
-    cost = Cost(0.1, 9.0, 100, "fp32", 1.0)
+    cost = Cost(0.1, 9.0, 100, "fp32", 1.0, (100, 4))
     keep_cost(params, "digits", "ae", 1, cost)
 
     def changed(**training):
@@ -128,6 +132,35 @@ def test_a_plan_says_which_data_are_missing(tmp_path, monkeypatch):
     assert "missing: celeba: CelebA was not found" in text
     assert "pytorch-fid's 91 MiB" in text
     assert "0 of 30 cells are measured" in text
+
+
+def test_fits_of_densities_are_part_of_a_seed(params):
+    cost = Cost(0.1, 9.0, 100, "fp32", 1.0, (5_000, 4))
+    keep_cost(params, "digits", "ae", 1, cost)
+    before = forecast(params).rows[0].seed_seconds
+    for name, seconds in (("prior", 1.0), ("gmm10", 41.0)):
+        keep_fit(params.densities[name], cost.latents, seconds)
+    (ae, _) = forecast(params).rows
+    assert ae.seed_seconds - before == 42.0
+    assert known_fit(params.densities["gmm10"] | {"components": 77}, cost.latents) is None
+    assert known_fit(params.densities["gmm10"], (6_000, 4)) is None
+
+
+def test_a_fit_is_forecast_from_one_epoch_of_a_part(monkeypatch):
+    clock = iter((0.0, 2.0))
+    seen = []
+
+    class Slow:
+        def __init__(self, *, epochs: int = 800):
+            self.epochs = epochs
+
+        def fit(self, latents, seed):
+            seen.append((self.epochs, latents["train_mean"].shape))
+
+    monkeypatch.setattr("vaebench.densities.cost.time.perf_counter", lambda: next(clock))
+    with DENSITIES.adding("slow", Slow):
+        assert fit_seconds({"name": "slow"}, 50_000, 3) == 2.0 * 800 * 10
+    assert seen == [(1, (5_000, 3))]
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("8h", 28_800), ("2m", 120), ("1.5d", 129_600), ("30s", 30)])

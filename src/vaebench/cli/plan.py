@@ -13,7 +13,16 @@ from vaebench.base.reading import reading
 from vaebench.base.terminal import columns
 from vaebench.data.store import Meta
 from vaebench.study import paths
-from vaebench.study.forecast import Forecast, duration, fitting, forecast, keep_cost, known_cost
+from vaebench.study.forecast import (
+    Forecast,
+    duration,
+    fitting,
+    forecast,
+    keep_cost,
+    keep_fit,
+    known_cost,
+    known_fit,
+)
 from vaebench.study.params import Params
 from vaebench.study.provenance import digest
 
@@ -50,6 +59,7 @@ def plan(params: Params, slots: int, budget: float | None, say: Callable[[str], 
                 keep_cost(
                     params, dataset, method, slots, measure_cost(params, dataset, method, meta, slots, say)
                 )
+            _measure_fits(params, dataset, method, slots, say)
     if params.evaluation.features["name"] == "inception":
         from vaebench.cli.doctor import inception_weights
 
@@ -68,6 +78,16 @@ def plan(params: Params, slots: int, budget: float | None, say: Callable[[str], 
         yield f"measured while other work left {known.share:.0%} of the processor; with all of it {idle} left"
     if budget is not None:
         yield from (f"in {duration(budget)}: {line}" for line in fitting(known, budget))
+
+
+def _measure_fits(params: Params, dataset: str, method: str, slots: int, say: Callable[[str], None]) -> None:
+    latents = known_cost(params, dataset, method, slots).latents
+    for name in params.study.densities:
+        if known_fit(params.densities[name], latents) is None:
+            from vaebench.densities.cost import fit_seconds
+
+            say(f"measuring density {name} on {latents[0]} latents of dimension {latents[1]}")
+            keep_fit(params.densities[name], latents, fit_seconds(params.densities[name], *latents))
 
 
 def _shape(params: Params, dataset: str, say: Callable[[str], None]) -> tuple[Meta, int]:
@@ -113,6 +133,7 @@ def _table(known: Forecast) -> Iterator[str]:
             "done",
             "epochs in checkpoints",
             "training",
+            "densities",
         )
     ]
     for row in known.rows:
@@ -130,6 +151,7 @@ def _table(known: Forecast) -> Iterator[str]:
                 str(row.done),
                 str(row.reached),
                 "not known" if total is None else duration(total),
+                duration(row.fits * row.seeds),
             )
         )
     yield from columns(rows)

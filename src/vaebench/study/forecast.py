@@ -16,6 +16,7 @@ from pathlib import Path
 from vaebench.base.errors import UserError
 from vaebench.base.files import read_json, write_json
 from vaebench.base.processor import processor
+from vaebench.base.reading import mapping_or_empty
 from vaebench.study import paths
 from vaebench.study.params import Params
 from vaebench.study.provenance import digest
@@ -28,7 +29,9 @@ __all__ = [
     "fitting",
     "forecast",
     "keep_cost",
+    "keep_fit",
     "known_cost",
+    "known_fit",
     "parse_duration",
 ]
 
@@ -45,6 +48,7 @@ class Cost:
         cell_bytes: on disk, per seed: weights, latents and, while it trains, its checkpoint.
         precision: of the networks.
         share: part of its threads' time that other processes left to this one while it was measured.
+        latents: how many a density is fitted to, and their dimension.
     """
 
     step: float
@@ -52,6 +56,7 @@ class Cost:
     cell_bytes: int
     precision: str
     share: float
+    latents: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,7 @@ class Row:
         seeds: of the study.
         done: those whose metrics are there.
         reached: epochs that the others' checkpoints hold.
+        fits: seconds of fitting a seed's densities, of those that were measured.
     """
 
     dataset: str
@@ -79,11 +85,17 @@ class Row:
     seeds: int
     done: int
     reached: int = 0
+    fits: float = 0.0
+
+    @property
+    def after_training(self) -> float:
+        """Seconds of one seed's densities and, where it is known, its evaluation."""
+        return self.fits + (self.evaluation or 0.0)
 
     @property
     def seed_seconds(self) -> float | None:
-        """Of one seed: training and, where it is known, evaluation."""
-        return None if self.epoch is None else self.epoch * self.epochs + (self.evaluation or 0.0)
+        """Of one seed: training and what comes after it."""
+        return None if self.epoch is None else self.epoch * self.epochs + self.after_training
 
 
 @dataclass(frozen=True)
@@ -158,8 +170,8 @@ def fitting(plan: Forecast, budget: float) -> list[str]:
     lines = []
     if fits:
         lines.append(f"one seed, whole schedule: {', '.join(dict.fromkeys(fits))}: {duration(total)}")
-    evaluations = sum(row.evaluation or 0.0 for row in known) / plan.slots
-    share = (budget - evaluations) / (per_seed - evaluations)
+    fixed = sum(row.after_training for row in known) / plan.slots
+    share = (budget - fixed) / (per_seed - fixed)
     epochs = {row.method: math.floor(row.epochs * share) for row in known}
     if min(epochs.values()) > 0:
         listed = ", ".join(f"{method} {count}" for method, count in epochs.items())
@@ -170,18 +182,25 @@ def fitting(plan: Forecast, budget: float) -> list[str]:
 def known_cost(params: Params, dataset: str, method: str, slots: int) -> Cost | None:
     """Cost of this method as ``vaebench plan`` measured it here."""
     try:
-        return Cost(**read_json(COSTS)[_key(params, dataset, method, slots)])
+        kept = read_json(COSTS)[_key(params, dataset, method, slots)]
+        return Cost(**kept | {"latents": tuple(kept["latents"])})
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 def keep_cost(params: Params, dataset: str, method: str, slots: int, cost: Cost) -> None:
     """Keep what was measured; see :func:`known_cost`."""
-    try:
-        kept = read_json(COSTS)
-    except (OSError, ValueError):
-        kept = {}
-    write_json(COSTS, kept | {_key(params, dataset, method, slots): asdict(cost)})
+    _keep(_key(params, dataset, method, slots), asdict(cost))
+
+
+def known_fit(density: dict, latents: tuple[int, int]) -> float | None:
+    """Seconds of a density's fit as ``vaebench plan`` measured it here."""
+    return mapping_or_empty(COSTS).get(_fit_key(density, latents))
+
+
+def keep_fit(density: dict, latents: tuple[int, int], seconds: float) -> None:
+    """Keep what was measured; see :func:`known_fit`."""
+    _keep(_fit_key(density, latents), seconds)
 
 
 def duration(seconds: float) -> str:
@@ -204,6 +223,14 @@ def parse_duration(text: str) -> float:
     return float(match[1]) * {"s": 1, "m": 60, "min": 60, "h": 3_600, "d": 86_400}[match[2]]
 
 
+def _keep(key: str, content: object) -> None:
+    write_json(COSTS, mapping_or_empty(COSTS) | {key: content})
+
+
+def _fit_key(density: dict, latents: tuple[int, int]) -> str:
+    return digest([processor(), density, list(latents)])
+
+
 def _key(params: Params, dataset: str, method: str, slots: int) -> str:
     point, settings = params.methods[method], params.training_of(method)
     axes = point.model_dump(exclude={"label", "training"})
@@ -217,6 +244,8 @@ def _row(params: Params, dataset: str, method: str, slots: int) -> Row:
     epochs = list(_recorded("train", cells, "epoch_median"))
     others = [(*cell[:2], other, cell[3]) for cell in cells for other in params.study.methods]
     evaluations = list(_recorded("evaluate", cells, "stage")) or list(_recorded("evaluate", others, "stage"))
+    densities = [params.densities[name] for name in params.study.densities]
+    fits = [known_fit(density, cost.latents) or 0.0 for density in densities] if cost else []
     finished = [paths.metrics_json(*cell).is_file() for cell in cells]
     return Row(
         dataset=dataset,
@@ -228,6 +257,7 @@ def _row(params: Params, dataset: str, method: str, slots: int) -> Row:
         seeds=len(cells),
         done=sum(finished),
         reached=sum(_reached(cell) for cell, ready in zip(cells, finished, strict=True) if not ready),
+        fits=sum(fits),
     )
 
 

@@ -82,7 +82,8 @@ def measure_cost(
     arrays = 1 + model.posterior.stochastic
     latents = 4 * arrays * model.latent_dim * (rows["train"] + rows["test"])
     busy = 1.0 if device.type == "cuda" else min(1.0, share)
-    return Cost(seconds, epoch, (1 + COPIES) * weights + latents, precision, round(busy, 3))
+    size = rows["train"], model.latent_dim
+    return Cost(seconds, epoch, (1 + COPIES) * weights + latents, precision, round(busy, 3), size)
 
 
 def _seconds(work: Callable[[], object], device: torch.device) -> float:
