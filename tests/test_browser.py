@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from support.browser import Visit, chromium, find_chromium, mlflow_ui
 from support.fake_study import write_study
-from support.screens import mlflow_screens, report_screens
+from support.screens import method_screen, mlflow_screens, report_screens
 from support.tiny_study import ROOT, copy_repository, environment, run
 
 from vaebench.report import build_report
@@ -301,7 +301,8 @@ def test_a_study_without_a_store_is_exported_afterwards_and_compares(browser, ti
 
 def test_the_pipelines_own_report_and_runs_look_like_this(browser, tiny_repository):
     SCREENS.mkdir(parents=True, exist_ok=True)
-    report_screens(browser, tiny_repository / "reports/tiny/index.html", "mle_iso_i", SCREENS)
+    report_screens(browser, tiny_repository / "reports/tiny/index.html", SCREENS)
+    method_screen(browser, tiny_repository / "reports/tiny/index.html", "mle_iso_i", SCREENS)
     mlflow_screens(browser, tiny_repository, ("ae", "mle_iso_i"), SCREENS)
     names = {"report-light", "report-dark", "report-phone", "method", "mlflow-runs", "mlflow-compare"}
     assert {path.stem for path in SCREENS.glob("*.png")} >= names

@@ -13,8 +13,8 @@ from vaebench.measure.pictures.grids import GAP
 DESK, PHONE = {"width": 1400, "height": 900}, {"width": 390, "height": 844}
 
 
-def report_screens(browser, page: Path, method: str, folder: Path) -> None:
-    """``report-{light,dark,phone,index,index-phone}.png``, ``oversmoothing.png``, ``method.png``."""
+def report_screens(browser, page: Path, folder: Path) -> None:
+    """``report-{light,dark,phone,index,index-phone}.png``, ``oversmoothing.png``."""
     index = page.parent.parent / "index.html"
     for name, address, size, scheme in (
         ("light", page, DESK, "light"),
@@ -32,15 +32,21 @@ def report_screens(browser, page: Path, method: str, folder: Path) -> None:
                 pair.scroll_into_view_if_needed()
                 visit.page.wait_for_load_state("networkidle")
                 pair.screenshot(path=folder / "oversmoothing.png")
-            row = visit.page.locator(f"tr.run[data-method='{method}']:visible").first
-            row.get_by_role("button").click()
-            detail = visit.page.locator("tr.detail:visible .detail-body")
-            for picture in detail.locator("img").all():
-                picture.scroll_into_view_if_needed()
-            visit.page.wait_for_load_state("networkidle")
-            visit.page.evaluate("document.querySelector('.bar').hidden = true")
-            detail.screenshot(path=folder / "method.png")
         visit.close()
+
+
+def method_screen(browser, page: Path, method: str, folder: Path) -> None:
+    """``method.png``: the panel of one method."""
+    visit = Visit(browser, "file://", viewport=DESK, color_scheme="light")
+    visit.page.goto(page.as_uri())
+    visit.page.locator(f"tr.run[data-method='{method}']:visible").first.get_by_role("button").click()
+    detail = visit.page.locator("tr.detail:visible .detail-body")
+    for picture in detail.locator("img").all():
+        picture.scroll_into_view_if_needed()
+    visit.page.wait_for_load_state("networkidle")
+    visit.page.evaluate("document.querySelector('.bar').hidden = true")
+    detail.screenshot(path=folder / "method.png")
+    visit.close()
 
 
 def mlflow_screens(browser, workspace: Path, methods: tuple[str, str], folder: Path) -> None:
@@ -75,19 +81,18 @@ def sample_screens(images: Path, folder: Path) -> None:
 
 
 def compress(folder: Path) -> None:
-    """Write every PNG in ``folder`` anew with a palette of at most 128 colours, which more than halves it."""
+    """Write every PNG in ``folder`` anew with a palette of 256 colours, which more than halves it."""
     for path in folder.glob("*.png"):
         with Image.open(path) as picture:
-            picture.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
+            picture.convert("RGB").quantize(256, Image.Quantize.FASTOCTREE).save(path, optimize=True)
 
 
 if __name__ == "__main__":
     here = Path.cwd()
     sample_screens(here / "reports/quickstart/images/digits", here / "reports/screens")
     with chromium() as opened:
-        report_screens(
-            opened, here / "reports/takida_mnist_short/index.html", "mle_diag_d", here / "reports/screens"
-        )
+        report_screens(opened, here / "reports/takida_mnist_short/index.html", here / "reports/screens")
+        method_screen(opened, here / "reports/quickstart/index.html", "mle_diag_d", here / "reports/screens")
         mlflow_screens(opened, here, ("mle_iso_i", "avae_diag_d"), here / "reports/screens")
     (here / "reports/screens/mlflow-compare.png").unlink()  # MLflow's own, shown nowhere
     compress(here / "reports/screens")
