@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from vaebench.base.terminal import bars
 from vaebench.densities.base import NoDensity
 
 __all__ = ["LatentVAE", "train"]
@@ -90,23 +91,26 @@ def train(
     batch_size = min(batch_size, len(mean))
     steps = len(mean) // batch_size
     halvings = {math.ceil(3 * epochs / 8), math.ceil(6 * epochs / 8)}
-    for epoch in range(epochs):
-        if epoch in halvings:
-            optimizer.param_groups[0]["lr"] /= 2
-        order = torch.randperm(len(mean), generator=generator, device=mean.device)[: steps * batch_size]
-        z = mean[order]
-        if std is not None:
-            z += std[order] * torch.randn(z.shape, generator=generator, device=z.device)
-        total = torch.zeros((), device=mean.device)
-        for batch in z.split(batch_size):
-            loss = vae.loss(batch, generator)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            total += loss.detach()
-        if not math.isfinite(total.item()):
-            raise NoDensity(
-                f"The second-stage VAE diverged in epoch {epoch + 1} of {epochs}; lower the density's "
-                f"'learning_rate', which is {learning_rate}."
-            )
+    with bars() as shown:
+        done = shown.add_task("second-stage VAE", total=epochs, note="")
+        for epoch in range(epochs):
+            if epoch in halvings:
+                optimizer.param_groups[0]["lr"] /= 2
+            order = torch.randperm(len(mean), generator=generator, device=mean.device)[: steps * batch_size]
+            z = mean[order]
+            if std is not None:
+                z += std[order] * torch.randn(z.shape, generator=generator, device=z.device)
+            total = torch.zeros((), device=mean.device)
+            for batch in z.split(batch_size):
+                loss = vae.loss(batch, generator)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                total += loss.detach()
+            if not math.isfinite(total.item()):
+                raise NoDensity(
+                    f"The second-stage VAE diverged in epoch {epoch + 1} of {epochs}; lower the density's "
+                    f"'learning_rate', which is {learning_rate}."
+                )
+            shown.update(done, advance=1, note=f"loss {total.item() / steps:.4g}")
     return total.item() / steps
