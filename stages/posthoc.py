@@ -1,11 +1,17 @@
 """Fit one density to the latents of one trained model."""
 
+import hashlib
+from inspect import signature
+
+from vaebench.base.checkpoint import Checkpoints
 from vaebench.base.files import write_folder
+from vaebench.base.progress import EpochProgress
 from vaebench.densities import DENSITIES
 from vaebench.densities.base import NoDensity
 from vaebench.densities.saved import load_latents
 from vaebench.densities.store import save_absent
-from vaebench.study.paths import density_dir, model_dir
+from vaebench.study.paths import checkpoint_dir, density_dir, model_dir
+from vaebench.study.provenance import digest
 from vaebench.study.stage import Task, run_stage
 
 
@@ -20,7 +26,7 @@ def main(task: Task):
         reason = "the training diverged"
     else:
         try:
-            model.fit(latents, seed)
+            _fit(model, latents, task)
         except NoDensity as absent:
             reason = str(absent)
             print(f"posthoc: no density: {reason}")
@@ -30,6 +36,26 @@ def main(task: Task):
         else:
             model.save(partial)
     return [out]
+
+
+def _fit(model, latents, task: Task) -> None:
+    """Fit, and go on where an interrupted fit stopped, if the density can."""
+    _, dataset, method, seed, density = task.names
+    if "checkpoints" not in signature(model.fit).parameters:
+        model.fit(latents, seed)
+        return
+    from vaebench.cpu.processor import flush_subnormal
+
+    flush_subnormal()
+    content = {name: hashlib.sha256(array.tobytes()).hexdigest() for name, array in latents.items()}
+    every = task.params.training_of(method).checkpoint_seconds
+    key, name = digest([task.inputs, seed, content]), f"{density} of {method} · {dataset} · {seed}"
+    with (
+        Checkpoints(checkpoint_dir(*task.names), key, every) as checkpoints,
+        EpochProgress(name, model.epochs, lambda history: None) as progress,
+    ):
+        model.fit(latents, seed, checkpoints=checkpoints, progress=progress)
+        checkpoints.discard()
 
 
 if __name__ == "__main__":

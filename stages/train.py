@@ -5,8 +5,10 @@ import time
 import numpy as np
 import torch
 
+from vaebench.base.checkpoint import Checkpoints
 from vaebench.base.device import describe_device, select_device
 from vaebench.base.files import write_folder, write_json
+from vaebench.base.progress import EpochProgress
 from vaebench.cpu.processor import flush_subnormal
 from vaebench.data.store import Prepared
 from vaebench.densities.saved import save_latents
@@ -16,9 +18,8 @@ from vaebench.study.params import SPECS
 from vaebench.study.provenance import describe, digest
 from vaebench.study.stage import Task, run_stage
 from vaebench.tracking.follow import tracked
-from vaebench.training import Checkpoints, are_finite, encode_data, train
+from vaebench.training import are_finite, encode_data, train
 from vaebench.training.history import live_history, write_history
-from vaebench.training.progress import EpochProgress
 
 
 def main(task: Task):

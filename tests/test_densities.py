@@ -1,8 +1,10 @@
 """Densities: what they recover from latents of known distribution, and what becomes of their files."""
 
 import json
+import os
 import pickle
 import shutil
+import signal
 import subprocess
 import sys
 import zipfile
@@ -13,6 +15,7 @@ import pytest
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
+from vaebench.base.checkpoint import Checkpoints
 from vaebench.base.errors import UserError
 from vaebench.densities import DENSITIES
 from vaebench.densities.base import NoDensity
@@ -415,3 +418,26 @@ def test_a_record_with_a_wrong_fitted_value_is_named(name, key, value, saved):
 def test_arrays_are_stored_without_a_time_stamp(saved):
     with zipfile.ZipFile(saved("gaussian") / "arrays.npz") as archive:
         assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+
+
+def test_an_interrupted_second_stage_goes_on_to_the_same_weights(tmp_path, toy):
+    def fit(name: str, stop_after: int | None = None) -> bytes:
+        def progress(rows):
+            seen.append(rows[-1]["epoch"])
+            if rows[-1]["epoch"] == stop_after:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        density = DENSITIES.build(SPECS["second_stage"] | {"epochs": 6})
+        with Checkpoints(tmp_path / "checkpoint", "digest", 1e9) as checkpoints:
+            density.fit(toy, 0, checkpoints=checkpoints, progress=progress)
+        density.save(tmp_path / name)
+        return (tmp_path / name / "second_stage.safetensors").read_bytes()
+
+    for name in ("whole", "stopped"):
+        (tmp_path / name).mkdir()
+    seen: list[int] = []
+    whole = fit("whole")
+    with pytest.raises(SystemExit, match="after epoch 4; run again"):
+        fit("stopped", stop_after=4)  # past the first halving of the learning rate
+    assert fit("stopped") == whole
+    assert seen == [1, 2, 3, 4, 5, 6, 1, 2, 3, 4, 5, 6]

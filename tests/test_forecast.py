@@ -8,6 +8,7 @@ import pytest
 import yaml
 from support.tiny_study import DIGITS
 
+from vaebench.base.checkpoint import Checkpoints
 from vaebench.base.errors import UserError
 from vaebench.base.files import write_json
 from vaebench.cli.plan import plan
@@ -28,7 +29,6 @@ from vaebench.study.forecast import (
     parse_duration,
 )
 from vaebench.study.params import load_params, parse_params
-from vaebench.training.checkpoint import Checkpoints
 
 QUICKSTART = Path(__file__).parents[1] / "studies/quickstart.yaml"
 

@@ -8,8 +8,9 @@ import pytest
 import torch
 from test_step import build, digits, images  # noqa: F401
 
+from vaebench.base.checkpoint import Checkpoints
 from vaebench.study.params import Training
-from vaebench.training import Checkpoints, precision, train
+from vaebench.training import precision, train
 from vaebench.training.precision import Precision, choose_precision
 
 AUTO = Training(epochs=3, precision="auto", compile="never", checkpoint_seconds=1e9)

@@ -12,11 +12,12 @@ import pytest
 import torch
 from torch import nn
 
+from vaebench.base.checkpoint import Checkpoints
 from vaebench.base.compiled import Compiled
 from vaebench.cpu.adam import CopyingAdam
 from vaebench.model.vae import ModelSpec
 from vaebench.study.params import Training
-from vaebench.training import Checkpoints, train
+from vaebench.training import train
 from vaebench.training.step import Step
 
 METHODS = {

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 import torch
 
+from vaebench.base.checkpoint import Checkpoints
 from vaebench.base.errors import UserError
 from vaebench.data.preparation import prepare
 from vaebench.model.regularizers import REGULARIZERS
 from vaebench.model.regularizers.base import Regularizer
 from vaebench.model.vae import ModelSpec
 from vaebench.study.params import Training
-from vaebench.training import Checkpoints, are_finite, train
+from vaebench.training import are_finite, train
 from vaebench.training.encode import encode_data
 from vaebench.training.loop import _epoch_rows, _plateau
 from vaebench.training.passes import second_moment

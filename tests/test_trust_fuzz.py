@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from support.outputs import SPEC, write_outputs
 from support.scratch import QUICKSTART, ROOT
 
+from vaebench.base.checkpoint import Checkpoints
 from vaebench.base.errors import UserError
 from vaebench.data.store import Prepared
 from vaebench.densities.saved import load_latents
@@ -24,7 +25,6 @@ from vaebench.measure.features.reference import load_reference
 from vaebench.model.vae import load_model
 from vaebench.study.lockfile import set_damaged_aside
 from vaebench.study.params import load_params, parse_params
-from vaebench.training import Checkpoints
 
 FEW = settings(max_examples=30, suppress_health_check=list(HealthCheck))
 MANY = settings(FEW, max_examples=4_000, derandomize=False)

@@ -20,7 +20,12 @@ class NoDensity(UserError):  # noqa: N818
 
 
 class Density(Protocol):
-    """Interface of a density; its constructor's keyword-only arguments are its options."""
+    """Interface of a density; its constructor's keyword-only arguments are its options.
+
+    One whose ``fit`` takes long may ask for two more arguments by their names, ``checkpoints``
+    (:class:`~vaebench.base.checkpoint.Checkpoints`, entered) and ``progress``, called with a list whose last
+    row has ``epoch`` and more numbers. It then has ``epochs``, their number.
+    """
 
     def fit(self, latents: dict[str, np.ndarray], seed: int) -> None:
         """Fit to ``latents.npz``: train_mean (N, d), train_std (N, d) if stochastic, prior_scale."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
 
-from vaebench.base.terminal import bars
+from vaebench.base.checkpoint import Checkpoints
+from vaebench.base.interrupt import Interrupt, stop_signal
 from vaebench.densities.base import NoDensity
 
 __all__ = ["LatentVAE", "train"]
@@ -69,6 +72,8 @@ def train(
     epochs: int,
     batch_size: int,
     learning_rate: float,
+    checkpoints: Checkpoints | None = None,
+    progress: Callable[[list[dict]], None] | None = None,
 ) -> float:
     """Train ``vae`` in place on z ~ N(mean, std²), drawn anew each epoch.
 
@@ -80,20 +85,29 @@ def train(
         epochs: the learning rate is halved after 3/8 and 6/8 of them.
         batch_size: latents per step.
         learning_rate: of Adam, at the start.
+        checkpoints: entered; a fit that was interrupted goes on from there, to the same weights.
+        progress: called after each epoch with its row in a list.
 
     Returns:
         The mean loss of the last epoch, in nats per latent.
 
     Raises:
         NoDensity: when an epoch's loss is not finite.
+        SystemExit: after a signal that ends a process, once the checkpoint is written.
     """
     optimizer = torch.optim.Adam(vae.parameters(), lr=learning_rate, fused=True)
     batch_size = min(batch_size, len(mean))
     steps = len(mean) // batch_size
     halvings = {math.ceil(3 * epochs / 8), math.ceil(6 * epochs / 8)}
-    with bars() as shown:
-        done = shown.add_task("second-stage VAE", total=epochs, note="")
-        for epoch in range(epochs):
+    state, line = checkpoints.load() if checkpoints else (None, "")
+    if line:
+        print(line, flush=True)
+    if state:
+        vae.load_state_dict(state["vae"])
+        optimizer.load_state_dict(state["optimizer"])
+        generator.set_state(state["generator"])
+    with stop_signal() if checkpoints else nullcontext(Interrupt()) as stop:
+        for epoch in range(state["epoch"] if state else 0, epochs):
             if epoch in halvings:
                 optimizer.param_groups[0]["lr"] /= 2
             order = torch.randperm(len(mean), generator=generator, device=mean.device)[: steps * batch_size]
@@ -107,10 +121,21 @@ def train(
                 loss.backward()
                 optimizer.step()
                 total += loss.detach()
-            if not math.isfinite(total.item()):
+            loss_of_epoch = total.item() / steps
+            if not math.isfinite(loss_of_epoch):
                 raise NoDensity(
                     f"The second-stage VAE diverged in epoch {epoch + 1} of {epochs}; lower the density's "
                     f"'learning_rate', which is {learning_rate}."
                 )
-            shown.update(done, advance=1, note=f"loss {total.item() / steps:.4g}")
-    return total.item() / steps
+            if progress:
+                progress([{"epoch": epoch + 1, "loss": loss_of_epoch}])
+            if epoch + 1 < epochs and checkpoints and (stop.requested or checkpoints.due()):
+                state = {"vae": vae.state_dict(), "optimizer": optimizer.state_dict()}
+                state |= {"generator": generator.get_state(), "epoch": epoch + 1, "batch": 0}
+                if failure := checkpoints.save(state):
+                    print(failure, flush=True)
+                if stop.requested:
+                    raise SystemExit(
+                        f"stopped by a signal after epoch {epoch + 1}; run again to go on from there"
+                    )
+    return loss_of_epoch

@@ -16,7 +16,9 @@ epochs, which are the 300 and 600 of 800 in the authors' code.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import PositiveFloat, PositiveInt
@@ -25,6 +27,9 @@ from vaebench.base.files import write_atomically
 from vaebench.base.reading import reading
 from vaebench.densities.latents import posterior_means, posterior_stds
 from vaebench.densities.store import write_record
+
+if TYPE_CHECKING:
+    from vaebench.base.checkpoint import Checkpoints
 
 __all__ = ["SecondStage"]
 
@@ -51,13 +56,27 @@ class SecondStage:
     ):
         self._schedule: dict = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
         self._hidden = hidden
+        self.epochs = epochs
 
-    def fit(self, latents: dict[str, np.ndarray], seed: int) -> None:
+    def fit(
+        self,
+        latents: dict[str, np.ndarray],
+        seed: int,
+        checkpoints: Checkpoints | None = None,
+        progress: Callable[[list[dict]], None] | None = None,
+    ) -> None:
         """Train on ``train_mean`` (N, d) and ``train_std`` (N, d), if any; on the GPU, if any.
+
+        Args:
+            latents: see :class:`~vaebench.densities.base.Density`.
+            seed: of weights and noise.
+            checkpoints: entered; a fit that was interrupted goes on from there, to the same weights.
+            progress: called after each epoch with its row, ``epoch`` and ``loss``, in a list.
 
         Raises:
             UserError: latents that are not finite.
             NoDensity: it diverged.
+            SystemExit: after a signal that ends a process, once the checkpoint is written.
         """
         import torch
 
@@ -75,6 +94,8 @@ class SecondStage:
             torch.as_tensor(means, dtype=torch.float32, device=device),
             None if stds is None else torch.as_tensor(stds, dtype=torch.float32, device=device),
             generator=torch.Generator(device).manual_seed(noise_seed),
+            checkpoints=checkpoints,
+            progress=progress,
             **self._schedule,
         )
         self._vae = vae.cpu()

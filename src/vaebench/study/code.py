@@ -33,6 +33,7 @@ NEUTRAL = (
     "vaebench",  # names what the library exports, and imports it when asked
     "vaebench.base.described",
     "vaebench.base.errors",
+    "vaebench.base.progress",
     "vaebench.base.reading",
     "vaebench.base.streams",
     "vaebench.base.terminal",
@@ -40,7 +41,6 @@ NEUTRAL = (
     "vaebench.scaleout",
     "vaebench.study",  # a stage's parameters are a dependency of their own
     "vaebench.tracking",
-    "vaebench.training.progress",
 )
 """Modules and packages that cannot change a number; what they import is not followed."""
 

@@ -86,9 +86,9 @@ def summary_json(study: str) -> Path:
     return report_dir(study) / "summary.json"
 
 
-def checkpoint_dir(study: str, dataset: str, method: str, seed: int) -> Path:
-    """*train*, while it runs: outside DVC's outputs, so that a killed stage resumes."""
-    return Path(".vaebench/checkpoints", study, dataset, method, str(seed))
+def checkpoint_dir(study: str, dataset: str, method: str, seed: int, density: str = "") -> Path:
+    """*train*, or a density's *posthoc*, while it runs: outside DVC's outputs, so a killed stage resumes."""
+    return Path(".vaebench/checkpoints", study, dataset, method, str(seed), density)
 
 
 def workspace_root(folder: str | Path = ".") -> Path:

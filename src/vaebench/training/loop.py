@@ -19,13 +19,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vaebench.base.checkpoint import Checkpoints
 from vaebench.base.errors import UserError
+from vaebench.base.interrupt import Interrupt, stop_signal
 from vaebench.data.store import Prepared
 from vaebench.model.vae import VAE
 from vaebench.study.params import Training
 from vaebench.study.schedule import check_warm_start
-from vaebench.training.checkpoint import Checkpoints
-from vaebench.training.interrupt import Interrupt, stop_signal
 from vaebench.training.passes import encode_means, resident, second_moment, validate
 from vaebench.training.precision import Precision, choose_precision
 from vaebench.training.state import State, are_finite_weights, copy_of_weights

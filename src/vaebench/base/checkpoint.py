@@ -9,8 +9,6 @@ import time
 from io import BytesIO
 from pathlib import Path
 
-import torch
-
 from vaebench.base.errors import UserError
 from vaebench.base.files import write_atomically
 
@@ -18,7 +16,7 @@ __all__ = ["Checkpoints"]
 
 
 class Checkpoints:
-    """One training's checkpoint, replaced atomically every ``seconds``.
+    """Checkpoint of one training or fit, replaced atomically every ``seconds``.
 
     Use it as a context manager: it holds a lock on ``folder``, so that a training that a killed `dvc`
     left behind and its re-run cannot overwrite each other's files.
@@ -71,6 +69,8 @@ class Checkpoints:
             hour should not end a training of days. The last checkpoint is then still there.
         """
         self._last = time.monotonic()
+        import torch
+
         content = BytesIO()
         torch.save(state, content)
         try:
@@ -99,6 +99,8 @@ class Checkpoints:
                 None,
                 f"checkpoint {self.path} is damaged (its SHA-256 is wrong); starting from the beginning",
             )
+        import torch
+
         state = torch.load(BytesIO(content), map_location="cpu", weights_only=True)
         return state, f"going on from epoch {state['epoch'] + 1}, step {state['batch']} ({self.path})"
 

@@ -1,4 +1,4 @@
-"""Progress of a training: a bar in a terminal, a line per epoch elsewhere."""
+"""Progress of a training or a fit: a bar in a terminal, a line per epoch elsewhere."""
 
 from __future__ import annotations
 
