@@ -356,7 +356,10 @@ def test_a_full_covariance_is_unstable_where_every_training_breaks(tmp_path):
 TIMED = ("ae", "vae_gaussian", "vae_bernoulli", "wae_mmd", "rae", "mle_iso_i", "mle_diag_d")
 
 
-def timed(tmp_path, seconds, device=lambda method: "one", seeds=3):
+ALONE, BESIDE = {"stage": 60.0, "cpu": 118.0}, {"stage": 60.0, "cpu": 80.0}
+
+
+def timed(tmp_path, seconds, device=lambda method: "one, 2 threads", seeds=3, record=lambda method: ALONE):
     results = read_results(
         write_study(
             tmp_path,
@@ -368,24 +371,35 @@ def timed(tmp_path, seconds, device=lambda method: "one", seeds=3):
         )
     )
     for cell, records in results.provenance.items():
-        records["train"] |= {
-            "seconds": {"epoch_median": seconds(cell.method) + 0.01 * cell.seed},
-            "device": device(cell.method),
-        }
+        median = {"epoch_median": seconds(cell.method) + 0.01 * cell.seed}
+        records["train"] |= {"seconds": median | record(cell.method), "device": device(cell.method)}
     return next(v for v in judge(results) if v.claim.id == "no-longer-epochs")
 
 
-def test_times_of_epochs_are_compared_on_one_device_alone(tmp_path):
-    def slow(method):
-        return 9.0 if method == "mle_diag_d" else 5.0
+def slow(method):
+    return 9.0 if method == "mle_diag_d" else 5.0
 
+
+def test_times_of_epochs_are_compared_on_one_device_alone(tmp_path):
     one = timed(tmp_path / "a", slow)
     assert one.status == "does not hold"  # of five epochs of 100: the time of one does not depend on that
-    assert "Timed on one;" in one.evidence
-    other = timed(tmp_path / "b", slow, lambda method: "two" if method == "mle_diag_d" else "one")
+    assert "Timed by the wall's clock on one, 2 threads." in one.evidence
+    devices = {"mle_diag_d": "two, 2 threads"}
+    other = timed(tmp_path / "b", slow, lambda method: devices.get(method, "one, 2 threads"))
     assert other.words == "undecided, points this way"
     assert "mle_diag_d" not in other.evidence
     assert timed(tmp_path / "c", slow, seeds=1).words == "undecided, points the other way"
+
+
+def test_times_on_a_machine_that_others_shared_or_may_have_decide_nothing(tmp_path):
+    beside = timed(tmp_path / "a", slow, record=lambda method: BESIDE if method == "rae" else ALONE)
+    assert beside.words == "undecided, points the other way"
+    assert "other work shared: a training had 67 % of its threads" in beside.limits
+    unknown = timed(tmp_path / "b", slow, record=lambda method: {} if method == "rae" else ALONE)
+    assert unknown.words == "undecided, points the other way"
+    assert "no record says" in unknown.limits
+    other = timed(tmp_path / "c", slow, lambda method: "a card")
+    assert "no record says" in other.limits
 
 
 def test_spreads_are_compared_by_the_ratio_of_deviations():

@@ -7,6 +7,7 @@ import json
 import platform
 import subprocess
 import sys
+import time
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
@@ -60,8 +61,9 @@ def describe(task: Task, *, data: dict, device: str, seconds: dict[str, float]) 
         task: a stage of one cell of the grid.
         data: the prepared data set's ``meta.json``.
         device: the device in words.
-        seconds: wall times by part.
+        seconds: wall times by part; ``cpu``, the processor time of all threads since then, is added.
     """
+    seconds = {**seconds, "cpu": time.process_time() - task.cpu_began}
     cell = "-".join([task.params.study.name, *map(str, task.cell.values())])
     return {
         "stage": task.stage,

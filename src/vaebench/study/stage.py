@@ -44,6 +44,7 @@ class Task:
         repository: git's state.
         loaded: modules that the process had imported.
         began: ``time.perf_counter()``.
+        cpu_began: ``time.process_time()``.
     """
 
     stage: str
@@ -54,6 +55,7 @@ class Task:
     repository: dict[str, Any]
     loaded: frozenset[str]
     began: float
+    cpu_began: float
 
     @classmethod
     def begin(cls, stage: str, study: str | None, specs: tuple[str, ...], cell: dict[str, Any]) -> Task:
@@ -68,12 +70,12 @@ class Task:
         Raises:
             UserError: something is missing or invalid, or the code is not what *resolve* saw.
         """
-        began = time.perf_counter()
+        clocks = time.perf_counter(), time.process_time()
         params = load_params(specs=specs) if study is None else read_study(study)
         params.check_defined(**{name: value for name, value in cell.items() if name != "seed"})
         made_from = inputs(params, stage, **cell)
         recorded = None if study is None else inputs_json(stage, study, **cell)
-        task = cls(stage, params, cell, made_from, recorded, repository_state(), frozenset(loaded()), began)
+        task = cls(stage, params, cell, made_from, recorded, repository_state(), frozenset(loaded()), *clocks)
         task.check()
         return task
 

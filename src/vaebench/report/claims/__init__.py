@@ -20,7 +20,7 @@ from typing import Literal
 from vaebench.base.errors import UserError
 from vaebench.report.claims.claim import Claim, paper_claims
 from vaebench.report.claims.comparison import Judgement, Key, judge_groups
-from vaebench.report.claims.numbers import SECONDS, as_printed, measured, timed_on
+from vaebench.report.claims.numbers import SECONDS, Timing, as_printed, measured, timing
 from vaebench.report.entries import percent
 from vaebench.report.papers import Paper, read_paper
 from vaebench.report.results import Results
@@ -195,11 +195,12 @@ def _verdict(results: Results, paper: Paper, claim: Claim, numbers: Mapping[Key,
         return Verdict(paper.key, claim, "not measured", "", needs, printed=printed)
     seeds = min(numbers[key].n for key in found.keys)
     share = _share(results, paper, found.keys)
-    limits = _limits(paper, found, seeds, share)
-    broken = _left_out(results, paper, found) if not claim.collapse else ""
     timed = {d for d in results.study.datasets if (paper.dataset(d), SECONDS) in {k[::2] for k in found.keys}}
-    devices = ", ".join(sorted({timed_on(results, d) for d in timed}))
-    on = f"Timed on {devices}; what else ran on it is not recorded." if timed else ""
+    timings = [timing(results, dataset) for dataset in sorted(timed)]
+    limits = ", ".join(filter(None, [_limits(paper, found, seeds, share), _shared(timings)]))
+    broken = _left_out(results, paper, found) if not claim.collapse else ""
+    devices = ", ".join(sorted({times.device for times in timings}))
+    on = f"Timed by the wall's clock on {devices}." if timed else ""
     return Verdict(
         paper.key,
         claim,
@@ -233,6 +234,20 @@ def _limits(paper: Paper, found: Judgement, seeds: int, share: float) -> str:
     if seeds == 1 and wanted == 1:
         parts.append("one seed")
     return ", ".join(parts)
+
+
+_ALONE = 0.95
+"""Share of its threads' time that a training has where nothing else runs; the rest is reading and writing."""
+
+
+def _shared(timings: list[Timing]) -> str:
+    """What keeps times from being compared: that others used the machine, or may have."""
+    shares = [times.share for times in timings]
+    if any(map(math.isnan, shares)):
+        return "times of which no record says whether other work shared the machine"
+    if min(shares, default=1.0) >= _ALONE:
+        return ""
+    return f"times on a machine that other work shared: a training had {percent(min(shares))} of its threads"
 
 
 def _left_out(results: Results, paper: Paper, found: Judgement) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 import statistics
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,7 +17,7 @@ from vaebench.report.results import Results
 from vaebench.report.soundness import flag_cell
 from vaebench.report.statistics import Sample, mann_kendall
 
-__all__ = ["SECONDS", "as_printed", "measured", "timed_on"]
+__all__ = ["SECONDS", "Timing", "as_printed", "measured", "timing"]
 
 OURS = "our."
 """Prefix of a metric of ours that is no column of the paper."""
@@ -85,25 +87,48 @@ def _of_trainings(results: Results) -> Iterator[tuple[_Place, str, Sample]]:
     for place, flags in broken.items():
         yield place, f"{OURS}share_broken", _share(flags)
     for dataset in results.study.datasets:
-        for method, seconds in _timed(results, dataset)[1].items():
+        for method, seconds in timing(results, dataset).seconds.items():
             yield (dataset, method), SECONDS, _sample(seconds)
 
 
-def timed_on(results: Results, dataset: str) -> str:
-    """The device, and the precision, whose times of a data set are compared."""
-    return _timed(results, dataset)[0]
+@dataclass(frozen=True)
+class Timing:
+    """Seconds per epoch on a data set, of the device and precision that timed the most methods.
+
+    Attributes:
+        device: both in words.
+        seconds: each training's median epoch, by method.
+        share: the least share of its threads' time that a training had; NaN where a record is missing.
+    """
+
+    device: str
+    seconds: Mapping[str, list[float]]
+    share: float
 
 
-def _timed(results: Results, dataset: str) -> tuple[str, dict[str, list[float]]]:
-    """Seconds per epoch by method, of the device and precision that timed the most methods."""
+def timing(results: Results, dataset: str) -> Timing:
+    """The times of a data set that are compared."""
     by_device: dict[str, dict[str, list[float]]] = {}
+    shares: dict[str, list[float]] = {}
     for cell, records in results.provenance.items():
         train = records.get("train", {})
         seconds = train.get("seconds", {}).get("epoch_median")
         if cell.dataset == dataset and seconds is not None:
             device = ", ".join(str(train[key]) for key in ("device", "precision") if key in train)
             by_device.setdefault(device, {}).setdefault(cell.method, []).append(float(seconds))
-    return max(by_device.items(), key=lambda item: len(item[1]), default=("", {}))
+            shares.setdefault(device, []).append(_share_of_threads(train))
+    device, timed = max(by_device.items(), key=lambda item: len(item[1]), default=("", {}))
+    found = shares.get(device, [math.nan])
+    return Timing(device, timed, math.nan if any(map(math.isnan, found)) else min(found))
+
+
+def _share_of_threads(record: Mapping) -> float:
+    """Processor time over the wall's of as many threads as the device is said to have, 1 at most."""
+    threads = re.search(r"(\d+) thread", str(record.get("device")))
+    seconds = record["seconds"]
+    if threads is None or not {"cpu", "stage"} <= seconds.keys():
+        return math.nan
+    return min(1.0, seconds["cpu"] / (seconds["stage"] * int(threads[1])))
 
 
 def _sample(values: list[float]) -> Sample:

@@ -22,7 +22,8 @@ def seconds_per_epoch(results: Results, dataset: str, stem: Path) -> list[Path]:
 
     Returns:
         The PNG and the PDF; nothing where fewer than two methods were timed, or not all on one device, the
-        number of its threads included: such times do not compare. What else ran at the time is not recorded.
+        number of its threads included: such times do not compare.
+        Nor do those of a machine that others use; see ``cpu`` in the provenance.
     """
     times: dict[str, list[float]] = {}
     devices = set()
