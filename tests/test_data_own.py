@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -85,16 +86,70 @@ def test_a_crop_keeps_the_middle_and_flat_pictures_have_no_labels(raw, tmp_path)
         (["set/notes.txt.d/x"], {}, "holds no pictures"),
         (["set/a/1.png"], {"test": 1}, "none is left to train on"),
         (["set/a/1.png", "set/2.png", "set/3.png"], {"test": 1}, "beside the folders of classes"),
+        (["set/train/1.png", "set/val/2.png"], {}, "set/train, .*set/val hold pictures .* in place of them"),
+        (["set/Train/1.png", "set/Test/2.png"], {}, "rename the folders"),
+        (["set/train/a/1.png", "set/train/b/2.png"], {}, "train and test must be there"),
+        (["set/train/1.png", "set/test/2.png", "set/valid/3.png"], {}, "/set/valid hold pictures beside"),
+        (["set/train/1.png", "set/test/2.png", "set/3.png"], {}, "/set hold pictures beside"),
+        (["set/a/1.png", "set/a/2.png", "set/a/gone.link.png"], {}, "gone.link.png .*link to what is not"),
+        (["set/1.png"], {"path": "set/1.png"}, "1.png is a file, and .* a folder"),
     ],
 )
 def test_a_folder_that_cannot_be_used_is_said(raw, tmp_path, files, options, message):
     for file in files:
-        if file.endswith(".png"):
+        if file.endswith(".link.png"):
+            (raw / file).symlink_to("/nowhere.png")
+        elif file.endswith(".png"):
             save(raw / file, 1)
         else:
             (raw / file).mkdir(parents=True)
     with pytest.raises(UserError, match=message):
-        of(tmp_path, name="folder", path="set", side=4, **options)
+        of(tmp_path, **{"name": "folder", "path": "set", "side": 4, **options})
+
+
+def link_of_a_class(folder):
+    (folder / "b").rename(folder.parent / "elsewhere")
+    (folder / "b").symlink_to(folder.parent / "elsewhere")
+
+
+BESIDE = {
+    "a link to a class's folder": link_of_a_class,
+    "a link in a circle": lambda folder: (folder / "a/again").symlink_to(folder),
+    "a notebook's copies": lambda folder: save(folder / ".ipynb_checkpoints/0-checkpoint.png", 9),
+    "hidden thumbnails": lambda folder: save(folder / "a/.thumbs/0.png", 9),
+    "a server's thumbnails": lambda folder: save(folder / "@eaDir/0.png/THUMB.jpg", 9),
+    "what macOS adds": lambda folder: save(folder / "__MACOSX/a/0.png", 9),
+    "what Windows adds": lambda folder: (folder / "a/Thumbs.db").write_bytes(b"\0"),
+    "a pipe": lambda folder: os.mkfifo(folder / "a/pipe.png"),
+}
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_pictures_are_those_of_the_user_and_all_of_them(raw, tmp_path, name):
+    for index in range(12):
+        save(raw / f"set/{'ab'[index % 2]}/{index}.png", 200 * (index % 2))
+    BESIDE[name](raw / "set")
+    data = of(tmp_path, name="folder", path="set", side=4, test=2)
+    assert np.bincount(data.labels).tolist() == [6, 6]
+    assert (data.images[:, 0, 0, 0] == 200 * data.labels).all()
+
+
+@pytest.mark.parametrize(
+    "name", ["Upper.JPG", "a\nb.png", "ü.png", b"\xfc.png", "no-picture.gif", "1.heic", "x.jfif"], ids=str
+)
+def test_pictures_of_any_name_and_suffix_are_taken_or_refused_by_name(raw, tmp_path, name):
+    for index in range(4):
+        save(raw / f"set/{index}.png", index)
+    path = raw / "set" / os.fsdecode(name)
+    good = path.suffix != ".heic" and path.stem != "no-picture"
+    if good:
+        Image.new("RGB", (4, 4), (250, 0, 0)).save(path, format="PNG")
+        data = of(tmp_path, name="folder", path="set", side=4, test=1)
+        assert sorted(data.images[:, 0, 0, 0]) == [0, 1, 2, 3, 250]
+    else:
+        path.write_bytes(b"no picture")
+        with pytest.raises(UserError, match=path.name):
+            of(tmp_path, name="folder", path="set", side=4, test=1)
 
 
 @pytest.mark.parametrize("layout", ["(N, H, W)", "(N, H, W, C)", "(N, C, H, W)"])
@@ -117,20 +172,50 @@ def test_arrays_of_any_layout_with_labels_and_factors(raw, tmp_path, layout):
     assert data.meta["factor_sizes"] == [2, 3]
 
 
+FIVE = (np.arange(5 * 4 * 4) % 5 * 51).astype(np.uint8).reshape(5, 4, 4)
+
+
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
         ({"pictures": np.zeros((5, 4, 4), np.uint8)}, "has no array `images`; it has pictures"),
         ({"images": np.full((5, 4, 4), 2.0)}, "float in"),
         ({"images": np.zeros((5, 4))}, r"they should be \(N, H, W\)"),
-        ({"images": np.zeros((5, 4, 4), np.uint8), "labels": np.zeros(4, int)}, "one row per image of 5"),
-        ({"images": np.zeros((5, 4, 4), np.uint8), "labels": np.zeros(5)}, "integers from 0"),
+        ({"images": FIVE, "labels": np.zeros(4, int)}, "one row per image of 5"),
+        ({"images": FIVE, "labels": np.zeros(5)}, "integers from 0"),
+        ({"images": FIVE, "labels": np.full(5, 2**40)}, "below 1,000,000"),
+        ({"images": FIVE, "labels": np.full(5, 2**64 - 1, np.uint64)}, "below 1,000,000"),
+        ({"images": FIVE, "labels": np.array(["a", {}] * 2, object)}, "Object arrays"),
+        ({"images": FIVE, "factors": np.zeros((5, 0), int)}, r"\(N, F\) integers"),
+        ({"images": FIVE // 200}, r"uint8 from 0 to 1; .* \(0 and 1 as bool"),
+        ({"images": FIVE.astype(float)}, "float64 from 0.0 to 204.0"),
+        ({"images": np.where(FIVE, FIVE / 255, np.nan)}, "float64 from nan to nan"),
+        ({"images": FIVE.astype(">i8")}, "from 0 to 204; they should be uint8"),
+        ({"images": FIVE[:, :0]}, r"\(5, 0, 4\), which is none"),
+        ({"images": FIVE[:0]}, r"\(0, 4, 4\), which is none"),
     ],
 )
 def test_arrays_that_cannot_be_used_are_said(raw, tmp_path, arrays, message):
     np.savez(raw / "own.npz", **arrays)
     with pytest.raises(UserError, match=message):
         of(tmp_path, name="arrays", path="own.npz")
+
+
+@pytest.mark.parametrize("kind", [">f4", "f2", np.longdouble, bool])
+def test_arrays_of_any_byte_order_and_width_keep_their_values(raw, tmp_path, kind):
+    images = np.asfortranarray(FIVE[:, :, :, None] > 100).astype(kind)
+    np.savez(raw / "own.npz", images=images, labels=np.arange(5, dtype=">i2"))
+    data = of(tmp_path, name="arrays", path="own.npz", test=1)
+    shown = data.images / (255 if kind is bool else 1)
+    assert (shown[:, 0] == (FIVE > 100)[data.labels]).all()
+
+
+def test_a_header_that_promises_more_than_there_is_memory_for_is_refused(raw, tmp_path):
+    header = {"descr": "|u1", "fortran_order": False, "shape": (10**6, 10**4, 10**3)}
+    with (raw / "own.npy").open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+    with pytest.raises(UserError, match=r"own.npy cannot be read as arrays"):
+        of(tmp_path, name="arrays", path="own.npy")
 
 
 def test_a_set_of_torchvisions_is_read_where_it_lies(raw, tmp_path):

@@ -24,6 +24,8 @@ __all__ = ["Arrays"]
 ADVICE = "It is the .npz or .npy file that the source's option `path` names."
 KEYS = ("images", "labels", "factors")
 BATCH = 4096
+MOST_VALUES = 1_000_000
+"""Classes, or values of a factor; more are not numbered from 0."""
 
 
 class Arrays:
@@ -52,6 +54,7 @@ class Arrays:
         raw.digest(path)
         arrays = _read(path)
         images = _channels_first(path, arrays["images"])
+        _check_values(path, images)
         labels, factors = (_integers(path, name, arrays, len(images)) for name in ("labels", "factors"))
         parts = {"validation": self.validation, "test": self.test}
         divided = divide(str(path), len(images), parts, store.seed, self.limit)
@@ -59,7 +62,7 @@ class Arrays:
             for first in range(0, len(rows), BATCH):
                 chosen = rows[first : first + BATCH]
                 store.append(
-                    _stored(path, images[chosen]),
+                    _stored(images[chosen]),
                     None if labels is None else labels[chosen],
                     None if factors is None else factors[chosen],
                 )
@@ -77,16 +80,18 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         with loaded:
             arrays = {name: loaded[name] for name in KEYS if name in loaded}
             names = ", ".join(loaded.files)
-    except UNREADABLE_ARRAYS as error:
+    except (*UNREADABLE_ARRAYS, MemoryError) as error:
         raise UserError(
             f"{path} cannot be read as arrays ({error}); save it with numpy.savez again."
         ) from None
     if "images" not in arrays:
-        raise UserError(f"{path} has no array `images`; it has {names or 'none'}.")
+        raise UserError(f"{path} has no array `images`; it has {names or 'none'}. Save it under that name.")
     return arrays
 
 
 def _channels_first(path: Path, images: np.ndarray) -> np.ndarray:
+    if 0 in images.shape:
+        raise UserError(f"{path}: images are {images.shape}, which is none; save them again.")
     if images.ndim == 3:
         return images[:, None]
     if images.ndim == 4 and images.shape[1] in (1, 3):
@@ -99,14 +104,26 @@ def _channels_first(path: Path, images: np.ndarray) -> np.ndarray:
     )
 
 
-def _stored(path: Path, images: np.ndarray) -> np.ndarray:
+def _check_values(path: Path, images: np.ndarray) -> None:
+    """Refuse what would have to be scaled by a guess."""
+    if images.dtype == bool:
+        return
+    lowest, highest = (images.min(), images.max()) if images.dtype.kind in "iuf" else (None, None)
+    if images.dtype == np.uint8 and highest > 1:
+        return
+    if images.dtype.kind == "f" and lowest >= 0 and highest <= 1:
+        return
+    values = "" if lowest is None else f" from {lowest} to {highest}"
+    raise UserError(
+        f"{path}: images are {images.dtype}{values}; they should be uint8 from 0 to 255, bool, or float in "
+        "[0, 1] (0 and 1 as bool). Convert them, then save them again."
+    )
+
+
+def _stored(images: np.ndarray) -> np.ndarray:
     if images.dtype == bool:
         return images.astype(np.uint8) * 255
-    if images.dtype == np.uint8:
-        return images
-    if not np.issubdtype(images.dtype, np.floating) or not ((images >= 0) & (images <= 1)).all():
-        raise UserError(f"{path}: images are {images.dtype}; they should be uint8, bool, or float in [0, 1].")
-    return images.astype(np.float32)
+    return images if images.dtype == np.uint8 else images.astype(np.float32)
 
 
 def _integers(path: Path, name: str, arrays: dict[str, np.ndarray], count: int) -> np.ndarray | None:
@@ -118,10 +135,13 @@ def _integers(path: Path, name: str, arrays: dict[str, np.ndarray], count: int) 
         not np.issubdtype(values.dtype, np.integer)
         or values.ndim != dimensions
         or len(values) != count
+        or values.size == 0
         or values.min() < 0
+        or values.max() >= MOST_VALUES
     ):
+        shape = "(N,)" if dimensions == 1 else "(N, F)"
         raise UserError(
-            f"{path}: {name} are {values.shape}, {values.dtype}; they should be "
-            f"{'(N,)' if dimensions == 1 else '(N, F)'} integers from 0, one row per image of {count}."
+            f"{path}: {name} are {values.shape}, {values.dtype}; they should be {shape} integers from 0, "
+            f"below {MOST_VALUES:,}, one row per image of {count}."
         )
     return values

@@ -2,11 +2,14 @@
 
 Either it has folders ``train`` and ``test`` (and perhaps ``validation``), each with the pictures, or all
 pictures are divided at random by the options ``test`` and ``validation``. Where pictures lie in folders, the
-name of the first one is the class.
+name of the first one is the class. Links to folders are followed; what systems and notebooks put beside
+pictures (hidden folders, thumbnails) is passed over.
 """
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -24,8 +27,19 @@ from vaebench.data.store import StoreWriter
 
 __all__ = ["Folder"]
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
+SUFFIXES = {
+    *(".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif", ".tiff", ".gif"),
+    *(".ppm", ".pgm", ".tga", ".jp2", ".avif", ".heic", ".heif", ".jxl"),
+}
+"""Of pictures; one that Pillow cannot read here is refused by its name, not left out."""
+
 OWN = ("train", "validation", "test")
+LIKE_SPLITS = {*OWN, "training", "testing", "val", "valid", "dev", "eval", "evaluation"}
+"""Names that folders of splits have elsewhere, and folders of classes have not."""
+
+OF_SYSTEMS = {"__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN", "lost+found"}
+"""Folders that hold copies or thumbnails of pictures, and nothing of the user's."""
+
 ADVICE = (
     "It is the folder of pictures that the source's option `path` names: pictures, folders of one class "
     "each, or folders train and test with these."
@@ -65,6 +79,8 @@ class Folder:
     def write(self, raw: RawFiles, store: StoreWriter) -> None:
         """Write the splits, each in a random order that depends on the store's seed."""
         folder = raw.find(RawSet("The folder of pictures", (self.path,), ADVICE)) / self.path
+        if not folder.is_dir():
+            raise UserError(f"{folder} is a file, and the source's option `path` names a folder. {ADVICE}")
         splits = self._splits(folder, store.seed)
         classes = sorted({name for part in splits.values() for _, name in part})
         paths, names = zip(*(entry for part in splits.values() for entry in part), strict=True)
@@ -84,9 +100,12 @@ class Folder:
         shares = {"validation": self.validation, "test": self.test}
         if (folder / "train").is_dir() and (folder / "test").is_dir():
             shares = {"validation": 0 if (folder / "validation").is_dir() else self.validation}
+            _refuse(folder, {name for _, name in _pictures(folder)} - set(OWN))
             found = {name: _pictures(folder / name) for name in OWN if (folder / name).is_dir()}
         else:
             found = {"train": _pictures(folder)}
+            names = {name for _, name in found["train"]}
+            _refuse(folder, names if {name.lower() for name in names} <= LIKE_SPLITS else set())
         title = f"The folder {folder}"
         for name in ("train", "test"):
             if name in found and not found[name]:
@@ -105,11 +124,37 @@ class Folder:
         return image.convert("L") if self.channels == 1 else image
 
 
+def _refuse(folder: Path, names: set[str]) -> None:
+    """An error where these folders, "" for ``folder`` itself, hold pictures that no split would have."""
+    if names:
+        listed = ", ".join(str(folder / name) for name in sorted(names))
+        raise UserError(
+            f"{listed} hold pictures beside the folders of the splits, or in place of them. Those are called "
+            f"{', '.join(OWN)}, and train and test must be there: rename the folders, or move the rest away."
+        )
+
+
 def _pictures(folder: Path) -> list[tuple[Path, str]]:
     """Each picture below ``folder``, in order, with its class, "" where it lies in ``folder`` itself."""
     found = []
-    for path in sorted(folder.rglob("*")):
+    for path in sorted(_files(folder)):
         inside = path.relative_to(folder)
-        if path.suffix.lower() in SUFFIXES and path.is_file() and not is_hidden(path):
+        if path.suffix.lower() in SUFFIXES and not is_hidden(path):
             found.append((path, inside.parts[0] if len(inside.parts) > 1 else ""))
     return found
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Files below ``folder``, and links to nothing; a link to a folder is followed, in a circle once."""
+    seen = set()
+    for here, inner, files in os.walk(folder, followlinks=True):
+        seen.add(os.path.realpath(here))
+        inner[:] = [
+            name
+            for name in inner
+            if not is_hidden(Path(name))
+            and name not in OF_SYSTEMS
+            and os.path.realpath(Path(here, name)) not in seen
+        ]
+        paths = (Path(here, name) for name in files)
+        yield from (path for path in paths if path.is_file() or path.is_symlink())

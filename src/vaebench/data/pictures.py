@@ -28,7 +28,7 @@ BATCH = 256
 
 LOSSLESS = {"1", "L", "P", "RGB"}
 TRANSLUCENT = {"LA", "PA", "RGBA"}
-REPLACE = "replace it with the published file"
+REPLACE = "put a good copy in its place, or take it out"
 SAVE = "save it as RGB or grey, without transparency"
 GREY16 = {"I;16", "I;16L", "I;16B", "I;16N"}
 
@@ -70,7 +70,7 @@ def append_pictures(
             images = images[:, None] if images.ndim == 3 else images.transpose(0, 3, 1, 2)
             store.append(images, None if labels is None else labels[first : first + BATCH])
             for path, sha256 in zip(batch, digests, strict=True):
-                digest.update(f"{path.name} {sha256}\n".encode())
+                digest.update(os.fsencode(path.name) + f" {sha256}\n".encode())
             shown.advance(images_done, len(batch))
     return digest.hexdigest()
 
@@ -114,7 +114,9 @@ def _decode(path: Path, fit: Callable[[Image.Image], Image.Image]) -> tuple[np.n
         pixels = np.asarray(fit(rgb))
     except UnidentifiedImageError:
         raise _unusable(path, f"it is no picture that Pillow knows; {REPLACE}") from None
-    except (OSError, SyntaxError, OverflowError, EOFError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
+        raise _unusable(path, f"{str(error).partition(',')[0]}; make it smaller") from None
+    except (OSError, SyntaxError, OverflowError, EOFError) as error:
         raise _unusable(path, f"it is damaged: {error}; {REPLACE}") from None
     except ValueError as error:
         raise _unusable(path, str(error)) from None
