@@ -59,6 +59,25 @@ def test_labels_that_are_not_unique_carry_the_method_s_key():
     assert parse_params(params.model_dump(mode="json"), specs=()).methods == params.methods
 
 
+@pytest.mark.parametrize(
+    ("part", "name", "spec", "message"),
+    [
+        ("densities", "recon", {"name": "prior"}, "other images than a density's"),
+        ("densities", "interp_mid", {"name": "prior"}, "other images than a density's"),
+        ("densities", "gmm10_se", {"name": "gmm"}, "standard errors"),
+        ("densities", "prior", {"name": "gmm"}, "densities.prior is 'gmm'"),
+        ("methods", "outside_gan", QUICKSTART["methods"]["ae"], "rows of `vaebench evaluate`"),
+    ],
+)
+def test_a_name_under_which_something_else_is_recorded_is_refused(part, name, spec, message):
+    content = copy.deepcopy(QUICKSTART)
+    content[part][name] = spec
+    with pytest.raises(UserError, match=message) as caught:
+        parse_params(content, specs=())
+    assert f"{part}.{name}" in str(caught.value)
+    assert "choose another name" in str(caught.value)
+
+
 def test_a_study_is_named_by_its_file(tmp_path):
     text = (STUDIES[0].parent / "quickstart.yaml").read_text(encoding="utf-8")
     (tmp_path / "studies").mkdir()

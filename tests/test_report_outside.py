@@ -41,6 +41,19 @@ def test_a_recorded_model_is_a_row_marked_as_from_outside(study, tmp_path):
     assert [v.status for v in results.verdicts] == [v.status for v in before.verdicts]
 
 
+@pytest.mark.parametrize("label", ["VAE β", "VAE α", "VAE!", "vae α"])
+def test_a_row_does_not_replace_one_whose_label_has_the_same_letters(study, tmp_path, label):
+    first = Measured({"mse": 0.5}, "").record("fake", "VAE α", root=tmp_path)
+    again = Measured({"mse": 0.7}, "")
+    if label == "VAE α":
+        assert again.record("fake", label, root=tmp_path) == first
+        assert outside_metrics(first) == {"mse": 0.7}
+        return
+    with pytest.raises(UserError, match=r"would replace 'VAE α' .*another label, or delete .*outside_vae"):
+        again.record("fake", label, root=tmp_path)
+    assert outside_metrics(first) == {"mse": 0.5}
+
+
 def test_it_stands_in_the_tables_and_on_the_page(study, tmp_path):
     Measured({"fid": {"prior": 2.5}}, "").record("fake", "samples of a GAN", root=tmp_path)
     results = read_results(study)

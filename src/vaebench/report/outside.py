@@ -15,7 +15,8 @@ from pathlib import Path
 
 from vaebench.base.errors import UserError
 from vaebench.base.files import read_json, write_json
-from vaebench.base.reading import reading
+from vaebench.base.reading import mapping_or_empty, reading
+from vaebench.study.params import OUTSIDE_PREFIX as PREFIX
 from vaebench.study.params import Params
 
 __all__ = [
@@ -30,8 +31,6 @@ __all__ = [
 
 OUTSIDE = "outside"
 FROM_OUTSIDE = "from outside"
-PREFIX = "outside_"
-"""Begins the names of such methods, so that none is taken for one of the paper's."""
 
 
 def outside_files(study_dir: Path) -> dict[tuple[str, str, int], Path]:
@@ -94,7 +93,8 @@ def record_outside(
         provenance: of a pipeline's cell, by stage.
 
     Raises:
-        UserError: the study has no such data set or seed, or the label has no letters.
+        UserError: the study has no such data set or seed, or the label has no letters, or those of another
+            row, which would be replaced.
     """
     dataset = dataset or params.study.datasets[0]
     seed = params.study.seeds[0] if seed is None else seed
@@ -110,6 +110,13 @@ def record_outside(
         raise UserError(f"a row cannot be called {label!r}; use letters, on one line.")
     path = study_dir / OUTSIDE / dataset / f"{PREFIX}{name}" / f"{seed}.json"
     content = {"label": label, "origin": origin, "metrics": dict(metrics)}
+    for other in sorted(path.parent.glob("*.json")):
+        taken = content | mapping_or_empty(other)
+        if (taken["label"], taken["origin"]) != (label, origin):
+            raise UserError(
+                f"{label!r} ({origin}) would replace {taken['label']!r} ({taken['origin']}), which has the "
+                f"same letters and digits; choose another label, or delete {other.parent}."
+            )
     write_json(path, content | ({"provenance": dict(provenance)} if provenance else {}))
     return path
 

@@ -69,6 +69,12 @@ Spec = dict[str, Any]
 """``{name: …, option: …}``: a value on an axis, checked by that axis's registry."""
 
 
+BESIDE_DENSITIES = ("recon", "interp_mid", "interp_random")
+"""Kinds of images that metrics compare beside each density's samples."""
+
+OUTSIDE_PREFIX = "outside_"
+"""Begins the names of rows that no method of a study made."""
+
 SPECS = ("datasets", "methods", "densities", "evaluation")
 
 
@@ -241,6 +247,7 @@ def parse_params(content: Any, specs: tuple[str, ...] = SPECS) -> Params:
         raise UserError(f"the file must be a mapping with the keys {', '.join(Params.model_fields)}.")
     params = _with_unique_labels(validate(Params, content))
     _check_references(params)
+    _check_reserved(params)
     for section in specs:
         _CHECKS[section](params)
     return params
@@ -271,6 +278,26 @@ def _check_references(params: Params) -> None:
                     f"study.{section} lists {name!r}, which {section} does not define; "
                     f"defined are: {', '.join(defined)}."
                 )
+
+
+def _check_reserved(params: Params) -> None:
+    """Refuse names under which something else is recorded, whose numbers would be taken for these."""
+    for name, density in params.densities.items():
+        if name in BESIDE_DENSITIES or name.endswith("_se"):
+            raise UserError(
+                f"densities.{name}: metrics record as {', '.join(BESIDE_DENSITIES)} other images than a "
+                "density's, and as …_se standard errors; choose another name."
+            )
+        if name == "prior" and density.get("name") != "prior":
+            raise UserError(
+                f"densities.prior is {density.get('name')!r}, whose numbers would stand beside those of the "
+                "papers' priors; choose another name."
+            )
+    for name in params.methods:
+        if name.startswith(OUTSIDE_PREFIX):
+            raise UserError(
+                f"methods.{name}: {OUTSIDE_PREFIX}… are rows of `vaebench evaluate`; choose another name."
+            )
 
 
 def _check_datasets(params: Params) -> None:
