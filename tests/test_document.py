@@ -182,6 +182,58 @@ def test_what_cannot_be_composed_is_named(studies, files, message):
     assert "\n" not in str(caught.value)
 
 
+LAUGHS = "\n".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 9 if before else ['x'] * 9)}]"
+    for before, name in zip(["", *"abcdefgh"], "abcdefghi", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (LAUGHS.encode(), "more than 1,000,000 values"),
+        (b"a: &a {b: *a}", "an alias"),
+        (b"[" * 2000 + b"]" * 2000, "."),
+        ("a: 1".encode("utf-16"), "not UTF-8"),
+        ("a: ü".encode("latin-1"), "not UTF-8 (byte 4); save it as UTF-8"),
+        (b"a: 1\n---\na: 2\n", "line 2"),
+        (b"a: !!python/object/apply:os.system [ls]", "line 1"),
+        (b"<<<<<<< HEAD\na: 1\n=======\na: 2\n>>>>>>> x\n", "line 2"),
+    ],
+    ids=lambda value: value[:12] if isinstance(value, bytes) else None,
+)
+def test_a_file_that_nobody_could_mean_is_refused_at_its_line(tmp_path, content, message):
+    path = tmp_path / "params.yaml"
+    path.write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        parse(compose(path), path)
+    said = str(caught.value)
+    assert said.startswith(f"{path} is not valid YAML: ")
+    assert message in said
+    assert "unicode string" not in said
+
+
+@pytest.mark.parametrize("change", ["CRLF", "CR", "BOM", "no last newline", "anchors"])
+def test_a_file_as_other_editors_write_it_is_the_same_study(studies, change):
+    text = {
+        "CRLF": WHOLE.replace("\n", "\r\n"),
+        "CR": WHOLE.replace("\n", "\r"),
+        "BOM": "\ufeff" + WHOLE,
+        "no last newline": WHOLE.rstrip(),
+        "anchors": WHOLE.replace("{name: l2}", "&l {name: l2}").replace(
+            "densities:\n", "densities:\n  other: {<<: *l}\n", 1
+        ),
+    }[change]
+    path = studies / "edited.yaml"
+    path.write_bytes(text.encode())
+    found = parse(compose(path), path)
+    if change == "anchors":
+        assert found["densities"].pop("other") == {"name": "l2"}
+    assert found == parse(WHOLE, "")
+    (studies / "longer.yaml").write_bytes(b"\xef\xbb\xbfextends: edited\r\ntraining: {epochs: 7}\r\n")
+    assert parse(compose(studies / "longer.yaml"), "")["training"]["epochs"] == 7
+
+
 def test_every_committed_short_study_says_only_what_differs():
     shorts = sorted(STUDIES.glob("*_short.yaml"))
     assert shorts
@@ -260,7 +312,7 @@ def test_what_a_study_uses_is_what_dvc_reads_or_it_is_refused(scalar, place):
     }[place]
     expected = {
         "seed": lambda: read["study"]["seeds"][0],
-        "label": lambda: read["methods"]["m"]["label"],
+        "label": lambda: read["methods"]["m"]["label"] or "(m)",
         "eps": lambda: read["methods"]["m"]["likelihood"]["eps"],
         "components": lambda: read["densities"]["p"]["components"],
         "rate": lambda: read["training"]["learning_rate"],

@@ -34,6 +34,9 @@ __all__ = ["compose", "derive", "dump", "extension", "parse"]
 UNREADABLE = (YAMLError, ValueError, RecursionError, OverflowError)
 """Exceptions of reading text as YAML."""
 
+MOST_VALUES = 1_000_000
+"""Values of a study, those that aliases repeat included, of which a few lines may stand for billions."""
+
 WHOLE_LINE = 4096
 """Columns: longer than any line, so that none is folded."""
 
@@ -219,17 +222,36 @@ def _read(path: Path) -> str:
 
 def _load(text: str, where: str | Path, kind: str) -> Any:
     try:
-        return _yaml(kind).load(text)
+        content = _yaml(kind).load(text)
+        _count(content, 0)
     except UNREADABLE as error:
         raise _damaged(where, error) from None
+    return content
+
+
+def _count(content: Any, counted: int) -> int:
+    """``counted`` and the values in ``content``; ValueError where they are too many to be a study."""
+    if counted > MOST_VALUES:
+        raise ValueError(f"its aliases (*name) stand for more than {MOST_VALUES:,} values.")
+    if isinstance(content, Mapping):
+        content = content.values()
+    elif not isinstance(content, list):
+        return counted + 1
+    for inner in content:
+        counted = _count(inner, counted)
+    return counted + 1
 
 
 def _damaged(where: str | Path, error: Exception) -> UserError:
-    reason = " ".join(str(error).split())
+    reason = " ".join(str(error).split()).replace('in "<unicode string>", ', "at ")
+    if isinstance(error, UnicodeDecodeError):
+        reason = f"its bytes are not UTF-8 (byte {error.start + 1}); save it as UTF-8."
+    if isinstance(error, RecursionError):
+        reason = "it is nested too deeply, or an alias (*name) stands inside of what it names."
     if isinstance(error, DuplicateKeyError) and (key := re.search(r'duplicate key "(.*?)"', reason)):
         mark = error.problem_mark
         reason = f"{key[1]!r} is there twice, line {mark.line + 1}, column {mark.column + 1}."
     return UserError(
-        f"{where} is not valid YAML: {reason} Repair that place, or let "
+        f"{where} is not valid YAML: {reason.rstrip('.')}. Repair that place, or let "
         "`make study NAME=quickstart` put a whole study there."
     )
