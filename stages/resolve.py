@@ -10,7 +10,7 @@ from vaebench.base.streams import protect_streams
 from vaebench.data.sources import changed_sources
 from vaebench.study.identity import check_identity
 from vaebench.study.params import load_params
-from vaebench.study.paths import prepared_dir, resolved_dir
+from vaebench.study.paths import prepared_dir, resolved_dir, workspace_root
 from vaebench.study.provenance import git_trouble
 from vaebench.study.resolve import changes, listed, resolve
 from vaebench.study.schedule import check_schedule
@@ -37,6 +37,11 @@ def main() -> None:
                 print(f"{path.relative_to(folder).with_suffix('')}: {different}")
     if trouble := git_trouble():
         print(f"git cannot tell the commit ({trouble}); results are recorded without it.")
+    if {"{", "}"} & set(str(workspace_root())):
+        print(
+            f"{workspace_root()} has a brace in its name, with which DVC's cache fails: rename the folder, "
+            "or let `dvc cache dir` name another place."
+        )
     for dataset in params.study.datasets:
         for line in changed_sources(prepared_dir(params.study.name, dataset)):
             print(
@@ -56,5 +61,7 @@ if __name__ == "__main__":
     protect_streams()
     try:
         main()
+    except KeyboardInterrupt:
+        sys.exit("resolve: interrupted; run again.")
     except Exception as error:
         sys.exit(f"resolve: {paragraph(error)}")

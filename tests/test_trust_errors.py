@@ -190,6 +190,26 @@ def test_git_that_cannot_tell_is_no_clean_tree(tmp_path, monkeypatch):
     assert "git" in git_trouble()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_a_clone_of_a_foreign_owner_is_unknown_and_the_remedy_is_said(tmp_path, monkeypatch):
+    """As in a container whose folder is mounted: git answers nothing until it is told to trust it."""
+    from vaebench.study.provenance import git_trouble, repository_state
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for name in ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"):
+        monkeypatch.setenv(name, os.devnull)
+    author = ["-c", "user.name=A", "-c", "user.email=a@b"]
+    for command in (["init", "-q"], [*author, "commit", "-q", "--allow-empty", "-m", "one"]):
+        subprocess.run(["git", *command], check=True)
+    assert git_trouble() == ""
+    for path in (tmp_path, *tmp_path.rglob("*")):
+        os.chown(path, 12345, 12345)
+    assert repository_state() == {"git_commit": None, "git_dirty": None}
+    assert "dubious ownership" in git_trouble()
+    assert f"git config --global --add safe.directory {tmp_path}" in git_trouble()
+
+
 # A shell in which the environment is not active
 
 
@@ -212,3 +232,29 @@ def test_a_stage_finds_the_environment_or_says_what_to_do(tmp_path):
     found = subprocess.run(command, **options)
     assert found.returncode == 0, found.stderr
     assert "usage:" in found.stdout
+
+
+LATE = {
+    "a library that is broken": (
+        "raise ImportError('libtorch.so: cannot open')",
+        "libtorch.so",
+        "make install",
+    ),
+    "a library that is missing": ("import nothing_of_this_name", "nothing_of_this_name", "make install"),
+    "Ctrl-C": ("raise KeyboardInterrupt", "interrupted", "run again"),
+}
+
+
+@pytest.mark.parametrize("name", LATE)
+def test_what_ends_a_stage_while_it_imports_is_a_line(tmp_path, name):
+    content, *parts = LATE[name]
+    shutil.copytree(ROOT / "stages", tmp_path / "stages", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "src/vaebench/study").mkdir(parents=True)
+    (tmp_path / "src/vaebench/study/stage.py").write_text("def end_with_dvc(): pass\n")
+    (tmp_path / "stages/train.py").write_text(content)
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    command = [sys.executable, "-m", "stages.train"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert done.stderr.count("\n") == 1
+    assert all(part in done.stderr for part in parts), done.stderr

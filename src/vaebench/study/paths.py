@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from vaebench.base.workspace import workspace_root
+
 __all__ = [
     "PACKAGE",
     "checkpoint_dir",
@@ -89,13 +91,3 @@ def summary_json(study: str) -> Path:
 def checkpoint_dir(study: str, dataset: str, method: str, seed: int, density: str = "") -> Path:
     """*train*, or a density's *posthoc*, while it runs: outside DVC's outputs, so a killed stage resumes."""
     return Path(".vaebench/checkpoints", study, dataset, method, str(seed), density)
-
-
-def workspace_root(folder: str | Path = ".") -> Path:
-    """The workspace that ``folder`` is, or of which it is one of DVC's temporary copies."""
-    folder = Path(folder).resolve()
-    parts = folder.parts
-    for index in range(len(parts) - 3):
-        if parts[index : index + 3] == (".dvc", "tmp", "exps"):
-            return Path(*parts[:index])
-    return folder

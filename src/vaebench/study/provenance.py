@@ -44,14 +44,12 @@ def environment() -> dict:
 
 
 def git_trouble() -> str:
-    """Reason why git cannot tell the commit; empty where it can."""
+    """Reason why git cannot tell the commit, and its advice; empty where it can."""
     try:
-        result = subprocess.run(
-            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10, check=False
-        )
+        result = subprocess.run(["git", "log", "-1"], capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
-    return "" if result.returncode == 0 else result.stderr.strip().partition("\n")[0]
+    return "" if result.returncode == 0 else " ".join(result.stderr.split())
 
 
 def describe(task: Task, *, data: dict, device: str, seconds: dict[str, float]) -> dict:
