@@ -425,6 +425,27 @@ def test_a_store_that_cannot_be_written_is_said_without_its_password(clone, monk
     assert "secret" not in str(raised.value)
 
 
+NO_STORES = {
+    "garbage": ("sqlite:///bad.db", "not a database"),
+    "a folder": ("sqlite:///folder.db", "unable to open database file"),
+    "MLflow's former kind": ("file:former", "migrate"),
+    "no such kind": ("foo://bar", "unsupported"),
+    "a slash too few": ("sqlite://bad.db", "Invalid SQLite URL"),
+}
+
+
+@pytest.mark.parametrize("name", NO_STORES)
+def test_a_store_that_is_none_is_said_at_once_and_what_to_do(clone, monkeypatch, name):
+    uri, message = NO_STORES[name]
+    Path("bad.db").write_bytes(b"not SQLite's" * 100)
+    Path("folder.db").mkdir()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(UserError, match=message) as raised:
+        follow.track(Path())
+    assert "set MLFLOW_TRACKING_URI to another" in str(raised.value)
+    assert Path("bad.db").read_bytes() == b"not SQLite's" * 100
+
+
 def test_a_reason_keeps_its_remedy_and_no_statement():
     error = RuntimeError("(sqlite3.OperationalError) database is locked\n[SQL: SELECT 1]\n" + "x" * 500)
     assert follow.reason(error) == "(sqlite3.OperationalError) database is locked"

@@ -18,11 +18,12 @@ import math
 import os
 import re
 import select
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -109,10 +110,19 @@ def tracked(study: str, *cell: object) -> Iterator[None]:
                 print(f"tracking off: {message} (`vaebench track` writes what is missing)", flush=True)
 
 
+def _open_once(uri: str) -> None:
+    """An error at once where a file that is there is no database, which MLflow would try for minutes."""
+    path = Path(uri.removeprefix("sqlite:///").partition("?")[0])
+    if uri.startswith("sqlite:///") and path.exists():
+        with closing(sqlite3.connect(path, timeout=30)) as database:
+            database.execute("PRAGMA schema_version")
+
+
 @contextmanager
 def _exporter(base: Path, params: Params) -> Iterator[Exporter]:
     """The exporter of a study; one writes at a time, as two would make a store's tables."""
     FOLDER.mkdir(parents=True, exist_ok=True)
+    _open_once(store_uri())
     from vaebench.tracking.export import Exporter
 
     with FileLock(FOLDER / "lock"):
@@ -137,7 +147,11 @@ def track(base: Path, study: str = "") -> str:
         with _exporter(base, load_params(base / path, specs=())) as exporter:
             return f"{shown(store_uri())}: {exporter.all()}."
     except Exception as error:
-        raise UserError(f"the MLflow store {shown(store_uri())} cannot be written: {reason(error)}") from None
+        raise UserError(
+            f"the MLflow store {shown(store_uri())} cannot be written: {reason(error).rstrip('.')}. Where it "
+            "cannot be repaired, move it away or set MLFLOW_TRACKING_URI to another; then `vaebench track` "
+            "writes all of the study there."
+        ) from None
 
 
 def main(study: str, *cell: str) -> None:
