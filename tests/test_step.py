@@ -7,6 +7,7 @@ import math
 import os
 import subprocess
 import sys
+import sysconfig
 
 import pytest
 import torch
@@ -258,15 +259,35 @@ def test_what_is_wrong_with_the_function_itself_is_not_blamed_on_compiling():
     assert lines == []
 
 
+FAULTS = {
+    "no compiler": "export CXX=/bin/false",
+    "a compiler that is gone": "export CXX=/nowhere/g++",
+    "no headers": f"mount -t tmpfs none {sysconfig.get_path('include')}",
+    "a temporary folder without execution": 'mount -t tmpfs -o noexec none "$PLACE"',
+    "a full temporary folder": 'mount -t tmpfs -o size=4k none "$PLACE"',
+    "a temporary folder that cannot be written": 'mount -t tmpfs -o ro none "$PLACE"',
+}
+"""In shell; mounts are of a namespace of the test's own."""
+
+
 @pytest.mark.nightly
-def test_without_a_compiler_a_training_runs_uncompiled(tmp_path):
+@pytest.mark.parametrize("fault", FAULTS)
+def test_without_a_compiler_a_training_runs_uncompiled(tmp_path, fault):
+    private = ["unshare", "--mount"] if "mount" in FAULTS[fault] else []
+    if (
+        private
+        and subprocess.run([*private, "mount", "-t", "tmpfs", "none", tmp_path], check=False).returncode
+    ):
+        pytest.skip(f"nobody may mount here, so {fault} was not tried")
+    place = tmp_path / "place"
+    place.mkdir()
     code = (
         "import torch\nfrom vaebench.base.compiled import Compiled\n"
         "call = Compiled(lambda x: (x.sin() + 1).sum(), lambda line: print('said:', line))\n"
         "assert torch.isclose(call(torch.zeros(3)), torch.tensor(3.0))\nassert call(torch.zeros(2)) == 2\n"
     )
-    environment = os.environ | {"CXX": "/bin/false", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}
-    command = [sys.executable, "-c", code]
+    environment = os.environ | {"TORCHINDUCTOR_CACHE_DIR": str(place), "PLACE": str(place), "CODE": code}
+    command = [*private, "sh", "-ec", f'{FAULTS[fault]}; exec "{sys.executable}" -c "$CODE"']
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("said: not compiled") == 1
