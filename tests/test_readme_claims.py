@@ -12,7 +12,8 @@ from vaebench.report.ledger import ledger
 ROOT = Path(__file__).parent.parent
 REPORTS = ROOT / "reports"
 README, RESULTS = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/results.md"))
-STUDIES = sorted(path.parent.name for path in REPORTS.glob("*/claims.json"))
+STUDIES = sorted(set(re.findall(r"^\| \[`(\w+)`\]", f"{README}{RESULTS}", re.M)))
+"""Those that the documents name: what else lies in reports is what ran here, the quickstart say."""
 
 DECIDING = r"\b(holds?|refute\w*|confirm\w*|reproduc\w*|disprove\w*|as in the paper|best|highest|closest)\b"
 """Words that decide; a study that has decided nothing may not be described with them."""
