@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import datetime
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,10 @@ def test_every_study_is_valid_and_named_like_its_file(path):
 
 def test_the_committed_params_are_the_quickstart():
     root = STUDIES[0].parent.parent
-    assert (root / "params.yaml").read_bytes() == (root / "studies/quickstart.yaml").read_bytes()
+    shown = subprocess.run(["git", "show", "HEAD:params.yaml"], cwd=root, capture_output=True, check=False)
+    if shown.returncode:
+        pytest.skip("NOT CHECKED: no commit here to ask")
+    assert shown.stdout == (root / "studies/quickstart.yaml").read_bytes()
 
 
 def test_a_method_overrides_single_keys_of_the_schedule():
