@@ -105,7 +105,7 @@ def write_training(seed: int = 0, epochs: int = 2, loss: float = 9.0) -> list[di
     return rows
 
 
-def write_evaluation(seed: int = 0, mse: float = 7.0, **more: float) -> None:
+def write_evaluation(seed: int = 0, mse: float = 7.0, **more: object) -> None:
     """The files that *posthoc* and *evaluate* leave."""
     write_density(paths.density_dir(*CELL, seed, "gaussian"), 5.0)
     write_json(paths.metrics_json(*CELL, seed), {"mse": mse, "fid": {"gaussian": 21.0}, **more})
@@ -124,10 +124,10 @@ def write_density(folder: Path, mean: float) -> Path:
     return folder
 
 
-def exporter():
+def exporter(*cell):
     from vaebench.tracking.export import Exporter
 
-    return Exporter(follow.store_uri(), Path(), load_params(specs=()))
+    return Exporter(follow.store_uri(), Path(), load_params(specs=()), *cell)
 
 
 def runs(kind: str = "seed") -> list:
@@ -150,7 +150,7 @@ def test_a_training_is_in_the_store_with_all_that_is_on_disk(clone):
 
     write_training()
     write_evaluation()
-    assert exporter().all() == "1 of 3 trainings of tiny"
+    assert exporter().write() == "1 of 3 trainings of tiny"
     (run,), (parent,) = runs(), runs("method")
     assert (run.info.run_name, run.info.status) == ("vae · digits · 0", "FINISHED")
     assert run.info.end_time - run.info.start_time == 12_500
@@ -179,7 +179,7 @@ def test_the_logged_model_is_the_one_on_disk_and_holds_no_pickle(clone):
 
     write_training()
     write_evaluation()
-    exporter().all()
+    exporter().write()
     loaded = mlflow.pyfunc.load_model(f"runs:/{runs()[0].info.run_id}/model")
     images = np.random.default_rng(0).random((4, 1, 8, 8), np.float32)
     ours = Sampler.load(paths.model_dir(*CELL, 0), {"gaussian": paths.density_dir(*CELL, 0, "gaussian")})
@@ -199,11 +199,12 @@ def test_written_twice_it_is_there_once_and_a_later_value_replaces(clone):
 
     write_training()
     write_evaluation()
-    exporter().all()
+    exporter().write()
     (before,) = runs()
-    exporter().all()
+    exporter().write()
+    assert curve(before, "mse") == [(0, 7.0)]
     write_evaluation(mse=6.0)
-    exporter().all()
+    exporter().write()
     (after,) = runs()
     assert (after.info.run_id, curve(after)) == (before.info.run_id, [(1, 9.0), (2, 4.5)])
     assert after.data.metrics["mse"] == 6.0
@@ -216,17 +217,15 @@ def test_written_twice_it_is_there_once_and_a_later_value_replaces(clone):
 
 
 def test_curves_appear_while_a_training_runs_and_it_is_the_same_run_in_the_end(clone):
-    began = time.time() - 1
     write = live_history(paths.history_csv(*CELL, 0))
-    one = exporter()
-    one.cell("digits", "vae", 0, began)
+    exporter(*CELL[1:], 0).live()
     assert runs() == []
     write([{"epoch": 1, "loss": 9.0}])
-    one.cell("digits", "vae", 0, began)
+    exporter(*CELL[1:], 0).live()
     (run,) = runs()
     assert (run.info.status, curve(run)) == ("RUNNING", [(1, 9.0)])
     write_training()
-    one.cell("digits", "vae", 0)
+    exporter(*CELL[1:], 0).write()
     (ended,) = runs()
     assert (ended.info.run_id, ended.info.status) == (run.info.run_id, "FINISHED")
     assert curve(ended) == [(1, 9.0), (2, 4.5)]
@@ -235,27 +234,36 @@ def test_curves_appear_while_a_training_runs_and_it_is_the_same_run_in_the_end(c
 
 def test_a_killed_trainings_run_says_so_and_goes_on_when_it_does(clone):
     write_history(paths.history_csv(*CELL, 0), [{"epoch": 1, "loss": 9.0}])
-    exporter().cell("digits", "vae", 0)
+    exporter(*CELL[1:], 0).write()
     (killed,) = runs()
     assert killed.info.status == "KILLED"
     write_training(epochs=3)
-    exporter().cell("digits", "vae", 0)
+    exporter(*CELL[1:], 0).write()
     (ended,) = runs()
     assert (ended.info.run_id, ended.info.status) == (killed.info.run_id, "FINISHED")
     assert len(curve(ended)) == 3
 
 
-def test_an_earlier_trainings_history_is_not_the_running_ones(clone):
+def test_only_a_history_that_was_written_since_the_stage_began_is_looked_at(clone, monkeypatch):
+    monkeypatch.setattr(follow, "INTERVAL", 0.0)
     write_training()
-    exporter().cell("digits", "vae", 0, time.time() + 60)
-    assert runs() == []
+    history = paths.history_csv(*CELL, 0)
+    for began, running in ((0.0, True), (time.time() + 60, False)):
+        reading, writing = os.pipe()
+        with os.fdopen(reading) as stdin:
+            monkeypatch.setattr(sys, "stdin", stdin)
+            looks = follow._looks(history, began)
+            if running:
+                assert next(looks)
+            os.close(writing)
+            assert not next(looks)
 
 
 def test_other_numbers_of_the_same_parameters_are_another_run(clone):
     write_training(loss=9.0)
-    exporter().all()
+    exporter().write()
     write_training(loss=8.0)
-    exporter().all()
+    exporter().write()
     assert [curve(run)[0] for run in runs()] == [(1, 8.0), (1, 9.0)]
 
 
@@ -264,9 +272,9 @@ def test_what_has_other_parameters_than_the_study_is_left_out(clone):
     changed = json.loads(json.dumps(STUDY))
     changed["methods"]["vae"]["regularizer"]["weight"] = 3.0
     write_study(changed)
-    assert exporter().all() == "0 of 3 trainings of tiny"
+    assert exporter().write() == "0 of 3 trainings of tiny"
     write_training(loss=5.0)
-    exporter().all()
+    exporter().write()
     (run,) = runs()
     assert run.data.params["regularizer.weight"] == "3.0"
 
@@ -275,7 +283,7 @@ def test_metrics_of_an_earlier_model_are_not_the_new_ones(clone):
     write_training()
     write_evaluation()
     write_json(paths.provenance_json("evaluate", *CELL, 0), {"model_sha256": "0" * 64})
-    exporter().all()
+    exporter().write()
     assert "mse" not in runs()[0].data.metrics
 
 
@@ -284,7 +292,7 @@ def test_a_methods_run_holds_mean_deviation_interval_and_number_of_its_seeds(clo
     for seed, mse in enumerate(values):
         write_training(seed)
         write_evaluation(seed, mse, **({"odd": 1.0} if seed == 0 else {}))
-    exporter().all()
+    exporter().write()
     (parent,) = runs("method")
     mean, deviation = statistics.fmean(values), statistics.stdev(values)
     low, high = t_interval(mean, deviation, 3)
@@ -302,7 +310,7 @@ def test_a_broken_model_is_flagged(clone):
     write_evaluation(0, kl=0.0004)
     write_training(1)
     write_evaluation(1, kl=30.0)
-    exporter().all()
+    exporter().write()
     flags = {run.data.tags["seed"]: run.data.tags["flag"] for run in runs()}
     assert flags["0"].startswith("collapsed: KL")
     assert flags["1"] == "none"
@@ -314,7 +322,7 @@ def test_tables_and_notes_are_artifacts_of_the_study(clone):
     (paths.report_dir("tiny") / "tables").mkdir(parents=True)
     for name in ("tables/all.csv", "notes.md", "summary.json"):
         (paths.report_dir("tiny") / name).write_text("x")
-    exporter().all()
+    exporter().write()
     (run,) = runs("tables")
     client = MlflowClient(tracking_uri=follow.store_uri())
     assert {a.path for a in client.list_artifacts(run.info.run_id)} == {"tables", "notes.md", "summary.json"}
@@ -324,35 +332,37 @@ def test_a_row_from_outside_is_one_run_with_its_tag_however_often_it_is_written(
     report = paths.report_dir("tiny")
     params = load_params(specs=())
     record_outside(report, params, "my GAN", {"fid": {"prior": 3.5}})
-    exporter().all()
+    exporter().write()
     record_outside(report, params, "my GAN", {"fid": {"prior": 2.5}})
-    exporter().all()
+    exporter().write()
     (run,) = runs("outside")
-    assert run.info.run_name == "my GAN · digits · 0"
+    assert run.info.run_name == "outside_my_gan · digits · 0"
     assert run.info.status == "FINISHED"
     assert (run.data.tags["method"], run.data.metrics) == ("outside_my_gan", {"fid/prior": 2.5})
+    (parent,) = runs("method")
+    assert (parent.info.run_name, parent.data.metrics["fid/prior"]) == ("outside_my_gan · digits", 2.5)
 
 
 def test_a_dvc_experiments_runs_are_told_apart_by_name(clone, monkeypatch):
     monkeypatch.setenv("DVC_EXP_NAME", "heavier")
     write_training()
-    exporter().all()
+    exporter().write()
     assert runs()[0].info.run_name == "vae · digits · 0 · heavier"
     assert runs()[0].data.tags["dvc_experiment"] == "heavier"
 
 
-def test_the_saved_view_has_columns_of_metrics(clone):
+def test_the_saved_view_has_the_few_metrics_that_are_asked_for_first(clone):
     from mlflow import MlflowClient
 
     from vaebench.tracking.export import VIEW
 
     write_training()
-    write_evaluation()
-    exporter().all()
+    write_evaluation(fid={"prior": 22.0, "gaussian": 21.0}, kl=5.0, psnr=20.0)
+    exporter().write()
     tags = MlflowClient(tracking_uri=follow.store_uri()).get_experiment_by_name("tiny").tags
-    view = json.loads(tags[f"mlflow.sharedViewState.{VIEW}"])
-    columns = ["attributes.`Duration`", "tags.`flag`", "metrics.`mse`", "metrics.`fid/gaussian`"]
-    assert view["selectedColumns"] == columns
+    columns = json.loads(tags[f"mlflow.sharedViewState.{VIEW}"])["selectedColumns"]
+    assert columns[:2] == ["attributes.`Duration`", "tags.`flag`"]
+    assert columns[2:] == ["metrics.`fid/prior`", "metrics.`kl`", "metrics.`mse`"]
 
 
 @pytest.mark.pipeline
@@ -379,11 +389,11 @@ def test_an_experiment_that_was_deleted_is_there_again(clone):
     from mlflow import MlflowClient
 
     write_training(0)
-    exporter().all()
+    exporter().write()
     client = MlflowClient(tracking_uri=follow.store_uri())
     client.delete_experiment(client.get_experiment_by_name("tiny").experiment_id)
     write_training(1)
-    exporter().all()
+    exporter().write()
     assert len(runs()) == 2
 
 
@@ -391,10 +401,10 @@ def test_a_run_that_was_deleted_is_made_again(clone):
     from mlflow import MlflowClient
 
     write_training()
-    exporter().all()
+    exporter().write()
     (deleted,) = runs()
     MlflowClient(tracking_uri=follow.store_uri()).delete_run(deleted.info.run_id)
-    exporter().all()
+    exporter().write()
     (again,) = runs()
     assert again.info.run_id != deleted.info.run_id
 
@@ -465,9 +475,10 @@ def test_whatever_mlflow_does_the_stage_goes_on_with_a_line(clone, monkeypatch, 
     fakes = clone.parent / "fakes"
     fakes.mkdir()
     (fakes / "mlflow.py").write_text("raise ImportError('no mlflow here')")
-    monkeypatch.setenv("PYTHONPATH", str(fakes))
+    monkeypatch.syspath_prepend(fakes)
     trouble = follow.FOLDER / "tiny.log"
     with follow.tracked("tiny", "digits", "vae", 0):
+        write_training()
         deadline = time.monotonic() + 60
         while not trouble.exists() and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -487,7 +498,7 @@ def test_tracking_can_be_switched_off(clone, monkeypatch, capfd):
 @pytest.mark.pipeline
 def test_a_database_that_another_program_holds_is_tried_until_it_is_free(clone):
     """The exporter's process, as a stage starts it; the database is free only after the stage has ended."""
-    command = [sys.executable, "-m", "vaebench.tracking.follow", "tiny", "digits", "vae", "0"]
+    command = [sys.executable, "-m", "vaebench.tracking.follow", "0", "tiny", "digits", "vae", "0"]
     write_training()
     write_evaluation()
     with closing(

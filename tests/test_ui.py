@@ -38,13 +38,8 @@ def test_the_workspaces_report_is_served_and_nothing_else_of_it(client, tmp_path
         assert client.get(other).status_code == 404
 
 
-def test_mlflows_own_addresses_are_there_and_nobody_is_logged_in(client):
-    assert client.get("/health").text == "OK"
-    assert client.get("/ajax-api/2.0/mlflow/users/current").status_code == 204
-
-
 def test_the_app_can_be_asked_for_again_after_it_has_answered(client):
-    assert client.get("/health").status_code == 200
+    assert client.get("/health").text == "OK"
     assert create_app() is create_app()
 
 

@@ -71,8 +71,9 @@ class Visit:
             self.errors.append(str(found.error))
 
     def _hear(self, message) -> None:
-        if message.type == "error":
-            self.errors.append(f"{message.text} ({message.location.get('url', '')})")
+        address = message.location.get("url", "")
+        if message.type == "error" and not address.endswith("/users/current"):  # MLflow's, of its accounts
+            self.errors.append(f"{message.text} ({address})")
 
     def _follow(self, request) -> None:
         if not request.url.startswith((self.origin, "data:", "blob:")):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vaebench.base.workspace import workspace_root
-
 __all__ = [
     "PACKAGE",
     "checkpoint_dir",
@@ -21,7 +19,6 @@ __all__ = [
     "report_dir",
     "resolved_dir",
     "summary_json",
-    "workspace_root",
 ]
 
 PACKAGE = Path(__file__).resolve().parents[1]

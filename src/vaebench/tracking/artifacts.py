@@ -1,15 +1,10 @@
 """Artifacts of a store in a file: in ``mlruns`` beside it, wherever the folder is moved or copied.
 
-MLflow itself records absolute paths. It finds this function by its entry point and by the addresses' scheme,
-while it is being imported: so nothing of MLflow is imported here before the function is called.
+MLflow records absolute paths by itself. It asks this function while it is being imported.
 """
-
-from __future__ import annotations
 
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
-
-__all__ = ["beside_the_store"]
 
 
 def beside_the_store(artifact_uri: str, tracking_uri: str | None = None, registry_uri: str | None = None):

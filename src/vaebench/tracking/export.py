@@ -2,245 +2,242 @@
 
 A study is an experiment. A run per data set and method holds the means over the seeds, whose runs are its
 children; one more run holds the tables. A run is found again by its tags, and it is the same training if
-its curve agrees with ``history.csv``.
+its curve agrees with ``history.csv``; what it holds besides is written where its digest is another.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import itertools
 import json
 import os
 import re
 import statistics
-from collections.abc import Callable
+import time
+from collections.abc import Collection, Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import numpy as np
 import pandas as pd
-from mlflow.entities import Run
+from mlflow.entities import Metric, Run, RunTag
 from mlflow.models import infer_signature
 
 from vaebench.base.files import read_json
 from vaebench.base.reading import mapping_or_empty
 from vaebench.report.means import over_seeds
-from vaebench.report.outside import outside_files
+from vaebench.report.outside import PREFIX, with_outside
 from vaebench.report.results import Cell, Results, flatten
-from vaebench.report.soundness import flag_run
+from vaebench.report.soundness import flag_cell
 from vaebench.study import paths
 from vaebench.study.params import Params
 from vaebench.study.provenance import digest, item_digest
+from vaebench.study.resolve import parameters
 
 __all__ = ["VIEW", "Exporter"]
 
-VIEW = "vaebench"
-"""Key of the saved view in which the table of runs has columns of metrics."""
+VIEW, COLUMNS = "vaebench", r"mse|nll|kl|fi?d.*\.prior"
+"""Key of the saved view of the table of runs, and its metrics: no more than are seen without scrolling."""
 
-AXES = ("likelihood", "regularizer", "posterior")
-COLUMNS = ("mse", "nll", "kl", "fi?d.*/prior", "fi?d.*/[^p].*", "prd/.*", "latent/.*")
 CONTENT = "vaebench.content"
-TABLES = ("tables", "study.yaml", "notes.md", "summary.json", "claims.json")
+NO_CURVE = pd.DataFrame({"epoch": []})
+TABLES = ("study.yaml", "notes.md", "summary.json", "claims.json")
 
 
 class Exporter:
-    """Writes a study that lies in ``base``, as seen from the current folder, into the store at ``uri``."""
+    """Writes a study that lies in ``base`` into the store at ``uri``, or a cell of it by its names."""
 
-    def __init__(self, uri: str, base: Path, params: Params):
-        self.base, self.params, self.study = base, params, params.study.name
-        self.report = base / paths.report_dir(self.study)
+    def __init__(self, uri: str, base: Path, params: Params, *cell: Any):
+        self.base, self.study, self.whole = base, params.study.name, not cell
+        if cell:
+            only = {"datasets": [cell[0]], "methods": [cell[1]], "seeds": [cell[2]]}
+            params = params.model_copy(update={"study": params.study.model_copy(update=only)})
+        report = base / paths.report_dir(self.study)
+        self.results = Results(report, with_outside(params, report) if self.whole else params)
         mlflow.set_tracking_uri(uri)
         self.client = mlflow.MlflowClient()
-        if (found := self.client.get_experiment_by_name(self.study)) is None:
-            place = f"vaebench:/mlruns/{self.study}" if uri.startswith("sqlite:///") else None
-            self.experiment = self.client.create_experiment(self.study, place)
-        else:
-            self.experiment = found.experiment_id
-            if found.lifecycle_stage == "deleted":
-                self.client.restore_experiment(self.experiment)
+        found = self.client.get_experiment_by_name(self.study)
+        if found and found.lifecycle_stage == "deleted":
+            self.client.restore_experiment(found.experiment_id)
+        place = f"vaebench:/mlruns/{self.study}" if uri.startswith("sqlite:///") else None
+        self.experiment = found.experiment_id if found else self.client.create_experiment(self.study, place)
 
-    def all(self) -> str:
-        """Write what has ended of the study with the parameters that it has now; a line on it."""
-        study = self.params.study
-        grid = [Cell(*names) for names in itertools.product(study.datasets, study.methods, study.seeds)]
-        written = [cell for cell in grid if self._is_current(cell) and self.cell(*cell)]
-        self._means(written)
-        self._outside()
-        self._tables()
-        return f"{len(written)} of {len(grid)} trainings of {self.study}"
+    def live(self) -> None:
+        """Write the curve of a cell whose training runs."""
+        for cell in self.results.histories:
+            self.client.update_run(self._training(cell).info.run_id, "RUNNING")
 
-    def cell(self, dataset: str, method: str, seed: int | str, since: float = 0.0) -> bool:
-        """Write a training's curve and, unless it runs ``since`` some time, all else; False without any."""
-        cell = Cell(dataset, method, int(seed))
-        history, trained = self._history(cell, since), {} if since else self._provenance("train", cell)
-        metrics = {} if since else self._metrics(cell)
-        if not (history or trained or metrics):
+    def write(self) -> str:
+        """Write all that has ended, with the parameters that the study has now; a line on it."""
+        written = [cell for cell in self.results.cells if self._is_current(cell) and self._cell(cell)]
+        if self.whole:
+            self._means(written)
+            self._tables()
+        own = self.results.own_cells
+        return f"{len(set(written) & set(own))} of {len(own)} trainings of {self.study}"
+
+    def _cell(self, cell: Cell) -> bool:
+        """Write a cell; False where it is a killed training's curve at most."""
+        trained, metrics = self._record("train", cell), self._metrics(cell)
+        if not trained and not metrics:
+            if cell in self.results.histories:
+                self.client.set_terminated(self._training(cell).info.run_id, "KILLED")
             return False
-        run = self._training(cell, trained, history)
-        content = digest([trained, self._provenance("evaluate", cell), metrics])
-        logged = {point.step for point in self.client.get_metric_history(run.info.run_id, "train/loss")}
-        for epoch in history.keys() - logged:
-            mlflow.log_metrics(history[epoch], epoch, run_id=run.info.run_id)
-        if since:
-            self.client.update_run(run.info.run_id, "RUNNING")
-        elif not trained and not metrics:
-            self.client.set_terminated(run.info.run_id, "KILLED")
-        elif run.data.tags.get(CONTENT) != content:
-            if metrics:
-                mlflow.log_metrics(metrics, 0, run_id=run.info.run_id, model_id=self._model(run, cell))
-                mlflow.log_artifacts(str(self._file(paths.images_dir, cell)), "images", run.info.run_id)
-                flag = flag_run(mapping_or_empty(self._file(paths.metrics_json, cell)))
-                self.client.set_tag(run.info.run_id, "flag", flag.reason if flag else "none")
-            if commit := trained.get("git_commit"):
-                self.client.set_tag(run.info.run_id, "mlflow.source.git.commit", commit)
-            self._end(run, [trained])
-            self.client.set_tag(run.info.run_id, CONTENT, content)
-        return bool(trained or metrics)
+        tags = {"mlflow.source.git.commit": trained.get("git_commit") or ""}
+        images, model = {}, []
+        if metrics:
+            flag = flag_cell(self.results, cell)
+            tags["flag"] = flag.reason if flag else "none"
+            images, model = dict.fromkeys(self.results.images[cell], "images"), self._model_files(cell)
+        self._complete(self._training(cell), metrics, images, tags, self._seconds(cell), model)
+        return True
 
-    def _means(self, cells: list[Cell]) -> None:
-        """Means over the seeds and how sure they are; the saved view has the first of their columns."""
-        runs, names = Results(self.report, self.params).runs, set()
+    def _means(self, cells: Collection[Cell]) -> None:
+        """Means over the seeds and how sure they are, and the saved view."""
+        runs = self.results.runs
         kept = [cell in cells for cell in zip(runs["dataset"], runs["method"], runs["seed"], strict=True)]
-        for (dataset, method), rows in over_seeds(runs.loc[kept]).groupby(["dataset", "method"]):
-            parent = self._parent(dataset, method)
-            for row in rows.itertuples():
-                names.add(name := row.metric.replace(".", "/"))
-                spread = {"sd": row.std, "low": row.low, "high": row.high} if row.n > 1 else {}
-                values = {name: row.mean} | {f"{k}/{name}": v for k, v in {"n": row.n, **spread}.items()}
-                mlflow.log_metrics(values, 0, run_id=parent.info.run_id)
-            self._end(parent, [self._provenance("train", c) for c in cells if c[:2] == (dataset, method)])
-        shown = [key for column in COLUMNS for key in sorted(names) if re.fullmatch(column, key)][:8]
-        shown = ["attributes.`Duration`", "tags.`flag`", *(f"metrics.`{key}`" for key in shown)]
-        view = json.dumps({"selectedColumns": shown})
+        means = over_seeds(runs.loc[kept]).rename(columns={"std": "sd"})
+        for names, rows in means.groupby(["dataset", "method"]):
+            frame = rows.set_index("metric")[["mean", "sd", "low", "high", "n"]].stack().dropna()
+            metrics = {_key(f"{column}.{name}"): value for (name, column), value in frame.items()}
+            metrics = {key.removeprefix("mean/"): value for key, value in metrics.items()}
+            seconds = statistics.fmean(self._seconds(cell) for cell in cells if cell[:2] == names)
+            self._complete(self._parent(*names), metrics, seconds=seconds)
+        names = sorted(name for name in set(means["metric"]) if re.fullmatch(COLUMNS, name))
+        columns = [f"metrics.`{_key(name)}`" for name in names]
+        view = json.dumps({"selectedColumns": ["attributes.`Duration`", "tags.`flag`", *columns]})
         self.client.set_experiment_tag(self.experiment, f"mlflow.sharedViewState.{VIEW}", view)
-
-    def _outside(self) -> None:
-        """A run per row that was brought from outside: its metrics alone."""
-        for (dataset, method, seed), path in outside_files(self.report).items():
-            content = read_json(path)
-            tags = {"kind": "outside", "dataset": dataset, "method": method, "seed": seed}
-            run = self._run(f"{content['label']} · {dataset} · {seed}", tags)
-            metrics = {name.replace(".", "/"): value for name, value in flatten(content["metrics"])}
-            mlflow.log_metrics(metrics, 0, run_id=run.info.run_id)
-            self._end(run, [{}])
 
     def _tables(self) -> None:
         """Output of *tabulate*, as artifacts of a run of its own."""
-        if found := [path for name in TABLES if (path := self.report / name).exists()]:
-            run = self._run(f"{self.study}: tables", {"kind": "tables"})
-            for path in found:
-                mlflow.log_artifact(str(path), run_id=run.info.run_id)
-            self._end(run, [{}])
+        report = self.results.path
+        files = {path: "tables" for path in sorted(report.glob("tables/*"))}
+        files |= {path: "" for name in TABLES if (path := report / name).is_file()}
+        if files:
+            self._complete(self._run(f"{self.study}: tables", {"kind": "tables"}), {}, files)
 
-    def _file(self, place: Callable[..., Path], cell: Cell) -> Path:
-        return self.base / place(self.study, *cell)
+    def _record(self, stage: str, cell: Cell) -> dict:
+        """Provenance of the stage that ran here, or the copy in the report."""
+        here = mapping_or_empty(self.base / paths.provenance_json(stage, self.study, *cell))
+        return here or self.results.provenance[cell].get(stage, {})
 
-    def _provenance(self, stage: str, cell: Cell) -> dict:
-        """Of the stage that ran here, or the copy in the report."""
-        path = paths.provenance_json(stage, self.study, *cell)
-        copy = self.report / "provenance" / path.relative_to(paths.provenance_dir(self.study))
-        return mapping_or_empty(self.base / path) or mapping_or_empty(copy)
-
-    def _history(self, cell: Cell, since: float) -> dict[int, dict[str, float]]:
-        """Curves by epoch; none that were written before ``since``."""
-        path = self._file(paths.history_csv, cell)
-        if not path.is_file() or path.stat().st_mtime < since:
-            return {}
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-        return {int(row.pop("epoch")): {_curve(k): float(v) for k, v in row.items() if v} for row in rows}
-
-    def _metrics(self, cell: Cell) -> dict[str, float]:
-        """None where *evaluate* measured an earlier training's model."""
-        weights = self._file(paths.model_dir, cell) / "model.safetensors"
-        measured = self._provenance("evaluate", cell).get("model_sha256")
-        if measured and weights.is_file() and measured != hashlib.sha256(weights.read_bytes()).hexdigest():
-            return {}
-        found = flatten(mapping_or_empty(self._file(paths.metrics_json, cell)))
-        return {name.replace(".", "/"): value for name, value in found}
+    def _seconds(self, cell: Cell) -> float:
+        return self._record("train", cell).get("seconds", {}).get("epochs", 0.0)
 
     def _is_current(self, cell: Cell) -> bool:
         """Whether it was not trained here with parameters that the study no longer has."""
         trained = mapping_or_empty(self.base / paths.provenance_json("train", self.study, *cell))
-        return not trained or trained["digests"]["params"] == item_digest(self.params, *cell)
+        return not trained or trained["digests"]["params"] == item_digest(self.results.params, *cell)
+
+    def _metrics(self, cell: Cell) -> dict[str, float]:
+        """None where *evaluate* measured an earlier training's model."""
+        weights = self.base / paths.model_dir(self.study, *cell) / "model.safetensors"
+        measured = self._record("evaluate", cell).get("model_sha256")
+        if measured and weights.is_file() and measured != _sha256(weights):
+            return {}
+        return {_key(name): value for name, value in flatten(self.results.metrics.get(cell, {}))}
+
+    def _model_files(self, cell: Cell) -> list[Path]:
+        """Weights, specification and densities; none without weights."""
+        folder, densities = (
+            self.base / place(self.study, *cell) for place in (paths.model_dir, paths.density_dir)
+        )
+        files = [folder / "model.safetensors", folder / "spec.json", *sorted(densities.glob("*"))]
+        return files if files[0].is_file() else []
 
     def _parent(self, dataset: str, method: str) -> Run:
         """The run of a method on a data set; one of other parameters is another."""
-        return self._run(f"{method} · {dataset}", *self._described("method", dataset, method))
+        return self._run(f"{method} · {dataset}", *self._described(dataset, method, kind="method"))
 
-    def _training(self, cell: Cell, trained: dict, history: dict) -> Run:
-        """The run of this training; another of the same parameters may be of another version of the code."""
-
-        def same(run: Run) -> bool:
-            logged = self.client.get_metric_history(run.info.run_id, "train/loss")
-            return all(history.get(p.step, {}).get("train/loss", p.value) == p.value for p in logged)
-
+    def _training(self, cell: Cell) -> Run:
+        """A training's run with its curve: ``loss`` is train/loss, ``validation_mse`` validation/mse."""
         dataset, method, seed = cell
-        tags, settings = self._described("seed", dataset, method)
-        params = trained.get("digests", {}).get("params") or item_digest(self.params, *cell)
-        tags |= {"seed": str(seed), "params_digest": params}
-        note = f"[In the report](/report/{self.study}/index.html#{dataset}/{method})"
-        parent = self._parent(dataset, method).info.run_id
-        more = {"mlflow.note.content": note, "mlflow.parentRunId": parent}
-        return self._run(f"{method} · {dataset} · {seed}", tags, settings, more, same)
+        more = {"kind": "outside" if method.startswith(PREFIX) else "seed", "seed": str(seed)}
+        more |= {"mlflow.parentRunId": self._parent(dataset, method).info.run_id}
+        curve = self.results.histories.get(cell, NO_CURVE).set_index("epoch").add_prefix("train/")
+        curve = curve.rename(columns=lambda name: name.replace("train/validation_", "validation/"))
+        return self._run(f"{method} · {dataset} · {seed}", *self._described(dataset, method, **more), curve)
 
-    def _described(self, kind: str, dataset: str, method: str) -> tuple[dict[str, str], dict[str, object]]:
+    def _described(self, dataset: str, method: str, **more: str) -> tuple[dict[str, str], dict[str, object]]:
         """Tags by which a run is found, and its parameters, as ``likelihood.variance``."""
-        point = self.params.methods[method].model_dump(mode="json", exclude={"label", "training"})
-        training = self.params.training_of(method).model_dump(mode="json", exclude={"checkpoint_seconds"})
-        nested = {**point, "network": self.params.datasets[dataset].network, "training": training}
+        point, params = self.results.method(method), self.results.params
+        ours = not method.startswith(PREFIX)
+        nested = parameters(params, "train", dataset=dataset, method=method) if ours else {}
+        tags = {axis: getattr(point, axis)["name"] for axis in ("likelihood", "regularizer", "posterior")}
+        tags |= {"study": self.study, "dataset": dataset, "method": method, "params_digest": digest(nested)}
         settings = pd.json_normalize(nested).iloc[0].dropna().to_dict()
-        tags = {axis: point[axis]["name"] for axis in AXES} | {"params_digest": digest(nested)}
-        return tags | {"kind": kind, "study": self.study, "dataset": dataset, "method": method}, settings
+        return tags | more, settings
 
-    def _run(
-        self, name: str, tags: dict, settings: dict | None = None, more: dict | None = None,
-        same: Callable[[Run], bool] = lambda run: True,
-    ) -> Run:  # fmt: skip
-        """The latest run with these ``tags`` that is the ``same``; a new one, with all else, where none is.
-
-        Its name tells an experiment of DVC's from the others.
-        """
-        where = " AND ".join(f"tags.{key} = '{value}'" for key, value in tags.items())
-        found = self.client.search_runs([self.experiment], where, order_by=["attributes.start_time DESC"])
-        if (run := next(filter(same, found), None)) is not None:
-            return run
-        if experiment := os.environ.get("DVC_EXP_NAME"):
-            name, tags = f"{name} · {experiment}", tags | {"dvc_experiment": experiment}
-        tags = {**tags, **(more or {}), "mlflow.source.name": "vaebench"}
-        run = self.client.create_run(self.experiment, tags=tags, run_name=name)
-        mlflow.log_params(settings or {}, run_id=run.info.run_id)
+    def _run(self, name: str, tags: dict, settings: Mapping = {}, curve: pd.DataFrame = NO_CURVE) -> Run:
+        """The latest run with these ``tags`` whose curve is part of ``curve``, or a new one."""
+        where = " AND ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
+        losses = curve.get("train/loss", {})
+        for run in self.client.search_runs([self.experiment], where):
+            logged = self.client.get_metric_history(run.info.run_id, "train/loss")
+            if all(losses.get(point.step, point.value) == point.value for point in logged):
+                break
+        else:
+            run, logged = self._create(name, tags, settings), []
+        new = curve.drop(index=[point.step for point in logged], errors="ignore").stack().dropna()
+        now = int(1000 * time.time())
+        points = [Metric(key, value, now, int(epoch)) for (epoch, key), value in new.items()]
+        self.client.log_batch(run.info.run_id, points)
         return run
 
-    def _end(self, run: Run, trained: list[dict]) -> None:
-        """A run lasts as long as its training did, on average over the seeds."""
-        seconds = [record.get("seconds", {}).get("epochs", 0) for record in trained]
-        end = run.info.start_time + int(1000 * statistics.fmean(seconds))
-        self.client.set_terminated(run.info.run_id, "FINISHED", end)
+    def _create(self, name: str, tags: dict, settings: Mapping) -> Run:
+        """A new run; its name tells an experiment of DVC's from the others."""
+        place = f"#{tags['dataset']}/{tags['method']}" if "method" in tags else ""
+        note = f"[In the report](/report/{self.study}/index.html{place})"
+        tags = tags | {"mlflow.note.content": note, "mlflow.source.name": "vaebench"}
+        if experiment := os.environ.get("DVC_EXP_NAME"):
+            name, tags = f"{name} · {experiment}", tags | {"dvc_experiment": experiment}
+        run = self.client.create_run(self.experiment, tags=tags, run_name=name)
+        mlflow.log_params(settings, run_id=run.info.run_id)
+        return run
 
-    def _model(self, run: Run, cell: Cell) -> str | None:
-        """Log the model by MLflow's own function, over the files that are there; its id, or None."""
+    def _complete(
+        self,
+        run: Run,
+        metrics: Mapping[str, float],
+        files: Mapping[Path, str] = {},
+        tags: Mapping[str, str] = {},
+        seconds: float = 0.0,
+        model: Collection[Path] = (),
+    ) -> None:
+        """Write what a run holds besides its curve, where that has changed; it lasts as its training did."""
+        run_id, hashes = run.info.run_id, {path.name: _sha256(path) for path in files}
+        content = digest([metrics, tags, seconds, hashes, [path.name for path in model]])
+        if run.data.tags.get(CONTENT) == content:
+            return
+        model_id = self._log_model(run, model) if model else None
+        mlflow.log_metrics(metrics, 0, run_id=run_id, model_id=model_id)
+        for path, folder in files.items():
+            self.client.log_artifact(run_id, str(path), folder or None)
+        self.client.set_terminated(run_id, "FINISHED", run.info.start_time + int(1000 * seconds))
+        self.client.log_batch(run_id, tags=[RunTag(*tag) for tag in {**tags, CONTENT: content}.items()])
+
+    def _log_model(self, run: Run, files: Collection[Path]) -> str:
+        """Log the model by MLflow's own function, over the files that are there; its id."""
         for old in run.outputs.model_outputs if run.outputs else ():
             self.client.delete_logged_model(old.model_id)
-        folder, densities = self._file(paths.model_dir, cell), self._file(paths.density_dir, cell)
-        if not (folder / "model.safetensors").is_file():
-            return None
-        example = np.zeros((1, *read_json(folder / "spec.json")["image_shape"]), np.float32)
-        files = [folder / "model.safetensors", folder / "spec.json", *densities.glob("*")]
+        artifacts = {path.name: str(path) for path in files}
+        example = np.zeros((1, *read_json(Path(artifacts["spec.json"]))["image_shape"]), np.float32)
         with mlflow.start_run(run.info.run_id):
             return mlflow.pyfunc.log_model(
                 name="model",
                 python_model=str(Path(__file__).with_name("model.py")),
-                artifacts={path.name: str(path) for path in files},
+                artifacts=artifacts,
                 signature=infer_signature(example, example),
                 input_example=example,
                 pip_requirements=[f"{name}=={version(name)}" for name in ("vaebench", "torch", "numpy")],
             ).model_id
 
 
-def _curve(column: str) -> str:
-    """``validation_mse`` is validation/mse, ``loss`` train/loss."""
-    name = column.removeprefix("validation_")
-    return f"validation/{name}" if name != column else f"train/{column}"
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _key(path: str) -> str:
+    """``fid.prior`` is fid/prior."""
+    return path.replace(".", "/")

@@ -14,7 +14,6 @@ the address is relative and holds no character of that folder's name.
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import select
@@ -25,14 +24,14 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-import vaebench
 from vaebench.base.errors import UserError
+from vaebench.base.workspace import workspace_root
 from vaebench.study import paths
-from vaebench.study.params import Params, load_params
+from vaebench.study.params import load_params
 
 if TYPE_CHECKING:
     from vaebench.tracking.export import Exporter
@@ -44,15 +43,13 @@ FOLDER = Path(".vaebench/tracking")
 INTERVAL, PATIENCE = 3.0, 120.0
 """Seconds between two looks at the files, and for which a store that fails is tried after the stage's end."""
 
-_QUIET_AND_QUICK = {
-    "DO_NOT_TRACK": "true",
+MLFLOW = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
 }
-"""MLflow's own settings; what the user has set stays."""
+"""Settings that make MLflow quiet and quick; what the user has set stays."""
 
 
 def store_uri() -> str:
@@ -62,8 +59,8 @@ def store_uri() -> str:
 
 def enter_workspace() -> Path:
     """Make the workspace the current folder, with MLflow's settings; the way back to the folder before."""
-    here, root = Path.cwd().resolve(), paths.workspace_root()
-    os.environ |= _QUIET_AND_QUICK | os.environ
+    here, root = Path.cwd().resolve(), workspace_root()
+    os.environ |= MLFLOW | os.environ
     os.chdir(root)
     return here.relative_to(root)
 
@@ -86,28 +83,27 @@ def tracked(study: str, *cell: object) -> Iterator[None]:
         study: the active study.
         cell: data set, method and seed; without them all of the study is written at the end.
     """
-    root, package = paths.workspace_root(), str(Path(vaebench.__file__).parents[1])
-    path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
-    exporter = None
-    if os.environ.get("VAEBENCH_TRACKING") != "off":
-        exporter = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", __name__, study, *map(str, cell)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C is for the stage
-            env=os.environ | {"PYTHONPATH": path},
-        )
+    if os.environ.get("VAEBENCH_TRACKING") == "off":
+        yield
+        return
+    exporter = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-m", __name__, str(time.time()), study, *map(str, cell)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C is for the stage
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
     try:
         yield
     finally:
-        if exporter is not None:
-            exporter.stdin.close()
-            with suppress(subprocess.TimeoutExpired):
-                exporter.wait(60 if root != Path.cwd() else 0)  # DVC removes its temporary copies
-            with suppress(OSError):
-                message = (root / FOLDER / f"{study}.log").read_text("utf-8")
-                print(f"tracking off: {message} (`vaebench track` writes what is missing)", flush=True)
+        exporter.stdin.close()
+        root = workspace_root()
+        with suppress(subprocess.TimeoutExpired):
+            exporter.wait(60 if root != Path.cwd() else 0)  # DVC removes its temporary copies
+        with suppress(OSError):
+            message = (root / FOLDER / f"{study}.log").read_text("utf-8")
+            print(f"tracking off: {message} (`vaebench track` writes what is missing)", flush=True)
 
 
 def _open_once(uri: str) -> None:
@@ -119,14 +115,14 @@ def _open_once(uri: str) -> None:
 
 
 @contextmanager
-def _exporter(base: Path, params: Params) -> Iterator[Exporter]:
-    """The exporter of a study; one writes at a time, as two would make a store's tables."""
+def _exporter(*study: Any) -> Iterator[Exporter]:
+    """The exporter of a study or a cell; one writes at a time, as two would make a store's tables."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     _open_once(store_uri())
     from vaebench.tracking.export import Exporter
 
     with FileLock(FOLDER / "lock"):
-        yield Exporter(store_uri(), base, params)
+        yield Exporter(store_uri(), *study)
 
 
 def track(base: Path, study: str = "") -> str:
@@ -136,16 +132,18 @@ def track(base: Path, study: str = "") -> str:
         base: the folder of ``params.yaml``, below the workspace, which is the current one.
         study: one that has results; without it, the active one.
     """
-    active = load_params(base / "params.yaml", specs=()).study.name
-    study = study or active
-    path = paths.report_dir(study) / "study.yaml"
-    if study == active and ((base / paths.provenance_dir(study)).is_dir() or not (base / path).is_file()):
-        path = Path("params.yaml")
-    elif not (base / path).is_file():
-        raise UserError(f"{study!r} is not the active study and has no results: {path} is not there.")
+    params = load_params(base / "params.yaml", specs=())
+    study, active = study or params.study.name, params.study.name
+    recorded = base / paths.report_dir(study) / "study.yaml"
+    if recorded.is_file() and not (study == active and (base / paths.provenance_dir(study)).is_dir()):
+        params = load_params(recorded, specs=())
+    elif study != active:
+        raise UserError(f"{study!r} is not the active study and has no results: {recorded} is not there.")
     try:
-        with _exporter(base, load_params(base / path, specs=())) as exporter:
-            return f"{shown(store_uri())}: {exporter.all()}."
+        with _exporter(base, params) as exporter:
+            return f"{shown(store_uri())}: {exporter.write()}."
+    except UserError:
+        raise
     except Exception as error:
         raise UserError(
             f"the MLflow store {shown(store_uri())} cannot be written: {reason(error).rstrip('.')}. Where it "
@@ -154,31 +152,34 @@ def track(base: Path, study: str = "") -> str:
         ) from None
 
 
-def main(study: str, *cell: str) -> None:
+def main(began: str, study: str, *names: str) -> None:
     """Export until standard input, which the stage holds open, is closed and all is written."""
     os.nice(19)
-    base, began, until = enter_workspace(), time.time() - 1, math.inf
-    trouble = FOLDER / f"{study}.log"
+    base, trouble = enter_workspace(), FOLDER / f"{study}.log"
+    cell: Any = (*names[:2], *map(int, names[2:]))
     file = paths.resolved_dir(study) / "study.json" if "DVC_STAGE" in os.environ else Path("params.yaml")
-    params = None
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    while time.monotonic() < until:
-        running = until == math.inf and not select.select([sys.stdin], [], [], INTERVAL)[0]
-        until = until if running else min(until, time.monotonic() + PATIENCE)
+    params = load_params(base / file, specs=())
+    for running in _looks(base / paths.history_csv(study, *cell) if cell else None, float(began)):
         try:
-            params = params or load_params(base / file, specs=())  # once: an edit is not of this training
-            with _exporter(base, params) as exporter:
-                if cell:
-                    dataset, method, seed = cell
-                    exporter.cell(dataset, method, seed, began if running else 0.0)
-                elif not running:
-                    exporter.all()
+            with _exporter(base, params, *cell) as exporter:
+                (exporter.live if running else exporter.write)()
             trouble.unlink(missing_ok=True)
             if not running:
                 return
         except Exception as error:
             trouble.write_text(reason(error), encoding="utf-8")
-            time.sleep(INTERVAL)
+
+
+def _looks(history: Path | None, seen: float) -> Iterator[bool]:
+    """True whenever a stage that runs has written its history, then False for as long as patience lasts."""
+    while not select.select([sys.stdin], [], [], INTERVAL)[0]:
+        if history and history.is_file() and (written := history.stat().st_mtime) > seen:
+            seen = written
+            yield True
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        yield False
+        time.sleep(INTERVAL)
 
 
 if __name__ == "__main__":
