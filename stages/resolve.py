@@ -7,10 +7,11 @@ from pathlib import Path
 from vaebench.base.errors import paragraph
 from vaebench.base.files import read_json, write_json
 from vaebench.base.streams import protect_streams
+from vaebench.base.workspace import workspace_root
 from vaebench.data.sources import changed_sources
 from vaebench.study.identity import check_identity
 from vaebench.study.params import load_params
-from vaebench.study.paths import prepared_dir, resolved_dir, workspace_root
+from vaebench.study.paths import prepared_dir, resolved_dir
 from vaebench.study.provenance import git_trouble
 from vaebench.study.resolve import changes, listed, resolve
 from vaebench.study.schedule import check_schedule
