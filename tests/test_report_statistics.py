@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmarks.verdict_power import called_different, size_of_welch
+from benchmarks.verdict_power import GUIDE, called_different, size_of_welch, table
 from vaebench.report.statistics import (
     Sample,
     combine,
@@ -99,8 +99,31 @@ def test_holm_against_a_table_worked_by_hand():
 @pytest.mark.parametrize("methods", [2, 6])
 @pytest.mark.parametrize("seeds", [1, 3, 5, 10])
 def test_equal_methods_are_called_different_in_five_percent_of_1000_draws_at_most(methods, seeds):
-    """The draws of the guide's table."""
-    assert called_different(0.0, seeds, methods) <= 0.05
+    share = called_different(0.0, seeds, methods)
+    assert share <= 0.05
+    assert f"{100 * share:.1f} %" == guide(seeds)[f"{'two' if methods == 2 else 'six'} methods: equal"]
+    assert (share == 0) == (seeds == 1)
+
+
+def guide(seeds):
+    """A row of the guide's table of powers."""
+    head, _, *rows = GUIDE.read_text("utf-8").split("power: start -->\n")[1].split("\n<!--")[0].splitlines()
+    cells = ([cell.strip() for cell in row.strip("|").split("|")] for row in (head, *rows))
+    names = next(cells)
+    return next(dict(zip(names, row, strict=True)) for row in cells if row[0] == str(seeds))
+
+
+@pytest.mark.parametrize("shift", [1.0, 4.0])
+@pytest.mark.parametrize("seeds", [1, 3, 5, 10])
+def test_a_difference_is_seen_as_often_as_the_guide_says(shift, seeds):
+    seen = called_different(shift, seeds)
+    assert f"{100 * seen:.1f} %" == guide(seeds)[f"two methods: {shift:g} sd"]
+    assert seen == 0 if seeds == 1 else seen > called_different(0.0, seeds)
+
+
+@pytest.mark.nightly
+def test_the_guides_table_of_powers_is_what_the_script_makes():
+    assert table() in GUIDE.read_text("utf-8"), "run: python -m benchmarks.verdict_power --write"
 
 
 def test_equal_methods_are_called_different_with_a_chance_of_five_percent_at_most():

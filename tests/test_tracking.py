@@ -316,16 +316,17 @@ def test_a_broken_model_is_flagged(clone):
     assert flags["1"] == "none"
 
 
-def test_tables_and_notes_are_artifacts_of_the_study(clone):
+def test_tables_notes_and_verdicts_are_artifacts_of_the_study(clone):
     from mlflow import MlflowClient
 
     (paths.report_dir("tiny") / "tables").mkdir(parents=True)
-    for name in ("tables/all.csv", "notes.md", "summary.json"):
+    for name in ("tables/all.csv", "notes.md", "summary.json", "claims.json"):
         (paths.report_dir("tiny") / name).write_text("x")
     exporter().write()
     (run,) = runs("tables")
     client = MlflowClient(tracking_uri=follow.store_uri())
-    assert {a.path for a in client.list_artifacts(run.info.run_id)} == {"tables", "notes.md", "summary.json"}
+    kept = {artifact.path for artifact in client.list_artifacts(run.info.run_id)}
+    assert kept == {"tables", "notes.md", "summary.json", "claims.json"}
 
 
 def test_a_row_from_outside_is_one_run_with_its_tag_however_often_it_is_written(clone):
