@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict
 from vaebench.base.errors import UserError
 from vaebench.base.files import read_json, write_json
 from vaebench.base.reading import UnreadableError, reading
-from vaebench.report.claims import STATUSES, Claim, Verdict, judge_numbers, judge_printed, paper_claims
+from vaebench.report.claims import STATUSES, Claim, Verdict, judge_numbers, judge_printed, needs, paper_claims
 from vaebench.report.entries import percent
 from vaebench.report.loose import read_numbers
 from vaebench.report.papers import read_paper
@@ -107,8 +107,8 @@ def ledger(reports: str | Path) -> dict:
 
     Returns:
         For each paper ``name``, ``cite``, ``counts`` and ``claims``; for each claim its text, the verdict on
-        the paper's own numbers, the current verdict, and ``evidence``, strongest first. What is
-        :func:`damaged` is not in it.
+        the paper's own numbers, the current verdict, and ``evidence``, strongest first; without any, what it
+        ``needs``. What is :func:`damaged` is not in it.
     """
     evidence: dict[tuple[str, str], list[dict]] = {}
     for _, found in _files(reports):
@@ -156,6 +156,7 @@ def _entry(key: str, claim: Claim, evidence: list[dict]) -> dict:
         "source": claim.source,
         "text": claim.text,
         "qualitative": claim.qualitative,
+        "needs": needs(read_paper(key), claim) if claim.check and not current else "",
         "paper": asdict(judge_printed(read_paper(key), claim)),
         **_current(claim, current),
         "evidence": [{k: v for k, v in e.items() if k not in ("paper", "claim")} for e in ordered],
@@ -261,6 +262,6 @@ def _claim_lines(claim: dict) -> list[str]:
         others = len(claim["evidence"]) - 1
         if others:
             lines.append(f"    and {others} {'study' if others == 1 else 'studies'} with less")
-    elif claim["qualitative"]:
-        lines.append(f"    {claim['qualitative']}")
+    else:
+        lines.append(f"    {claim['qualitative'] or claim['needs']}")
     return lines

@@ -20,7 +20,6 @@ from vaebench.report.notes import render_notes
 from vaebench.report.oversmoothing import before_and_after
 from vaebench.report.results import DIVERGED, Cell, Results, spec_text
 from vaebench.report.soundness import warm_start_doubt
-from vaebench.report.tables import all_tables
 from vaebench.report.templates import asset, template
 from vaebench.study.params import registry
 
@@ -78,7 +77,7 @@ def _view(results: Results) -> dict:
         "comparison": [_compared(r, results) for r in both.itertuples()],
         "gallery": list(_gallery(results)),
         "oversmoothing": list(before_and_after(results)),
-        "tables": all_tables(results),
+        "tables": results.tables,
         "figures": sorted(path.stem for path in (results.path / "figures").glob("*.png")),
         "data": _data(results, columns),
         "several": {"datasets": len(study.datasets) > 1, "seeds": len(study.seeds) > 1},

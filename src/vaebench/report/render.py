@@ -13,15 +13,21 @@ __all__ = ["csv", "latex", "markdown"]
 
 
 def csv(table: Table) -> str:
-    """Four columns for each of the table's: our mean, its std, its seeds, the paper's value."""
+    """Five columns for each of the table's: our mean, its std, seeds and error over images, the paper's."""
     header, rows = [table.corner], []
     for group, label in table.columns:
         name = " · ".join(filter(None, (group, label)))
-        header += [name, f"{name} std", f"{name} seeds", f"{name} paper"]
+        header += [name, f"{name} std", f"{name} seeds", f"{name} se", f"{name} paper"]
     for label, cells in table.rows:
         row: list = [label]
         for cell in cells:
-            row += [cell.ours if cell.ours == "diverged" else cell.mean, cell.std, cell.n, cell.paper]
+            row += [
+                cell.ours if cell.ours == "diverged" else cell.mean,
+                cell.std,
+                cell.n,
+                cell.se,
+                cell.paper,
+            ]
         rows.append(row)
     return pd.DataFrame(rows, columns=header).to_csv(index=False)
 

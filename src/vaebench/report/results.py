@@ -32,6 +32,7 @@ from vaebench.study.params import Method, Params, Study, registry
 
 if TYPE_CHECKING:
     from vaebench.report.claims import Verdict
+    from vaebench.report.entries import Table
     from vaebench.report.soundness import Flag
 
 __all__ = ["DIVERGED", "Cell", "Results", "flatten", "read_results", "spec_text"]
@@ -204,6 +205,18 @@ class Results:
         from vaebench.report.means import summarise
 
         return summarise(self)
+
+    @cached_property
+    def summary_rows(self) -> list:
+        """The rows of :attr:`summary` as named tuples."""
+        return list(self.summary.itertuples())
+
+    @cached_property
+    def tables(self) -> list[Table]:
+        """Every table of the study; see :func:`vaebench.report.tables.all_tables`."""
+        from vaebench.report.tables import all_tables
+
+        return all_tables(self)
 
     @cached_property
     def rank_counts(self) -> dict[str, dict[tuple[str, str], int]]:

@@ -6,8 +6,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import pandas as pd
-
 from vaebench.report.describe import describe
 from vaebench.report.papers import Paper, PaperTable, matches, read_paper, split_sweep
 
@@ -19,7 +17,7 @@ class Shape:
     """Layout of one table.
 
     Attributes:
-        choose: the rows of a summary that belong to the table, from ``itertuples``.
+        choose: those of a summary's rows that belong to the table.
         row: the label of the table's row that a row of the summary belongs to.
         column: the group and the label of its column.
         ranked: line within which the best is marked, ``column``, ``row`` or "".
@@ -27,7 +25,7 @@ class Shape:
 
     name: str
     title: str
-    choose: Callable[[pd.DataFrame], list]
+    choose: Callable[[list], list]
     row: Callable
     column: Callable
     corner: str = "Method"
@@ -66,10 +64,10 @@ def _shape(paper: Paper, name: str, table: PaperTable) -> Shape:
                 return column
         return None
 
-    def choose(summary: pd.DataFrame) -> list:
+    def choose(summary_rows: list) -> list:
         rows = [
             r
-            for r in summary.itertuples()
+            for r in summary_rows
             if matches(r.method, table.methods)
             and matches(r.dataset if "*" in datasets else paper.dataset(r.dataset), datasets)
             and (column_of(r) or matches(r.metric, table.also))

@@ -7,8 +7,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
-
 from vaebench.report.crossing import crossing_tables
 from vaebench.report.describe import GROUPS, describe
 from vaebench.report.entries import Entry, Table
@@ -25,7 +23,7 @@ __all__ = ["all_tables", "shaped_tables", "write_tables"]
 def shaped_tables(results: Results) -> list[Table]:
     """The tables of the study's paper in the paper's own shape."""
     shapes = paper_shapes(results.study.paper)
-    return [table for table in (_lay_out(shape, results.summary) for shape in shapes) if table]
+    return [table for table in (_lay_out(shape, results.summary_rows) for shape in shapes) if table]
 
 
 def all_tables(results: Results) -> list[Table]:
@@ -41,7 +39,7 @@ def group_tables(results: Results) -> list[Table]:
     for group, title in GROUPS.items():
         metrics = {metric for metric in measured if describe(metric).group == group}
         shape = Shape(group, title, _measuring(metrics), by_method, dataset_and_metric)
-        table = _lay_out(shape, results.summary)
+        table = _lay_out(shape, results.summary_rows)
         if table:
             tables.append(table)
     return [*tables, *_lost(results)]
@@ -62,12 +60,12 @@ def _lost(results: Results) -> list[Table]:
     return [Table("lost", title, "method", columns, rows, ranked="")] if lost else []
 
 
-def _measuring(metrics: set[str]) -> Callable[[pd.DataFrame], list]:
-    return lambda summary: [r for r in summary.itertuples() if r.metric in metrics]
+def _measuring(metrics: set[str]) -> Callable[[list], list]:
+    return lambda rows: [r for r in rows if r.metric in metrics]
 
 
-def _lay_out(shape: Shape, summary: pd.DataFrame) -> Table | None:
-    chosen = shape.choose(summary)
+def _lay_out(shape: Shape, summary_rows: list) -> Table | None:
+    chosen = shape.choose(summary_rows)
     if not any(r.n for r in chosen):
         return None
     cells: dict[tuple, tuple[Entry, str]] = {}
@@ -118,7 +116,7 @@ def write_tables(results: Results) -> list[Path]:
     paths = [folder / "metrics.csv", folder / "summary.csv"]
     results.runs.to_csv(paths[0], index=False)
     results.summary.to_csv(paths[1], index=False)
-    for table in all_tables(results):
+    for table in results.tables:
         for suffix, render in (("csv", csv), ("md", markdown), ("tex", latex)):
             path = folder / f"{table.name}.{suffix}"
             path.write_text(render(table), encoding="utf-8")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from vaebench.base.terminal import columns
 from vaebench.report.describe import describe
 from vaebench.report.entries import DASH, Entry, number
@@ -9,6 +11,11 @@ from vaebench.report.questions import Answer, answers
 from vaebench.report.results import Results
 
 __all__ = ["best_rows"]
+
+_MARKS = {
+    "best": "* not distinguishable from the best (Welch's test of every pair, Holm's correction, 5 %).",
+    "single": "° the best of one seed, which decides nothing.",
+}
 
 
 def best_rows(results: Results, n: int = 5) -> str:
@@ -24,12 +31,14 @@ def best_rows(results: Results, n: int = 5) -> str:
         if flags:
             reasons = (f"  {results.label(method)}: {flag.reason}" for method, flag in flags.items())
             lines += ["", "Not ranked:", *reasons]
+    if found := [words for mark, words in _MARKS.items() if (results.measured["mark"] == mark).any()]:
+        lines += ["", *found]
     return "\n".join(lines)
 
 
 def _ranking(results: Results, answer: Answer, n: int) -> list[str]:
     measured = results.measured[results.measured["dataset"] == answer.dataset]
-    entries = {(r.method, r.metric): Entry.of(r).ours for r in measured.itertuples()}
+    entries = {(r.method, r.metric): _marked(r) for r in measured.itertuples()}
     rows = [[answer.question, "mean rank", *(describe(metric).label for metric in answer.metrics)]]
     rows += [_row(results, entries, answer, method, number(rank)) for method, rank in answer.ranking[:n]]
     rows += [_row(results, entries, answer, method, "apart") for method in answer.apart][:n]
@@ -37,6 +46,10 @@ def _ranking(results: Results, answer: Answer, n: int) -> list[str]:
         return [f"{answer.question}: no sound method to rank"]
     lines = columns(rows, numbers=True)
     return [lines[0], "-" * len(lines[0]), *lines[1:]]
+
+
+def _marked(r) -> str:
+    return replace(Entry.of(r), mark=r.mark).ours + "*" * (r.mark == "best")
 
 
 def _row(results: Results, entries: dict, answer: Answer, method: str, rank: str) -> list[str]:

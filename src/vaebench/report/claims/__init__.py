@@ -35,6 +35,7 @@ __all__ = [
     "judge",
     "judge_numbers",
     "judge_printed",
+    "needs",
     "paper_claims",
 ]
 
@@ -42,6 +43,10 @@ Status = Literal["holds", "does not hold", "undecided", "not measured", "not a m
 
 STATUSES: tuple[Status, ...] = typing.get_args(Status)
 """The verdicts, from what is decided to what numbers cannot decide."""
+
+
+_SHOWN = 7
+"""So many names are listed of what is needed."""
 
 
 @dataclass(frozen=True)
@@ -191,8 +196,8 @@ def _verdict(results: Results, paper: Paper, claim: Claim, numbers: Mapping[Key,
     found = judge_groups(claim.groups(paper), numbers)
     if not found.measured:
         broken = _left_out(results, paper, found) if not claim.collapse else ""
-        needs = f"needs {_missing(paper, found)}. {broken}".strip()
-        return Verdict(paper.key, claim, "not measured", "", needs, printed=printed)
+        wanted = f"{needs(paper, claim)}. {broken}".strip()
+        return Verdict(paper.key, claim, "not measured", "", wanted, printed=printed)
     seeds = min(numbers[key].n for key in found.keys)
     share = _share(results, paper, found.keys)
     timed = {d for d in results.study.datasets if (paper.dataset(d), SECONDS) in {k[::2] for k in found.keys}}
@@ -295,8 +300,20 @@ def _coverage(found: Judgement) -> str:
     return f"{found.measured} of {found.total} comparisons: {of(0, 'data sets')}, {of(1, 'methods')}"
 
 
-def _missing(paper: Paper, found: Judgement) -> str:
-    columns = list(dict.fromkeys(key[2] for key in found.needed))
-    datasets = list(dict.fromkeys(key[0] for key in found.needed))
-    metrics = list(dict.fromkeys(paper.metric(c, found.needed[0][1]) or c for c in columns))
-    return f"{', '.join(metrics)} of the paper's methods on {', '.join(datasets)}"
+def needs(paper: Paper, claim: Claim) -> str:
+    """What a study has to measure for a claim: metrics, methods and data sets."""
+    keys = dict.fromkeys(key for group in claim.groups(paper) for c in group.comparisons for key in c.keys)
+    metrics, methods, datasets = (
+        list(dict.fromkeys(names))
+        for names in (
+            (paper.metric(column, method) or column for _, method, column in keys),
+            (method for _, method, _ in keys),
+            (dataset for dataset, _, _ in keys),
+        )
+    )
+    return f"needs {_listed(metrics)} of {_listed(methods)} on {_listed(datasets)}"
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(names[:_SHOWN])
+    return f"{shown} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else shown
