@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Where bytecode is not kept, every one of a study's processes compiles torch and MLflow again: seconds each.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help install repro repro-parallel check test test-pipeline test-all nightly screens lint study docs ui report bench clean
@@ -41,7 +43,7 @@ WORKERS = -n $(or $(JOBS),logical) --dist worksteal
 test: check ## lint, types, units and one tiny pipeline: minutes
 	pytest $(WORKERS)
 
-test-pipeline: install ## the tests that run stages and DVC
+test-pipeline: install ## the tests that run stages and DVC, or compile
 	pytest $(WORKERS) -m 'pipeline and not nightly'
 
 test-all: check ## both in one session, as CI does: what they share is made once
