@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from PIL import Image
-from support import scratch
 from support.scratch import study, write_study
 
 from vaebench.base.errors import UserError
@@ -241,7 +238,7 @@ def test_a_set_of_torchvisions_is_read_where_it_lies(raw, tmp_path):
 
 
 @pytest.mark.pipeline
-def test_jpegs_in_class_folders_train_two_methods_from_a_study_file_alone(tmp_path):
+def test_jpegs_in_class_folders_train_two_methods_from_a_study_file_alone(stages, tmp_path):
     rng = np.random.default_rng(0)
     for label, name in enumerate(("dark", "light")):
         (tmp_path / "pictures" / name).mkdir(parents=True)
@@ -258,12 +255,10 @@ def test_jpegs_in_class_folders_train_two_methods_from_a_study_file_alone(tmp_pa
     }
     content["evaluation"]["samples"] = 12
     folder = write_study(tmp_path / "study", content)
-    environment = scratch.environment(folder)
 
     def run(stage, *arguments):
-        command = [sys.executable, "-m", f"stages.{stage}", *arguments]
-        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
+        status, output = stages.run(folder, stage, *arguments)
+        assert status == 0, output
 
     run("prepare", "--dataset", "own")
     run("reference", "--dataset", "own")

@@ -48,7 +48,7 @@ def test_what_is_compared_is_short_and_about_what_changed(readme):
     (header,) = (line for line in readme.output.splitlines() if line.split()[:2] == ["Experiment", "Created"])
     columns = header.split()[2:]
     assert "methods.wae_mmd.regularizer.weight" in columns
-    assert "digits.wae_mmd.fd_classifier.prior" in columns
+    assert "digits.wae_mmd.fd_mnist_lenet.prior" in columns
     assert all(".wae_mmd." in column for column in columns)
     moved = [
         line.split()[1] for line in readme.output.splitlines() if line.startswith("reports/tiny/summary.json")

@@ -76,7 +76,7 @@ def test_a_run_in_mlflow_is_named_tagged_and_whole(client, tiny_repository, monk
     tags, measured = tracked.data.tags, tracked.data.metrics
     assert {"study": "tiny", "method": "wae_mmd", "regularizer": "mmd"}.items() <= tags.items()
     assert "/report/tiny/index.html#digits/wae_mmd" in tags["mlflow.note.content"]
-    assert {"mse", "fd_classifier/prior", "fd_classifier/gmm10", "train/loss"} <= measured.keys()
+    assert {"mse", "fd_mnist_lenet/prior", "fd_mnist_lenet/gmm10", "train/loss"} <= measured.keys()
     assert [m.step for m in client.get_metric_history(tracked.info.run_id, "train/loss")] == [1, 2]
     assert client.list_artifacts(tracked.info.run_id, "images")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", client.tracking_uri)

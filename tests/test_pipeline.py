@@ -23,8 +23,8 @@ def metrics(clone: Path, method: str) -> dict:
 
 
 def test_every_cell_is_measured_and_what_does_not_exist_is_absent(clone):
-    assert metrics(clone, "mle_iso_i")["fd_classifier"].keys() >= {"prior", "gmm10", "recon", "interp_mid"}
-    assert "prior" not in metrics(clone, "ae")["fd_classifier"]
+    assert metrics(clone, "mle_iso_i")["fd_mnist_lenet"].keys() >= {"prior", "gmm10", "recon", "interp_mid"}
+    assert "prior" not in metrics(clone, "ae")["fd_mnist_lenet"]
     assert "kl" not in metrics(clone, "ae")
     table = (clone / "reports/tiny/tables/metrics.csv").read_text(encoding="utf-8")
     assert repr(metrics(clone, "ae")["mse"])[:6] in table

@@ -74,7 +74,7 @@ def epochs_trained(folder: Path) -> int:
 def test_a_formula_that_is_repaired_is_measured_again_and_nothing_is_trained(clone):
     path = clone / "reports/tiny/metrics/digits/ae/0.json"
     tiny_study.run(clone, "dvc", "repro")
-    before = json.loads(path.read_text(encoding="utf-8"))["fd_classifier"]
+    before = json.loads(path.read_text(encoding="utf-8"))["fd_mnist_lenet"]
     append(clone, "report/terminal.py", "# a comment")
     assert tiny_study.executed(tiny_study.run(clone, "dvc", "repro")) == []
     frechet = clone / "src/vaebench/measure/features/frechet.py"
@@ -85,7 +85,7 @@ def test_a_formula_that_is_repaired_is_measured_again_and_nothing_is_trained(clo
            f"_whole = {name}\ndef {name}(*a, **k): return 2 * _whole(*a, **k)")  # fmt: skip
     stages = tiny_study.executed(tiny_study.run(clone, "dvc", "repro"))
     assert stages == ["reference@tiny-digits", "evaluate@tiny-digits-ae-0", "tabulate@tiny"]
-    after = json.loads(path.read_text(encoding="utf-8"))["fd_classifier"]
+    after = json.loads(path.read_text(encoding="utf-8"))["fd_mnist_lenet"]
     assert after["recon"] == pytest.approx(2 * before["recon"])
 
 

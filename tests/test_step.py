@@ -147,6 +147,7 @@ def test_bf16_copies_descend_like_float32(method, digits):
     assert abs(fast[-10:].mean() - exact[-10:].mean()) < 0.05 * fall
 
 
+@pytest.mark.pipeline
 def test_a_compiled_step_is_the_step(really_compiled):
     curves = {}
     torch._dynamo.utils.counters.clear()

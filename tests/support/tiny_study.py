@@ -104,7 +104,6 @@ def make_repository(folder: Path) -> Path:
     study["datasets"]["digits"] = copy.deepcopy(DIGITS)
     study["training"]["epochs"] = 2
     study["evaluation"] |= {
-        "features": "classifier",
         "samples": 200,
         "metrics": [{"name": "reconstruction"}, {"name": "fid"}],
     }
