@@ -477,12 +477,7 @@ def write_paper(root, claims, values="mnist,a,mse,1\nmnist,b,mse,2\n", **changes
 @pytest.fixture
 def workspace(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    caches = (read_paper, paper_claims)
-    for cache in caches:
-        cache.cache_clear()
-    yield tmp_path
-    for cache in caches:
-        cache.cache_clear()
+    return tmp_path
 
 
 BELOW = {"is": "below"}

@@ -249,14 +249,17 @@ def matches(name: str, patterns: list[str]) -> bool:
     return any(fnmatchcase(name, p) for p in wanted) if wanted else bool(patterns)
 
 
-@functools.cache
 def read_paper(key: str) -> Paper:
     """A paper by its key.
 
     Raises:
         UserError: it is not found, or its folder is damaged; the message names the file and the place.
     """
-    folder = paper_folder(key)
+    return _read(key, paper_folder(key))  # the folder of a key depends on the workspace
+
+
+@functools.cache
+def _read(key: str, folder: Path) -> Paper:
     path = folder / "paper.yaml"
     try:
         file = PaperFile.model_validate(read_yaml(path))

@@ -67,14 +67,18 @@ class _File(BaseModel):
     claims: list[Claim]
 
 
-@functools.cache
 def paper_claims(key: str) -> tuple[Claim, ...]:
     """The claims of a paper in its order; none where its folder has no ``claims.yaml``.
 
     Raises:
         UserError: the file is damaged; the message names the place.
     """
-    path = read_paper(key).folder / "claims.yaml"
+    return _claims(read_paper(key))
+
+
+@functools.cache
+def _claims(paper: Paper) -> tuple[Claim, ...]:
+    path = paper.folder / "claims.yaml"
     if not path.is_file():
         return ()
     try:
