@@ -92,7 +92,16 @@ def images() -> torch.Tensor:
     )
 
 
-def test_the_update_is_adams(really_compiled):
+def test_the_update_is_adams():
+    check_update()
+
+
+@pytest.mark.pipeline
+def test_the_compiled_update_is_adams(really_compiled):
+    check_update()
+
+
+def check_update() -> None:
     torch.manual_seed(0)
     ours = [nn.Parameter(torch.randn(33, 7)), nn.Parameter(torch.randn(5))]
     theirs = copy.deepcopy(ours)
