@@ -314,6 +314,7 @@ def test_a_broken_model_is_flagged(clone):
     flags = {run.data.tags["seed"]: run.data.tags["flag"] for run in runs()}
     assert flags["0"].startswith("collapsed: KL")
     assert flags["1"] == "none"
+    assert runs("method")[0].data.tags["flag"] == f"{flags['0']}; 1 of 2 seeds"
 
 
 def test_tables_notes_and_verdicts_are_artifacts_of_the_study(clone):

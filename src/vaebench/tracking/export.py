@@ -29,7 +29,7 @@ from vaebench.base.reading import mapping_or_empty
 from vaebench.report.means import over_seeds
 from vaebench.report.outside import PREFIX, with_outside
 from vaebench.report.results import Cell, Results, flatten
-from vaebench.report.soundness import flag_cell
+from vaebench.report.soundness import Flag, flag_cell
 from vaebench.study import paths
 from vaebench.study.params import Params
 from vaebench.study.provenance import digest, item_digest
@@ -87,8 +87,7 @@ class Exporter:
         tags = {"mlflow.source.git.commit": trained.get("git_commit") or ""}
         images, model = {}, []
         if metrics:
-            flag = flag_cell(self.results, cell)
-            tags["flag"] = flag.reason if flag else "none"
+            tags["flag"] = _reason(flag_cell(self.results, cell))
             images, model = dict.fromkeys(self.results.images[cell], "images"), self._model_files(cell)
         self._complete(self._training(cell), metrics, images, tags, self._seconds(cell), model)
         return True
@@ -103,7 +102,8 @@ class Exporter:
             metrics = {_key(f"{column}.{name}"): value for (name, column), value in frame.items()}
             metrics = {key.removeprefix("mean/"): value for key, value in metrics.items()}
             seconds = statistics.fmean(self._seconds(cell) for cell in cells if cell[:2] == names)
-            self._complete(self._parent(*names), metrics, seconds=seconds)
+            tags = {"flag": _reason(self.results.flags.get(names))}
+            self._complete(self._parent(*names), metrics, tags=tags, seconds=seconds)
         names = sorted(name for name in set(means["metric"]) if re.fullmatch(COLUMNS, name))
         columns = [f"metrics.`{_key(name)}`" for name in names]
         view = json.dumps({"selectedColumns": ["attributes.`Duration`", "tags.`flag`", *columns]})
@@ -232,6 +232,10 @@ class Exporter:
                 input_example=example,
                 pip_requirements=[f"{name}=={version(name)}" for name in ("vaebench", "torch", "numpy")],
             ).model_id
+
+
+def _reason(flag: Flag | None) -> str:
+    return flag.reason if flag else "none"
 
 
 def _sha256(path: Path) -> str:
