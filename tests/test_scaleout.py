@@ -22,7 +22,7 @@ from support.documents import blocks, run_block
 from vaebench.base.errors import UserError
 from vaebench.scaleout import head
 from vaebench.scaleout.engines import start_engine
-from vaebench.scaleout.plan import Plan
+from vaebench.scaleout.plan import Plan, read_graph
 from vaebench.study.resources import Resources, resources, study_resources
 
 
@@ -153,6 +153,14 @@ def test_a_sweep_runs_an_experiment_for_each_point_in_parallel(project):
     rates = re.findall(rb'"rate": ([0-9.]+)', subprocess.check_output("dvc exp show --json", **shell))
     assert {float(rate) for rate in rates} == {0.1, 0.5, 0.7, 0.9}
     assert len(subprocess.check_output("dvc exp list --name-only", **shell).split()) == 6
+
+
+def test_the_graph_holds_dvcs_stages_and_no_edge_as_one(monkeypatch):
+    text = 'strict digraph {\n"resolve@s";\n"train@s-0";\n"resolve@s" -> "train@s-0";\n}\n'
+    monkeypatch.setattr("vaebench.scaleout.plan.ask_dvc", lambda *_: text)
+    graph = read_graph(Path())
+    assert set(graph) == {"resolve@s", "train@s-0"}
+    assert list(graph.edges) == [("train@s-0", "resolve@s")]
 
 
 def test_a_plan_goes_on_to_the_next_result_when_the_first_is_done():

@@ -73,9 +73,9 @@ def read_graph(root: Path, targets: Sequence[str] = ()) -> nx.DiGraph:
     """
     text = ask_dvc(root, "dag", "--dot")
     graph = nx.DiGraph()
-    graph.add_nodes_from(re.findall(r'^"(.+)";$', text, re.MULTILINE))
+    graph.add_nodes_from(re.findall(r'^"([^"]+)";$', text, re.MULTILINE))
     graph.add_edges_from(
-        (name, need) for need, name in re.findall(r'^"(.+)" -> "(.+)";$', text, re.MULTILINE)
+        (name, need) for need, name in re.findall(r'^"([^"]+)" -> "([^"]+)";$', text, re.MULTILINE)
     )
     kept = set() if targets else set(graph)
     for target in targets:
