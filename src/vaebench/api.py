@@ -250,7 +250,7 @@ def evaluate_samples(
         ``{"fid": {density: …}}``, or the name of the distance in the reference's features.
     """
     folder = Path(reference) if isinstance(reference, str | Path) else None
-    loaded = load_reference(folder) if isinstance(reference, str | Path) else reference
+    loaded = reference if isinstance(reference, Reference) else load_reference(reference)
     if loaded is None:
         raise UserError(f"{folder} holds no features; the study's evaluation.features is none.")
     distance = loaded.distance(loaded.encode(images))

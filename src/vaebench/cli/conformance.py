@@ -436,8 +436,8 @@ class _Features(_Trial):
     def resumes(self) -> str:
         with self.reference() as (made, folder):
             json.loads((folder / "reference.json").read_text(encoding="utf-8"))
-            again = load_reference(folder).encode(self.data.split("train"))
-            if not np.array_equal(made.encode(self.data.split("train")), again):
+            again, images = load_reference(folder), self.data.split("train")
+            if again is None or not np.array_equal(made.encode(images), again.encode(images)):
                 raise Fault("loaded from its folder it gives other features")
         return "loaded from its folder it gives the same bits"
 

@@ -118,7 +118,7 @@ def _needs(studies: Path) -> tuple[dict[str, list[str]], list[str]]:
             params = load_params(path, specs=())
         except UserError:
             continue
-        for name in {params.datasets[d].source.get("name") for d in params.study.datasets}:
+        for name in {str(params.datasets[d].source.get("name")) for d in params.study.datasets}:
             sources.setdefault(name, []).append(path.stem)
         if params.evaluation.features["name"] == "inception":
             inception.append(path.stem)

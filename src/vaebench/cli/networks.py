@@ -41,7 +41,7 @@ def network_rows(say: Callable[[str], None] | None = None) -> list[tuple[str, ..
             dims = ", ".join(str(dim) for dim in sorted({dim for dim, _ in taken.values()}))
             seconds = []
             for side in taken if say else ():
-                say(f"timing {name} on {channels} x {side} x {side}")
+                say(f"timing {name} on {channels} x {side} x {side}")  # type: ignore[misc]
                 seconds.append(f"{10_000 * _image_seconds(name, (channels, side, side)):,.0f}")
             timed = (", ".join(seconds),) if say else ()
             rows.append((name, f"{channels} x {sides}", dims, weights, *timed, _about(NETWORKS, name)))

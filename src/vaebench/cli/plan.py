@@ -81,7 +81,10 @@ def plan(params: Params, slots: int, budget: float | None, say: Callable[[str], 
 
 
 def _measure_fits(params: Params, dataset: str, method: str, slots: int, say: Callable[[str], None]) -> None:
-    latents = known_cost(params, dataset, method, slots).latents
+    cost = known_cost(params, dataset, method, slots)
+    if cost is None:  # the file of costs cannot be written, or was removed
+        return
+    latents = cost.latents
     for name in params.study.densities:
         if known_fit(params.densities[name], latents) is None:
             from vaebench.densities.cost import fit_seconds

@@ -139,8 +139,7 @@ def _metrics(path: Path, root: Path, scratch: Path, within: float) -> Iterator[s
     again = dict(flatten(read_json(scratch / path)))
     for name in sorted(recorded.keys() | again.keys()):
         before, now = recorded.get(name), again.get(name)
-        both = before is not None and now is not None
-        if before != now and not (both and math.isclose(before, now, rel_tol=within)):
+        if before is None or now is None or not math.isclose(before, now, rel_tol=within):
             yield f"{name}: recorded {before}, now {now}"
 
 

@@ -33,7 +33,7 @@ def keep_triton_out() -> None:
     It loads Triton wherever that is installed, 70 MB, and has no use for it on the CPU.
     """
     if not torch.cuda.is_available():
-        sys.modules.setdefault("triton", None)
+        sys.modules.setdefault("triton", None)  # type: ignore[arg-type]
 
 
 def flush_subnormal() -> None:

@@ -109,9 +109,9 @@ def _check_values(path: Path, images: np.ndarray) -> None:
     if images.dtype == bool:
         return
     lowest, highest = (images.min(), images.max()) if images.dtype.kind in "iuf" else (None, None)
-    if images.dtype == np.uint8 and highest > 1:
+    if images.dtype == np.uint8 and highest > 1:  # type: ignore[operator]
         return
-    if images.dtype.kind == "f" and lowest >= 0 and highest <= 1:
+    if images.dtype.kind == "f" and lowest >= 0 and highest <= 1:  # type: ignore[operator]
         return
     values = "" if lowest is None else f" from {lowest} to {highest}"
     raise UserError(

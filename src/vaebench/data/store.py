@@ -262,7 +262,7 @@ class StoreWriter:
         for name, parts in (("labels", self._labels), ("factors", self._factors)):
             if parts:
                 np.save(self._partial / f"{name}.npy", np.concatenate(parts))
-        meta = Meta(
+        meta = Meta(  # type: ignore[arg-type]
             dataset=self._dataset,
             shape=self._shape,
             dtype="uint8" if self._dtype == np.uint8 else "float32",

@@ -197,7 +197,9 @@ class Run:
             second = (first + rng.integers(1, len(means), size=self.samples)) % len(means)
             ratio = rng.uniform(size=self.samples) if kind == "interp_random" else np.full(self.samples, 0.5)
             return interpolate(means[first], means[second], ratio)
-        return self.densities[kind].sample(self.samples, self.rng(f"sample {kind}{again}"))
+        return self.densities[kind].sample(  # type: ignore[union-attr]
+            self.samples, self.rng(f"sample {kind}{again}")
+        )
 
     def features(self, kind: str, draw: int = 0) -> np.ndarray:
         """Features (n, D) float32 of a set of generated images; of the first draw extracted once.

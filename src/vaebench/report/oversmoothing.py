@@ -29,7 +29,7 @@ def before_and_after(results: Results) -> Iterator[dict]:
         if not pairs:
             continue
         pair = min(pairs, key=lambda methods: sum((dataset, m) in results.flags for m in methods))
-        paths = [_picture(results, dataset, method) for method in pair]
+        paths = [path for method in pair if (path := _picture(results, dataset, method))]
         size = _row_size(paths[0])
         if size is None or size != _row_size(paths[1]):
             continue

@@ -342,7 +342,7 @@ def bandwidths() -> pd.DataFrame:
     """Saha's Tables I and II: ``latent_dim, kde_samples, h_opt, h_corrected``; h_opt NaN where "> 1.0"."""
     values = read_paper("avae2024").values
     frame = values[values["dataset"] == "prior"].pivot(index="method", columns="column", values="value")
-    sizes = [re.fullmatch(r"l(\d+)_m(\d+)", method).groups() for method in frame.index]
+    sizes = [re.findall(r"\d+", method) for method in frame.index]  # of l16_m500
     frame["latent_dim"], frame["kde_samples"] = zip(*(map(int, pair) for pair in sizes), strict=True)
     frame = frame[["latent_dim", "kde_samples", *frame.columns[:-2]]]
     return frame.sort_values(["latent_dim", "kde_samples"], ignore_index=True)

@@ -88,14 +88,14 @@ def _check_that_it_answers(address: str) -> None:
         ) from None
 
 
-def _fitting(name: str, wanted: Resources, nodes: list[dict[str, float]]) -> dict[str, float]:
+def _fitting(name: str, wanted: Resources, nodes: list[dict[str, float]]) -> dict[str, float | None]:
     """Ray's options for ``wanted``; Ray waits for ever for what no node has.
 
     Where there is no GPU at all, stages run on CPUs, and where no node has as many CPUs or as much memory
     they make do with the most that there is, as under ``dvc repro``.
     """
     most = {key: max(node.get(key, 0) for node in nodes) for key in ("CPU", "GPU", "memory")}
-    asked = {
+    asked: dict[str, float] = {
         "CPU": min(wanted.cpus, most["CPU"]),
         "GPU": wanted.gpus if most["GPU"] else 0,
         "memory": min(int(wanted.memory), int(most["memory"])),

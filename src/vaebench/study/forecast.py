@@ -153,26 +153,26 @@ def forecast(params: Params, slots: int = 1) -> Forecast:
 
 def fitting(plan: Forecast, budget: float) -> list[str]:
     """The part of the rows that fits into ``budget`` seconds, in lines."""
-    known = [row for row in plan.rows if row.seed_seconds is not None]
-    per_seed = sum(row.seed_seconds for row in known) / plan.slots
+    known = [(row, seconds / plan.slots) for row in plan.rows if (seconds := row.seed_seconds) is not None]
+    per_seed = sum(seconds for _, seconds in known)
     if not known or not per_seed:
         return ["nothing is measured, so nothing can be said"]
     left = plan.seconds(left=True)
     if left <= budget:
         return [f"all that is left fits: {duration(left)}"]
     if seeds := int(budget // per_seed):
-        return [f"all methods with {seeds} of {known[0].seeds} seeds: {duration(seeds * per_seed)}"]
+        return [f"all methods with {seeds} of {known[0][0].seeds} seeds: {duration(seeds * per_seed)}"]
     total, fits = 0.0, []
-    for row in known:
-        if total + row.seed_seconds / plan.slots <= budget:
-            total += row.seed_seconds / plan.slots
+    for row, seconds in known:
+        if total + seconds <= budget:
+            total += seconds
             fits.append(row.method)
     lines = []
     if fits:
         lines.append(f"one seed, whole schedule: {', '.join(dict.fromkeys(fits))}: {duration(total)}")
-    fixed = sum(row.after_training for row in known) / plan.slots
+    fixed = sum(row.after_training for row, _ in known) / plan.slots
     share = (budget - fixed) / (per_seed - fixed)
-    epochs = {row.method: math.floor(row.epochs * share) for row in known}
+    epochs = {row.method: math.floor(row.epochs * share) for row, _ in known}
     if min(epochs.values()) > 0:
         listed = ", ".join(f"{method} {count}" for method, count in epochs.items())
         lines.append(f"or one seed of all methods with fewer epochs: {listed}")

@@ -97,7 +97,7 @@ def tracked(study: str, *cell: object) -> Iterator[None]:
     try:
         yield
     finally:
-        exporter.stdin.close()
+        exporter.stdin.close()  # type: ignore[union-attr]
         root = workspace_root()
         with suppress(subprocess.TimeoutExpired):
             exporter.wait(60 if root != Path.cwd() else 0)  # DVC removes its temporary copies

@@ -159,7 +159,9 @@ class _Loop:
         return self.checkpoints is not None and self.checkpoints.due()
 
     def save(self) -> None:
-        if failure := self.checkpoints.save(self.state.state_dict() | {"precision": self.precision.record()}):
+        if failure := self.checkpoints.save(  # type: ignore[union-attr]
+            self.state.state_dict() | {"precision": self.precision.record()}
+        ):
             self.say(failure)
 
     def epoch(self, stop: Interrupt) -> None:

@@ -156,7 +156,8 @@ def judge_groups(groups: list[Group], numbers: Mapping[Key, Sample]) -> Judgemen
     intervals = {id(c): c.interval(numbers) for c in measured}
     against = holm([intervals[id(c)].p_below for c in measured])
     false = {id(c) for c, p in zip(measured, against, strict=True) if p <= _ALPHA}
-    states, directions = [], []
+    states: list[bool | None] = []
+    directions: list[bool] = []
     for group in groups:
         own = [c for c in group.comparisons if id(c) in intervals]
         allowed = group.exceptions(len(group.comparisons))

@@ -267,6 +267,8 @@ def _sign(paper: Paper, column: str, method: str) -> float:
 def _function(paper: Paper, name: str) -> Callable[[Paper], list[Group]]:
     path = paper.folder / "claims.py"
     spec = importlib.util.spec_from_file_location(f"vaebench_paper_{paper.key}", path)
+    assert spec is not None
+    assert spec.loader is not None  # as of every file that ends in .py
     try:
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)

@@ -78,7 +78,7 @@ def _axis(results: Results, methods: list[str]) -> str:
 
 def _levels(results: Results, swept: pd.DataFrame, stem: Path) -> list[Path]:
     swept = swept[(swept["n"] > 0) & np.array([split_sweep(m) is not None for m in swept["method"]], bool)]
-    points = [split_sweep(method) for method in swept["method"]]
+    points = [point for method in swept["method"] if (point := split_sweep(method))]
     swept = swept.assign(kind=[kind for kind, _ in points], level=[level for _, level in points])
     metrics = list(dict.fromkeys(swept["metric"]))
     if not metrics or swept["level"].nunique() < 2:

@@ -32,7 +32,7 @@ def seconds_per_epoch(results: Results, dataset: str, stem: Path) -> list[Path]:
         seconds = train.get("seconds", {}).get("epoch_median")
         if cell.dataset == dataset and seconds is not None:
             times.setdefault(cell.method, []).append(seconds)
-            devices.add(train.get("device"))
+            devices.add(train.get("device", ""))
     if len(times) < 2 or len(devices) != 1:
         return []
     methods = [method for method in results.study.methods if method in times]

@@ -77,7 +77,7 @@ def accuracy(network: nn.Module, data: Prepared) -> float:
 
 
 def _tensors(data: Prepared, split: str) -> tuple[Tensor, Tensor]:
-    labels = torch.from_numpy(np.array(data.labels[data.rows(split)])).long()
+    labels = torch.from_numpy(np.array(data.labels[data.rows(split)])).long()  # type: ignore[index]
     return torch.from_numpy(np.array(data.split(split))), labels
 
 
