@@ -346,7 +346,7 @@ def test_ui_serves_the_local_store_to_this_machine_only(workspace, monkeypatch):
     commands = []
     monkeypatch.setattr(cli.os, "execve", lambda program, command, env: commands.append(command))
     monkeypatch.setattr(cli, "_runs_page", lambda uri: "/#/runs")
-    monkeypatch.setattr(follow, "_QUIET_AND_QUICK", {})
+    monkeypatch.setattr(follow, "MLFLOW", {})
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     assert "`dvc repro`" in run("ui").output
     Path("mlflow.db").touch()
