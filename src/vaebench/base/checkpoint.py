@@ -35,6 +35,7 @@ class Checkpoints:
     def __enter__(self) -> Checkpoints:
         """Take the lock."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        # flock and no FileLock: whoever is refused reads in the locked file whose it is.
         self._lock = (self.folder / "lock").open("a+")  # never deleted, or two could hold one each
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

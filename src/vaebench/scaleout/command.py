@@ -70,7 +70,7 @@ def execute(job: Job) -> tuple[int, float]:
 
 def _wait_for_lock(log: BinaryIO, name: str) -> None:
     for _ in range(10 * PATIENCE):
-        try:
+        try:  # no FileLock: the command's processes inherit this one and hold it while one of them lives
             return fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             time.sleep(0.1)

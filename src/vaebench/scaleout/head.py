@@ -175,6 +175,7 @@ def only_head() -> Iterator[None]:
     if not Path(".dvc").is_dir() or not Path("dvc.yaml").is_file():
         raise UserError(f"{Path.cwd()} has no .dvc and dvc.yaml; run this in the repository's root.")
     FOLDER.mkdir(parents=True, exist_ok=True)
+    # flock and no FileLock: whoever is refused reads in the locked file whose it is.
     with (FOLDER / "head.lock").open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
