@@ -250,6 +250,14 @@ def test_classifier_has_a_head_for_every_factor_that_varies(monkeypatch):
     assert accuracy == pytest.approx((1 + 1 + 0.1) / 3, abs=0.1)
 
 
-def test_classifier_without_anything_to_learn(tmp_path):
-    with pytest.raises(UserError, match=r"neither labels nor factors.*features: inception"):
-        build_reference(prepared(np.zeros((4, 1, 8, 8), np.uint8)), "classifier", 0, tmp_path / "reference")
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (None, "neither labels nor factors.*features: inception"),
+        (np.zeros(4, np.int64), "one class and no other.*features: none"),
+    ],
+)
+def test_classifier_without_anything_to_learn(tmp_path, labels, message):
+    data = prepared(np.zeros((4, 1, 8, 8), np.uint8), labels)
+    with pytest.raises(UserError, match=message):
+        build_reference(data, "classifier", 0, tmp_path / "reference")

@@ -458,6 +458,18 @@ def test_a_store_that_is_none_is_said_at_once_and_what_to_do(clone, monkeypatch,
     assert Path("bad.db").read_bytes() == b"not SQLite's" * 100
 
 
+def test_a_store_that_doctor_tries_is_said_without_its_password(clone, monkeypatch):
+    from vaebench.cli.doctor import _store
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    check = _store()
+    assert not check.found
+    assert check.detail.startswith("http://me:…@127.0.0.1:9 does not answer: ")
+    assert "secret" not in check.detail
+
+
 def test_a_reason_keeps_its_remedy_and_no_statement():
     error = RuntimeError("(sqlite3.OperationalError) database is locked\n[SQL: SELECT 1]\n" + "x" * 500)
     assert follow.reason(error) == "(sqlite3.OperationalError) database is locked"

@@ -171,6 +171,87 @@ def test_an_entry_point_that_cannot_be_imported_is_named(tmp_path, monkeypatch, 
         Registry("thing", {}).load("mine")
 
 
+PLUGINS = {
+    "raises": ("raise RuntimeError('no licence')", "RuntimeError: no licence"),
+    "ends the program": ("import sys; sys.exit(3)", "SystemExit: 3"),
+    "has an annotation that is none": (
+        "class Mine:\n    def __init__(self, *, k: 'Absent' = 1): pass",
+        "NameError: .*Absent",
+    ),
+    "is no class": ("Mine = 3", "TypeError"),
+}
+
+
+@pytest.mark.parametrize("name", PLUGINS)
+def test_a_plug_in_whose_code_fails_is_named(tmp_path, monkeypatch, name):
+    from vaebench.study import params
+
+    content, reason = PLUGINS[name]
+    module = f"theirs_{list(PLUGINS).index(name)}"
+    (tmp_path / f"{module}.py").write_text(content)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(params, "registry", lambda kind: Registry(kind, {"mine": f"{module}:Mine"}))
+    with pytest.raises(UserError, match=rf"methods.m.likelihood: the code of likelihood 'mine' .*{reason}"):
+        params._check_value("likelihood", {"name": "mine"}, "methods.m.likelihood")
+
+
+@pytest.mark.parametrize("spec", [{"name": "mine"}, {}, {"name": ["l2"]}, {"name": None}])
+def test_a_value_that_no_package_brings_any_more_is_named_before_anything_runs(workspace, spec):
+    from vaebench.study.params import load_params
+    from vaebench.study.resolve import inputs
+
+    params = load_params(specs=())
+    params.methods["ae"].likelihood.clear()
+    params.methods["ae"].likelihood.update(spec)
+    with pytest.raises(UserError, match=r"params.yaml: likelihood .* is unknown; .*install the package"):
+        inputs(params, "train", dataset="digits", method="ae")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("raise ValueError('x')", "ValueError: x"),
+        ("def (", "SyntaxError"),
+        ("import sys; sys.exit()", "SystemExit"),
+        ("model = 3", "is 3; name a model with encode"),
+        ("model = 'text'", "is 'text'; name a model with encode"),
+        ("other = 3", "no attribute 'model'"),
+    ],
+)
+def test_a_model_of_one_s_own_that_cannot_be_had_is_said(tmp_path, monkeypatch, content, message):
+    from vaebench.cli.outside import _load
+
+    module = f"own_{abs(hash(content))}"
+    (tmp_path / f"{module}.py").write_text(content)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UserError, match=message):
+        _load(f"{module}:model")
+
+
+def test_verify_says_that_the_parameters_are_not_those_recorded(workspace):
+    from vaebench.base.files import write_json
+    from vaebench.cli.verify import _inputs
+    from vaebench.study import paths
+    from vaebench.study.params import load_params
+    from vaebench.study.provenance import digest
+    from vaebench.study.resolve import inputs, inputs_json
+
+    params = load_params(specs=())
+    cell = params.study.name, params.study.datasets[0], "ae", 0
+    for stage in ("train", "evaluate"):
+        now = inputs(params, stage, dataset=cell[1], method="ae")
+        write_json(inputs_json(stage, *cell), now)
+        digests = {"params": digest([now["parameters"], 0]), "code": digest(now["code"])}
+        write_json(paths.provenance_json(stage, *cell), {"digests": digests})
+    assert list(_inputs(params, cell, Path())) == []
+    before = params.training.epochs
+    edited = params.model_copy(update={"training": params.training.model_copy(update={"epochs": before + 1})})
+    (line,) = _inputs(edited, cell, Path())
+    assert line == (
+        f"the parameters of train are not those recorded: training.epochs {before} → {before + 1}"
+    )
+
+
 def test_verify_keeps_the_caller_s_path(monkeypatch, tmp_path):
     from vaebench.cli.verify import import_path
 

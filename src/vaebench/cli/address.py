@@ -22,7 +22,8 @@ def imported(address: str) -> Any:
     try:
         imported_module = importlib.import_module(module)
         return getattr(imported_module, attribute) if attribute else imported_module
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(f"{address} cannot be imported ({error}); name it as module:object.") from None
+    except (Exception, SystemExit) as error:  # whatever a user's file does where it is imported
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UserError(f"{address} cannot be imported ({reason}); name it as module:object.") from error
     finally:
         sys.path.pop(0)

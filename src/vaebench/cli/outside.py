@@ -58,4 +58,8 @@ def _load(address: str):
     found = imported(address)
     if isinstance(found, ModuleType):
         raise UserError(f"{address} is a module; name it as module:object.")
-    return found if hasattr(found, "encode") and not isinstance(found, type) else found()
+    if hasattr(found, "encode") and not isinstance(found, type | str):
+        return found
+    if not callable(found):
+        raise UserError(f"{address} is {found!r}; name a model with encode and decode, or what makes one.")
+    return found()

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import importlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -48,6 +49,7 @@ __all__ = [
     "parse_params",
     "registries",
     "registry",
+    "usable",
 ]
 
 Name = Annotated[
@@ -300,30 +302,54 @@ def _check_reserved(params: Params) -> None:
             )
 
 
+def _check_value(kind: str, spec: Spec, where: str) -> None:
+    with usable(kind, spec, where):
+        registry(kind).check(spec, where)
+
+
+@contextmanager
+def usable(kind: str, spec: Mapping, where: str) -> Iterator[None]:
+    """Name the value on an axis whose code fails in this block: a plug-in's may do anything.
+
+    Raises:
+        UserError: in place of what it raised.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UserError(
+            f"{where}: the code of {kind} {spec.get('name')!r} fails ({reason}); repair it, or uninstall the "
+            "package that brings it."
+        ) from error
+
+
 def _check_datasets(params: Params) -> None:
     for name, dataset in params.datasets.items():
-        registry("source").check(dataset.source, f"datasets.{name}.source")
-        registry("network").check(dataset.network, f"datasets.{name}.network")
+        _check_value("source", dataset.source, f"datasets.{name}.source")
+        _check_value("network", dataset.network, f"datasets.{name}.network")
 
 
 def _check_methods(params: Params) -> None:
     for name, method in params.methods.items():
         for axis in _AXES:
-            registry(axis).check(getattr(method, axis), f"methods.{name}.{axis}")
+            _check_value(axis, getattr(method, axis), f"methods.{name}.{axis}")
         params.training_of(name)
 
 
 def _check_densities(params: Params) -> None:
     for name, density in params.densities.items():
-        registry("density").check(density, f"densities.{name}")
+        _check_value("density", density, f"densities.{name}")
 
 
 def _check_evaluation(params: Params) -> None:
-    registry("features").check(params.evaluation.features, "evaluation.features")
+    _check_value("features", params.evaluation.features, "evaluation.features")
     metrics = registry("metric")
     for index, metric in enumerate(params.evaluation.metrics):
         where = f"evaluation.metrics.{index}"
-        metrics.check(metric, where)
+        _check_value("metric", metric, where)
         needs_features = getattr(metrics.load(metric["name"]), "needs_features", False)
         if params.evaluation.features["name"] == "none" and needs_features:
             networks = [name for name in registry("features").names() if name != "none"]

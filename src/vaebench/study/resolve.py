@@ -23,11 +23,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from vaebench.base.errors import UserError
 from vaebench.base.files import read_json
 from vaebench.base.reading import reading
 from vaebench.study.code import code_of
 from vaebench.study.papers import paper_folder
-from vaebench.study.params import Params, parse_params, registry
+from vaebench.study.params import Params, parse_params, registry, usable
 from vaebench.study.paths import resolved_dir
 
 __all__ = ["changes", "inputs", "inputs_json", "listed", "parameters", "read_study", "resolve"]
@@ -82,11 +83,22 @@ def inputs(params: Params, stage: str, dataset: str = "", method: str = "", dens
         ``parameters``, those that its result depends on, and ``code``, a digest per module.
     """
     used, values = _STAGES[stage](params, dataset, method, density)
-    modules = [registry(kind).module(spec["name"]) for kind, spec in values]
+    modules = [_module(kind, spec) for kind, spec in values]
     code = code_of([f"stages.{stage}", *modules], words=stage == "tabulate")
     if stage == "tabulate" and params.study.paper is not None:
         code |= _paper_files(params.study.paper)
     return {"parameters": used, "code": code}
+
+
+def _module(kind: str, spec: Mapping) -> str:
+    """The module that implements a value of ``params.yaml``."""
+    known, name = registry(kind).names(), spec.get("name")
+    if name not in known:
+        raise UserError(
+            f"params.yaml: {kind} {name!r} is unknown; there are: {', '.join(known)}. Correct the name, or "
+            "install the package that adds it."
+        )
+    return registry(kind).module(name)
 
 
 def _paper_files(key: str) -> dict[str, str]:
@@ -191,11 +203,16 @@ def _evaluate(params: Params, dataset: str, method: str, *_) -> tuple[dict, Valu
     return {"densities": densities, "evaluation": evaluation}, values
 
 
+def _formula(axis: str, spec: Mapping, where: str) -> str:
+    with usable(axis, spec, where):
+        return registry(axis).formula(spec)
+
+
 def _tabulate(params: Params, *_) -> tuple[dict, Values]:
     shown = params.model_dump(mode="json", exclude={"resources": True, "training": {"checkpoint_seconds"}})
     axes = ("likelihood", "regularizer", "posterior")
     formulas = {
-        name: {axis: registry(axis).formula(getattr(method, axis)) for axis in axes}
+        name: {axis: _formula(axis, getattr(method, axis), f"methods.{name}.{axis}") for axis in axes}
         for name, method in params.methods.items()
     }
     metrics = [("metric", {"name": name}) for name in registry("metric").names()]  # tables ask all of them

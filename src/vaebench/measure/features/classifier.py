@@ -90,17 +90,17 @@ def targets(data: Prepared) -> np.ndarray:
     """Targets of the classifier: labels (N, 1) or, without labels, factors (N, F).
 
     Raises:
-        UserError: the data set has neither.
+        UserError: the data set has neither, or all its images are of one class.
     """
     import numpy as np
 
-    if data.labels is not None:
-        return np.asarray(data.labels)[:, None]
-    if data.factors is not None:
-        return np.asarray(data.factors)
+    found = data.factors if data.labels is None else data.labels[:, None]
+    if found is not None and (np.ptp(found, axis=0) > 0).any():
+        return np.asarray(found)
+    lacks = "neither labels nor factors to train one on" if found is None else "one class and no other"
     raise UserError(
-        f"evaluation.features is 'classifier', but data set {data.meta['dataset']!r} has neither labels nor "
-        "factors to train one on; set `features: inception`."
+        f"evaluation.features is 'classifier', but data set {data.meta['dataset']!r} has {lacks}; set "
+        "`features: inception`, or `features: none` without the metrics that compare by features."
     )
 
 
