@@ -28,18 +28,18 @@ from vaebench.study.resources import Resources, resources, study_resources
 __all__ = ["grid", "only_head", "preview", "reproduce", "sweep"]
 
 FOLDER, TAIL = Path(".dvc/tmp/scaleout"), 15
-"""Where logs are, and the lines of a failed command's output that are shown."""
+"""The folder of logs, and the number of lines shown of a failed command's output."""
 
 
 def reproduce(engine: AbstractContextManager[Engine], targets: Sequence[str] = ()) -> bool:
-    """Do what ``dvc repro targets`` would, on ``engine``, in the repository that is the current folder.
+    """Run the stages that ``dvc repro targets`` would, on ``engine``, in the current folder, a repository.
 
     Args:
         engine: started only if a stage must run.
         targets: stages; none means all.
 
     Returns:
-        Whether every stage is up to date now.
+        True if every stage is up to date now.
 
     Raises:
         UserError: no repository here, another head at work, or DVC's error.

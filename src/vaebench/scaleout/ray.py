@@ -19,7 +19,8 @@ from vaebench.study.resources import Resources
 __all__ = ["engine"]
 
 RETRIES = 3
-"""How often a stage runs again after its worker or that worker's node died; a failing command never does."""
+"""Number of times that a stage runs again after its worker or that worker's node died; a failing command
+never does."""
 
 ANSWERS_WITHIN = 10.0
 """Seconds that a cluster has to take a connection; Ray would try a dead one for a quarter of an hour."""

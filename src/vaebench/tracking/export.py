@@ -126,7 +126,7 @@ class Exporter:
         return self._record("train", cell).get("seconds", {}).get("epochs", 0.0)
 
     def _is_current(self, cell: Cell) -> bool:
-        """Whether it was not trained here with parameters that the study no longer has."""
+        """False if it was trained here with parameters that the study no longer has."""
         trained = mapping_or_empty(self.base / paths.provenance_json("train", self.study, *cell))
         return not trained or trained["digests"]["params"] == item_digest(self.results.params, *cell)
 

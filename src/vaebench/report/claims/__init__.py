@@ -246,7 +246,7 @@ _ALONE = 0.95
 
 
 def _shared(timings: list[Timing]) -> str:
-    """What keeps times from being compared: that others used the machine, or may have."""
+    """Reason why times do not compare: others used the machine, or may have."""
     shares = [times.share for times in timings]
     if any(map(math.isnan, shares)):
         return "times of which no record says whether other work shared the machine"
@@ -301,7 +301,7 @@ def _coverage(found: Judgement) -> str:
 
 
 def needs(paper: Paper, claim: Claim) -> str:
-    """What a study has to measure for a claim: metrics, methods and data sets."""
+    """The metrics, methods and data sets that a study has to measure for a claim."""
     keys = dict.fromkeys(key for group in claim.groups(paper) for c in group.comparisons for key in c.keys)
     metrics, methods, datasets = (
         list(dict.fromkeys(names))

@@ -40,11 +40,11 @@ class Comparison:
     ties: bool = False
 
     def measured(self, numbers: Mapping[Key, Sample]) -> bool:
-        """Whether all numbers are available."""
+        """True if all numbers are available."""
         return all(key in numbers for key in self.keys)
 
     def true(self, numbers: Mapping[Key, Sample]) -> bool:
-        """Whether it holds for the means; the slack is of the last bits of a printed number."""
+        """True if it holds for the means; the slack is of the last bits of a printed number."""
         means = [numbers[key].mean for key in self.keys]
         value = self.margin(*means)
         slack = 1e-12 * max(map(abs, means), default=0.0)
@@ -87,11 +87,11 @@ class Spreads:
     ties: bool = False
 
     def measured(self, numbers: Mapping[Key, Sample]) -> bool:
-        """Whether both are available, of two seeds at least."""
+        """True if both are available, of two seeds at least."""
         return all(key in numbers and numbers[key].n > 1 for key in self.keys)
 
     def true(self, numbers: Mapping[Key, Sample]) -> bool:
-        """Whether it holds for the deviations."""
+        """True if it holds for the deviations."""
         small, large = (numbers[key].std for key in self.keys)
         return small < large
 
