@@ -325,6 +325,19 @@ def processes(**variables: str) -> list[psutil.Process]:
     return [p for p in found if variables.items() <= (p.info["environ"] or {}).items()]
 
 
+@needs("ray")
+@pytest.mark.nightly
+def test_a_ray_that_does_not_start_in_time_is_said(monkeypatch):
+    import ray
+
+    def init(**_):
+        raise Exception("The current node timed out during startup.")
+
+    monkeypatch.setattr(ray, "init", init)
+    with pytest.raises(UserError, match=r"Ray did not start.*timed out"), start_engine("ray", slots=1):
+        pass
+
+
 def test_an_engine_that_is_not_there_is_said(monkeypatch):
     with pytest.raises(UserError, match="there is no engine 'warp'"):
         start_engine("warp")

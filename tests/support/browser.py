@@ -26,6 +26,9 @@ FLAGS = (
 PATIENCE = 120
 """Seconds that a page, or a server's start, may take on a machine that does other things, too."""
 
+OF_MLFLOW = "ResizeObserver loop", "/mlflow/users/current"
+"""Notes on MLflow's charts, and on its question who has logged in, which finds no answer without accounts."""
+
 
 def find_chromium() -> str | None:
     """The browser's program."""
@@ -67,13 +70,15 @@ class Visit:
         self.page = self._context.new_page()
 
     def _fail(self, found) -> None:
-        if "ResizeObserver loop" not in str(found.error):  # a browser's note on MLflow's charts, no fault
-            self.errors.append(str(found.error))
+        self._note(str(found.error))
 
     def _hear(self, message) -> None:
-        address = message.location.get("url", "")
-        if message.type == "error" and not address.endswith("/users/current"):  # MLflow's, of its accounts
-            self.errors.append(f"{message.text} ({address})")
+        if message.type == "error":
+            self._note(f"{message.text} ({message.location.get('url', '')})")
+
+    def _note(self, error: str) -> None:
+        if not any(known in error for known in OF_MLFLOW):
+            self.errors.append(error)
 
     def _follow(self, request) -> None:
         if not request.url.startswith((self.origin, "data:", "blob:")):

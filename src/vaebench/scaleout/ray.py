@@ -60,7 +60,7 @@ def _started(**where) -> Iterator[Engine]:
     environment = {"env_vars": {"PYTHONPATH": package}}  # the worker's, not its commands'
     try:
         context = ray.init(**where, runtime_env=environment, log_to_driver=False, logging_level="warning")
-    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+    except Exception as error:  # a node that is not up within 30 s raises no other class
         raise UserError(f"Ray did not start, or is not reached at {where['address']}: {error}") from None
     try:
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
