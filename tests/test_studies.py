@@ -87,7 +87,7 @@ def shrink(study: dict, methods: list[str]) -> dict:
             data["source"]["validation"] = HELD_OUT
         if data["source"]["name"] == "celebahq":
             data["source"]["test"] = HELD_OUT
-    study["training"] |= {"epochs": 1, "batch_size": 4, "compile": "never"}
+    study["training"] |= {"epochs": 1, "batch_size": 4, "compile": "never", "precision": "fp32"}
     study["evaluation"] |= {"samples": 8, "batch_size": 8}
     for name in methods:
         if "warmup_steps" in study["methods"][name]["likelihood"]:
