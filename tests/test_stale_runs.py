@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -60,11 +61,12 @@ def start(folder: Path, *command: str) -> subprocess.Popen:
     return subprocess.Popen(command, cwd=folder, env=tiny_study.environment(folder), **pipes)
 
 
-def read_until(process: subprocess.Popen, text: str) -> None:
-    lines = []
+def read_until(process: subprocess.Popen, text: str) -> str:
+    lines: list[str] = []
     while not lines or text not in lines[-1]:
         lines.append(process.stdout.readline())
         assert lines[-1], "".join(lines)
+    return "".join(lines)
 
 
 def epochs_trained(folder: Path) -> int:
@@ -131,6 +133,24 @@ def test_a_stage_whose_code_is_not_what_was_resolved_refuses(clone):
     assert "vaebench.training.loop" in output
     assert "run `dvc repro` again" in output
     assert "Traceback" not in output
+
+
+def interrupted(folder: Path) -> str:
+    """Output of a training that is stopped after its first epoch, and leaves a checkpoint."""
+    process = start(folder, sys.executable, "-m", "stages.train", *ITEM)
+    output = read_until(process, "/400")
+    process.send_signal(signal.SIGTERM)
+    return output + process.communicate()[0]
+
+
+def test_a_checkpoint_outlives_a_comment_and_no_edit_of_code(clone):
+    set_epochs(clone, 400)
+    assert "run again to go on from there" in interrupted(clone)
+    append(clone, "training/loop.py", "# a comment")
+    append(clone, "report/terminal.py", "EDITED = 1")
+    assert "going on from epoch" in interrupted(clone)
+    append(clone, "training/loop.py", "EDITED = 1")
+    assert "starting from the beginning" in interrupted(clone)
 
 
 LIST_MODULES = """
