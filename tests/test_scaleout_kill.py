@@ -124,7 +124,10 @@ def test_ten_kills_at_random_moments_lose_nothing_and_record_nothing_that_did_no
         assert recorded <= ended(project)
         runs = toy.runs(project)
         kept = {name: kept.get(name, runs[name]) for name in recorded | kept.keys()}
-    assert toy.start(project, engine).wait() == 0, toy.said(project)
+    for _ in range(5):  # a machine under load gives Ray no node within its 30 s
+        if (code := toy.start(project, engine).wait()) == 0 or "Ray did not start" not in toy.said(project):
+            break
+    assert code == 0, toy.said(project)
     assert toy.recorded(project) == toy.recorded(expected)
     runs = toy.runs(project)
     again = {name for name, count in kept.items() if runs[name] != count}
