@@ -198,6 +198,6 @@ def timeless(folder: Path) -> dict:
         for part in ("deps", "outs"):
             stage[part] = [
                 item["path"] if "provenance" in item["path"] or name.startswith("tabulate") else item
-                for item in stage[part]
+                for item in stage.get(part, [])
             ]
     return stages
