@@ -44,8 +44,11 @@ def project(folder: Path, stages: int, seconds: float) -> None:
 
 def measure(stages: int, seconds: float, slots: int) -> dict:
     """A fresh project, run by ``dvc repro`` where ``slots`` is 1."""
-    code = "from vaebench.cli.app import app; app()"
-    ours = [sys.executable, "-c", code, "repro", "--slots", str(slots)]
+    code = (
+        "from vaebench.scaleout.engines import start_engine; from vaebench.scaleout.head import reproduce; "
+        f"raise SystemExit(not reproduce(start_engine('local', None, {slots})))"
+    )
+    ours = [sys.executable, "-c", code]
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "DVC_NO_ANALYTICS": "true"}
     with tempfile.TemporaryDirectory(prefix="scaleout-") as folder:
         project(Path(folder), stages, seconds)
