@@ -305,6 +305,7 @@ def test_the_published_penalty_is_the_mean_square_of_the_energys_gradient(traini
     assert torch.equal(net[2].running_mean, before)
 
 
+@pytest.mark.pipeline
 @pytest.mark.parametrize("estimator", ["exact", "hutchinson", "published"])
 def test_gradient_penalty_survives_the_engines_treatment(estimator):
     """Compiled around, counted for arithmetic, under autocast, and through a batch-normalized decoder."""
@@ -530,6 +531,7 @@ def test_autocast_leaves_the_penalty_in_single_precision(spec):
     torch.testing.assert_close(value, expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.pipeline
 @pytest.mark.parametrize("spec", SPECS, ids=lambda s: s["name"])
 def test_penalty_is_one_compiled_graph(spec):
     torch._dynamo.reset()
