@@ -38,6 +38,11 @@ def test_the_workspaces_report_is_served_and_nothing_else_of_it(client, tmp_path
         assert client.get(other).status_code == 404
 
 
+def test_mlflows_own_addresses_are_there_and_nobody_is_logged_in(client):
+    assert client.get("/health").text == "OK"
+    assert client.get("/ajax-api/2.0/mlflow/users/current").status_code == 204
+
+
 def test_the_app_can_be_asked_for_again_after_it_has_answered(client):
     assert client.get("/health").text == "OK"
     assert create_app() is create_app()
@@ -48,7 +53,8 @@ def test_a_cell_leads_to_its_latest_run(client, tmp_path, monkeypatch):
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'store.db'}")
-    assert client.get("/report/run/tiny/digits/vae/0").status_code == 404
+    answer = client.get("/report/run/tiny/digits/vae/0")
+    assert (answer.status_code, "`vaebench track tiny`" in answer.text) == (404, True)
     store = MlflowClient(tracking_uri=os.environ["MLFLOW_TRACKING_URI"])
     experiment = store.create_experiment("tiny")
     for start, seed in ((1, 0), (2, 0), (3, 1)):

@@ -23,6 +23,7 @@ def create_app():
     pages.add_url_rule("/report/", view_func=_report)
     pages.add_url_rule("/report/<path:name>", view_func=_report)
     pages.add_url_rule("/report/run/<study>/<dataset>/<method>/<int:seed>", view_func=_run)
+    pages.add_url_rule("/ajax-api/2.0/mlflow/users/current", view_func=_nobody)
     return app
 
 
@@ -42,10 +43,16 @@ def _run(study: str, dataset: str, method: str, seed: int):
 
     client = MlflowClient(tracking_uri=store_uri())
     experiment = client.get_experiment_by_name(study)
+    untracked = f"No run of {method} on {dataset} with seed {seed} is tracked: `vaebench track {study}` does."
     if not experiment or "'" in dataset + method:
-        abort(404)
+        abort(404, untracked)
     same = f"tags.dataset = '{dataset}' AND tags.method = '{method}' AND tags.seed = '{seed}'"
     runs = client.search_runs([experiment.experiment_id], same, order_by=["attributes.start_time DESC"])
-    run = next(iter(runs), None) or abort(404, f"It is not tracked: `vaebench track {study}` does it.")
+    run = next(iter(runs), None) or abort(404, untracked)
     place = f"/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
     return redirect(f"{place}?workflowType=machine_learning")
+
+
+def _nobody():
+    """MLflow's page asks who has logged in, and without accounts reports a missing address as an error."""
+    return "", 204
