@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 from vaebench.base.errors import UserError
@@ -75,19 +74,18 @@ def _image_seconds(name: str, shape: tuple[int, int, int]) -> float:
     import torch
 
     from vaebench.base.device import select_device
+    from vaebench.training.cost import seconds_of
 
     device = select_device(shape)
     network = NETWORKS.build({"name": name}, shape)
     halves = network.encoder(network.latent_dim).to(device), network.decoder(shape[0]).to(device)
-    for count in BATCHES:
-        images = torch.rand(count, *shape, device=device)
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        began = time.perf_counter()
+    warm, timed = (torch.rand(count, *shape, device=device) for count in BATCHES)
+
+    def step(images: torch.Tensor) -> None:
         halves[1](halves[0](images)).sum().backward()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-    return (time.perf_counter() - began) / count
+
+    step(warm)
+    return seconds_of(lambda: step(timed), device) / len(timed)
 
 
 def _about(axis: Registry, name: str) -> str:

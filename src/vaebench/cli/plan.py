@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vaebench.base.errors import UserError
 from vaebench.base.files import read_json, write_json
-from vaebench.base.reading import reading
+from vaebench.base.reading import mapping_or_empty, reading
 from vaebench.base.terminal import columns
 from vaebench.data.store import Meta
 from vaebench.study import paths
@@ -99,10 +99,7 @@ def _shape(params: Params, dataset: str, say: Callable[[str], None]) -> tuple[Me
 
     source = params.datasets[dataset].source
     key = digest(source)
-    try:
-        known = read_json(SHAPES)
-    except (OSError, ValueError):
-        known = {}
+    known = mapping_or_empty(SHAPES)
     if key not in known:
         prepared = paths.prepared_dir(params.study.name, dataset)
         if (prepared / "meta.json").is_file():

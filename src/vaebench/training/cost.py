@@ -18,7 +18,7 @@ from vaebench.training.passes import encode_means, validate
 from vaebench.training.precision import choose_precision
 from vaebench.training.step import Step
 
-__all__ = ["measure_cost"]
+__all__ = ["measure_cost", "seconds_of"]
 
 STEPS, PASSED = 3, 200
 """Steps that are timed after the first, and images of a pass over the validation or the KDE set."""
@@ -68,15 +68,15 @@ def measure_cost(
     batch = torch.arange(settings.batch_size, device=device)
     step(batch)
     cpu, began = time.process_time(), time.perf_counter()
-    seconds = statistics.median(_seconds(lambda: step(batch), device) for _ in range(STEPS))
+    seconds = statistics.median(seconds_of(lambda: step(batch), device) for _ in range(STEPS))
     share = (time.process_time() - cpu) / (time.perf_counter() - began) / torch.get_num_threads()
     steps = (rows["train"] - regularizer.held_out) // settings.batch_size
     epoch = seconds * steps
     if regularizer.held_out:
-        refresh = _seconds(lambda: encode_means(model, images, None, settings), device) / count
+        refresh = seconds_of(lambda: encode_means(model, images, None, settings), device) / count
         epoch += refresh * regularizer.held_out * -(-steps // regularizer.refresh_every)
     if "validation" in rows:
-        epoch += _seconds(lambda: validate(model, images, settings), device) / count * rows["validation"]
+        epoch += seconds_of(lambda: validate(model, images, settings), device) / count * rows["validation"]
 
     weights = sum(value.nbytes for value in model.state_dict().values())
     arrays = 1 + model.posterior.stochastic
@@ -86,7 +86,10 @@ def measure_cost(
     return Cost(seconds, epoch, (1 + COPIES) * weights + latents, precision, round(busy, 3), size)
 
 
-def _seconds(work: Callable[[], object], device: torch.device) -> float:
+def seconds_of(work: Callable[[], object], device: torch.device) -> float:
+    """Seconds by the clock that ``work`` alone takes on ``device``, to its last kernel."""
+    if device.type == "cuda":
+        torch.cuda.synchronize()
     began = time.perf_counter()
     work()
     if device.type == "cuda":
