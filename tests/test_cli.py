@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from vaebench.base.errors import UserError
 from vaebench.cli import app as cli
+from vaebench.cli import ui
 from vaebench.tracking import follow
 
 STUDY = """
@@ -344,9 +345,10 @@ def test_bandwidths_prints_both_tables_and_writes_what_claims_rest_on(workspace,
 
 def test_ui_serves_the_local_store_to_this_machine_only(workspace, monkeypatch):
     commands = []
-    monkeypatch.setattr(cli.os, "execve", lambda program, command, env: commands.append(command))
-    monkeypatch.setattr(cli, "_runs_page", lambda uri: "/#/runs")
-    monkeypatch.setattr(follow, "MLFLOW", {})
+    monkeypatch.setattr(ui.os, "execve", lambda program, command, env: commands.append(command))
+    monkeypatch.setattr(ui, "_runs_page", lambda uri: "/#/runs")
+    monkeypatch.setattr(follow, "QUIET", {})
+    monkeypatch.setattr(follow, "QUICK", {})
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     assert "`dvc repro`" in run("ui").output
     Path("mlflow.db").touch()

@@ -20,11 +20,13 @@ import torch
 import yaml
 from PIL import Image
 
-from vaebench.base.errors import UserError
+from vaebench.base.errors import UserError, one_line
 from vaebench.base.files import write_json
+from vaebench.cli.track import track
 from vaebench.densities.sampler import Sampler
 from vaebench.model.vae import ModelSpec, save_model
 from vaebench.report.outside import record_outside
+from vaebench.report.runs import RunRecord, StudyRuns
 from vaebench.report.statistics import t_interval
 from vaebench.study import paths
 from vaebench.study.params import load_params
@@ -130,6 +132,10 @@ def exporter(*cell):
     return Exporter(follow.store_uri(), Path(), load_params(specs=()), *cell)
 
 
+def ended(kind: str) -> list[RunRecord]:
+    return [r for r in StudyRuns(Path(), load_params(specs=())).ended() if r.identity["kind"] == kind]
+
+
 def runs(kind: str = "seed") -> list:
     from mlflow import MlflowClient
 
@@ -218,10 +224,10 @@ def test_written_twice_it_is_there_once_and_a_later_value_replaces(clone):
 
 def test_curves_appear_while_a_training_runs_and_it_is_the_same_run_in_the_end(clone):
     write = live_history(paths.history_csv(*CELL, 0))
-    exporter(*CELL[1:], 0).live()
+    exporter(*CELL[1:], 0).write(running=True)
     assert runs() == []
     write([{"epoch": 1, "loss": 9.0}])
-    exporter(*CELL[1:], 0).live()
+    exporter(*CELL[1:], 0).write(running=True)
     (run,) = runs()
     assert (run.info.status, curve(run)) == ("RUNNING", [(1, 9.0)])
     write_training()
@@ -230,6 +236,19 @@ def test_curves_appear_while_a_training_runs_and_it_is_the_same_run_in_the_end(c
     assert (ended.info.run_id, ended.info.status) == (run.info.run_id, "FINISHED")
     assert curve(ended) == [(1, 9.0), (2, 4.5)]
     assert ended.data.tags["mlflow.source.git.commit"] == "ab" * 20
+
+
+def test_a_training_that_is_repeated_to_the_same_numbers_has_finished_again(clone):
+    write_training()
+    exporter().write()
+    (before,) = runs()
+    write_history(paths.history_csv(*CELL, 0), [{"epoch": 1, "loss": 9.0, "validation_mse": 7.0}])
+    exporter(*CELL[1:], 0).write(running=True)
+    assert [run.info.status for run in runs()] == ["RUNNING"]
+    write_training()
+    exporter().write()
+    (after,) = runs()
+    assert (after.info.run_id, after.info.status) == (before.info.run_id, "FINISHED")
 
 
 def test_a_killed_trainings_run_says_so_and_goes_on_when_it_does(clone):
@@ -282,9 +301,11 @@ def test_what_has_other_parameters_than_the_study_is_left_out(clone):
 def test_metrics_of_an_earlier_model_are_not_the_new_ones(clone):
     write_training()
     write_evaluation()
+    (measured,) = ended("seed")
+    assert measured.metrics == {"mse": 7.0, "fid/gaussian": 21.0}
     write_json(paths.provenance_json("evaluate", *CELL, 0), {"model_sha256": "0" * 64})
-    exporter().write()
-    assert "mse" not in runs()[0].data.metrics
+    (stale,) = ended("seed")
+    assert (stale.status, stale.metrics, stale.files, stale.model) == ("FINISHED", {}, {}, ())
 
 
 def test_a_methods_run_holds_mean_deviation_interval_and_number_of_its_seeds(clone):
@@ -292,17 +313,15 @@ def test_a_methods_run_holds_mean_deviation_interval_and_number_of_its_seeds(clo
     for seed, mse in enumerate(values):
         write_training(seed)
         write_evaluation(seed, mse, **({"odd": 1.0} if seed == 0 else {}))
-    exporter().write()
-    (parent,) = runs("method")
+    (parent,) = ended("method")
     mean, deviation = statistics.fmean(values), statistics.stdev(values)
     low, high = t_interval(mean, deviation, 3)
-    found = parent.data.metrics
+    found = parent.metrics
     assert {key: found[key] for key in ("mse", "sd/mse", "low/mse", "high/mse", "n/mse")} == pytest.approx(
         {"mse": mean, "sd/mse": deviation, "low/mse": low, "high/mse": high, "n/mse": 3}
     )
-    assert parent.info.end_time - parent.info.start_time == 12_500
-    assert (found["n/odd"], "sd/odd" in found) == (1, False)
-    assert {run.data.tags["mlflow.parentRunId"] for run in runs()} == {parent.info.run_id}
+    assert (parent.seconds, found["n/odd"], "sd/odd" in found) == (12.5, 1, False)
+    assert [run.parent.identity == parent.identity for run in ended("seed")] == [True] * 3
 
 
 def test_a_broken_model_is_flagged(clone):
@@ -310,11 +329,10 @@ def test_a_broken_model_is_flagged(clone):
     write_evaluation(0, kl=0.0004)
     write_training(1)
     write_evaluation(1, kl=30.0)
-    exporter().write()
-    flags = {run.data.tags["seed"]: run.data.tags["flag"] for run in runs()}
-    assert flags["0"].startswith("collapsed: KL")
-    assert flags["1"] == "none"
-    assert runs("method")[0].data.tags["flag"] == f"{flags['0']}; 1 of 2 seeds"
+    flags = [run.tags["flag"] for run in ended("seed")]
+    assert flags[0].startswith("collapsed: KL")
+    assert flags[1] == "none"
+    assert [run.tags["flag"] for run in ended("method")] == [f"{flags[0]}; 1 of 2 seeds"]
 
 
 def test_tables_notes_and_verdicts_are_artifacts_of_the_study(clone):
@@ -370,20 +388,20 @@ def test_the_saved_view_has_the_few_metrics_that_are_asked_for_first(clone):
 @pytest.mark.pipeline
 def test_a_clone_that_is_copied_or_moved_writes_into_its_own_folder(clone, monkeypatch):
     """Each in a process of its own, as there one folder is the current one."""
-    code = "from pathlib import Path; from vaebench.tracking.follow import track; print(track(Path()))"
+    code = "from vaebench.cli.track import track; print(track())"
 
-    def track(folder: Path, seed: int) -> int:
+    def track_in(folder: Path, seed: int) -> int:
         monkeypatch.chdir(folder)
         write_training(seed)
         write_evaluation(seed)
         subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
         return len(list(folder.glob("mlruns/**/*.safetensors")))
 
-    assert track(clone, 0) == 1
+    assert track_in(clone, 0) == 1
     moved = clone.rename(clone.with_name("moved"))
     copy = Path(shutil.copytree(moved, clone.with_name("copied")))
-    assert track(moved, 1) == 2
-    assert track(copy, 1) == 2
+    assert track_in(moved, 1) == 2
+    assert track_in(copy, 1) == 2
     assert not clone.exists()
 
 
@@ -421,11 +439,11 @@ def test_a_study_that_has_only_its_report_is_written_with_its_own_parameters(clo
     other = json.loads(json.dumps(STUDY))
     other["study"]["name"] = "another"
     write_study(other)
-    assert follow.track(Path(), "tiny").endswith(".db: 1 of 3 trainings of tiny.")
+    assert track("tiny").endswith(".db: 1 of 3 trainings of tiny.")
     (run,) = runs()
     assert (run.data.metrics["mse"], run.outputs.model_outputs) == (7.0, [])
     with pytest.raises(UserError, match="'absent' is not the active study"):
-        follow.track(Path(), "absent")
+        track("absent")
 
 
 def test_a_store_that_cannot_be_written_is_said_without_its_password(clone, monkeypatch):
@@ -433,7 +451,7 @@ def test_a_store_that_cannot_be_written_is_said_without_its_password(clone, monk
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with pytest.raises(UserError, match=r"http://me:…@127\.0\.0\.1:9 cannot be written") as raised:
-        follow.track(Path())
+        track()
     assert "secret" not in str(raised.value)
 
 
@@ -453,7 +471,7 @@ def test_a_store_that_is_none_is_said_at_once_and_what_to_do(clone, monkeypatch,
     Path("folder.db").mkdir()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     with pytest.raises(UserError, match=message) as raised:
-        follow.track(Path())
+        track()
     assert "set MLFLOW_TRACKING_URI to another" in str(raised.value)
     assert Path("bad.db").read_bytes() == b"not SQLite's" * 100
 
@@ -472,9 +490,9 @@ def test_a_store_that_doctor_tries_is_said_without_its_password(clone, monkeypat
 
 def test_a_reason_keeps_its_remedy_and_no_statement():
     error = RuntimeError("(sqlite3.OperationalError) database is locked\n[SQL: SELECT 1]\n" + "x" * 500)
-    assert follow.reason(error) == "(sqlite3.OperationalError) database is locked"
-    assert follow.reason(RuntimeError("run `mlflow db upgrade`. " + "y" * 400)).count("y") == 400
-    assert follow.reason(KeyError()) == "KeyError"
+    assert one_line(error) == "(sqlite3.OperationalError) database is locked"
+    assert one_line(RuntimeError("run `mlflow db upgrade`. " + "y" * 400)).count("y") == 400
+    assert one_line(KeyError()) == "KeyError"
 
 
 def test_experiments_in_dvcs_temporary_folders_log_to_the_workspace(clone, monkeypatch):
@@ -489,7 +507,7 @@ def test_whatever_mlflow_does_the_stage_goes_on_with_a_line(clone, monkeypatch, 
     fakes = clone.parent / "fakes"
     fakes.mkdir()
     (fakes / "mlflow.py").write_text("raise ImportError('no mlflow here')")
-    monkeypatch.syspath_prepend(fakes)
+    monkeypatch.setenv("PYTHONPATH", str(fakes), prepend=os.pathsep)
     trouble = follow.FOLDER / "tiny.log"
     with follow.tracked("tiny", "digits", "vae", 0):
         write_training()

@@ -1,12 +1,13 @@
-"""The error that a user is meant to read, and the paragraph that is printed of any other."""
+"""The error that a user is meant to read, and what is printed of any other."""
 
 from __future__ import annotations
 
+import re
 import traceback
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["UserError", "paragraph"]
+__all__ = ["UserError", "one_line", "paragraph", "without_passwords"]
 
 TRACEBACK = Path(".vaebench/traceback.txt")
 """Traceback of the last unexpected error."""
@@ -36,6 +37,21 @@ def paragraph(error: Exception) -> str:
     frame = traceback.extract_tb(error.__traceback__)[-1:]
     where = f" at {frame[0].filename}:{frame[0].lineno}" if frame else ""
     return f"{type(error).__name__}: {reason}{where}. Nobody foresaw this; {_kept(error)}."
+
+
+def one_line(error: Exception) -> str:
+    """Message of a library's error, without passwords and SQLAlchemy's statements."""
+    message = " ".join(str(error).partition("[SQL:")[0].split())
+    return without_passwords(message) or type(error).__name__
+
+
+def without_passwords(text: str) -> str:
+    """A text whose addresses have no passwords.
+
+    >>> without_passwords("http://me:secret@host:5000 does not answer")
+    'http://me:…@host:5000 does not answer'
+    """
+    return re.sub(r"(?<=://)([^/@:\s]*):[^/@\s]*@", r"\1:…@", text)
 
 
 def _kept(error: Exception) -> str:

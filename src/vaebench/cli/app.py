@@ -10,8 +10,6 @@ import itertools
 import math
 import os
 import signal
-import socket
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -590,10 +588,9 @@ def track(
 
     All that lies on disk of it, and once, however often this runs. The stages do it by themselves.
     """
-    from vaebench.tracking.follow import enter_workspace
-    from vaebench.tracking.follow import track as export
+    from vaebench.cli.track import track as export
 
-    typer.echo(export(enter_workspace(), study))
+    typer.echo(export(study))
 
 
 @app.command()
@@ -602,52 +599,9 @@ def ui(port: Annotated[int, typer.Option(min=1, max=65535, help="Where it listen
 
     It shows the local store, to this machine only.
     """
-    from vaebench.tracking.follow import DEFAULT, enter_workspace, shown, store_uri
+    from vaebench.cli.ui import serve
 
-    enter_workspace()
-    uri = store_uri()
-    if uri.startswith(("http://", "https://", "databricks")):
-        raise UserError(
-            f"MLFLOW_TRACKING_URI is {shown(uri)}: that server has the runs and its own UI; open it there."
-        )
-    if uri == DEFAULT and not Path("mlflow.db").is_file():
-        raise UserError(
-            f"{Path('mlflow.db').resolve()} is not there: nothing has been tracked yet. `dvc repro` does it, "
-            "and `vaebench track` for results on disk."
-        )
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise UserError(f"port {port} is not free ({error.strerror}); try `--port {port + 1}`.") from None
-    here = f"http://127.0.0.1:{port}"
-    typer.echo(
-        f"MLflow's UI, within a minute: {here}{_runs_page(uri)}\nThe report: {here}/report/\nCtrl-C ends it."
-    )
-    sys.stdout.flush()
-    command = [sys.executable, "-W", "ignore", "-m", "mlflow", "server", "--app-name", "vaebench"]
-    command += ["--workers", "1", "--backend-store-uri", uri, "--default-artifact-root", "mlruns"]
-    command += ["--host", "127.0.0.1", "--port", str(port), "--uvicorn-opts", "--log-level warning"]
-    os.execve(sys.executable, command, os.environ | {"MLFLOW_TRACKING_URI": uri, "PYTHONWARNINGS": "ignore"})
-
-
-def _runs_page(uri: str) -> str:
-    """Below MLflow's address: its first page, and an experiment's, are about language models."""
-    from mlflow import MlflowClient
-
-    from vaebench.study.params import load_params
-    from vaebench.tracking.export import VIEW
-
-    try:
-        study = load_params(ACTIVE, specs=()).study.name
-    except UserError:
-        return ""
-    experiment = MlflowClient(tracking_uri=uri).get_experiment_by_name(study)
-    if not experiment:
-        return ""
-    view = f"&viewStateShareKey={VIEW}" if f"mlflow.sharedViewState.{VIEW}" in experiment.tags else ""
-    return f"/#/experiments/{experiment.experiment_id}/runs?workflowType=machine_learning{view}"
+    serve(port)
 
 
 def _spec(spec: dict) -> str:

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from vaebench.base.errors import UserError
+from vaebench.base.errors import UserError, one_line, without_passwords
 from vaebench.base.processor import processor
 from vaebench.base.workspace import in_workspace
 from vaebench.data import SOURCES
 from vaebench.data.raw import RawFiles
 from vaebench.study.params import load_params
-from vaebench.tracking.follow import DEFAULT, enter_workspace, reason, shown, store_uri
+from vaebench.tracking.follow import DEFAULT, enter_workspace, store_uri
 
 __all__ = ["Check", "examine", "inception_weights"]
 
@@ -157,7 +157,7 @@ def _store() -> Check:
     """Ask the MLflow store for an experiment; one that does not exist yet is not made."""
     here, _ = Path.cwd(), enter_workspace()
     uri = store_uri()
-    place = str(Path("mlflow.db").resolve()) if uri == DEFAULT else shown(uri)
+    place = str(Path("mlflow.db").resolve()) if uri == DEFAULT else without_passwords(uri)
     try:
         if uri == DEFAULT and not Path("mlflow.db").is_file():
             return Check("tracking", "MLflow store", False, f"{place} is made by the first run")
@@ -165,7 +165,7 @@ def _store() -> Check:
 
         MlflowClient(tracking_uri=uri).search_experiments(max_results=1)
     except Exception as error:
-        return Check("tracking", "MLflow store", False, f"{place} does not answer: {reason(error)}")
+        return Check("tracking", "MLflow store", False, f"{place} does not answer: {one_line(error)}")
     finally:
         os.chdir(here)
     return Check("tracking", "MLflow store", True, place)

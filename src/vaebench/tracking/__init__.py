@@ -1,1 +1,1 @@
-"""MLflow: what lies on disk of a study, written into a store; and the UI with the report beside it."""
+"""MLflow: the runs of a study written into a store, while they train and afterwards."""

@@ -1,4 +1,4 @@
-"""The code of a logged model, which MLflow copies beside the files that *train* and *posthoc* wrote.
+"""Code of a logged model, beside the files that *train* and *posthoc* wrote.
 
 model = mlflow.pyfunc.load_model("runs:/<run id>/model")
 restored = model.predict(images)                                      # (N, C, H, W) in [0, 1]

@@ -1,0 +1,198 @@
+"""Runs of a study as a tracker shows them, of the files that lie there alone.
+
+A run per data set and method holds the means over the seeds, whose runs are its children; one more run holds
+the tables.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import statistics
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from vaebench.base.reading import mapping_or_empty
+from vaebench.report.means import over_seeds
+from vaebench.report.outside import PREFIX, with_outside
+from vaebench.report.results import Cell, Results, flatten
+from vaebench.report.soundness import Flag, flag_cell
+from vaebench.study import paths
+from vaebench.study.params import Params
+from vaebench.study.provenance import digest, item_digest
+from vaebench.study.resolve import parameters
+
+__all__ = ["RunRecord", "StudyRuns"]
+
+TABLES = ("study.yaml", "notes.md", "summary.json", "claims.json")
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What a tracker shows of one run.
+
+    Attributes:
+        name: shown in lists of runs.
+        identity: tags by which it is found again.
+        settings: parameters, as ``likelihood.variance``.
+        parent: the run whose child it is.
+        status: ``RUNNING``, ``KILLED`` or ``FINISHED``.
+        curve: one row per epoch; ``loss`` is train/loss, ``validation_mse`` validation/mse.
+        tags: what else is said of it.
+        metrics: numbers; ``fid.prior`` is fid/prior.
+        seconds: its training's, or its trainings' mean.
+        files: artifacts, each with its folder.
+        model: weights, specification and densities.
+    """
+
+    name: str
+    identity: Mapping[str, str]
+    settings: Mapping[str, object] = field(default_factory=dict)
+    parent: RunRecord | None = None
+    status: str = "FINISHED"
+    curve: pd.DataFrame = field(default_factory=pd.DataFrame)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    files: Mapping[Path, str] = field(default_factory=dict)
+    model: Collection[Path] = ()
+
+    @property
+    def content(self) -> str:
+        """Digest of what it holds besides its curve; another model has other metrics."""
+        files = {path.name: _sha256(path) for path in self.files}
+        return digest([self.metrics, self.tags, self.seconds, files, [path.name for path in self.model]])
+
+
+class StudyRuns:
+    """Runs of the study that lies in ``base``, or of one cell of it.
+
+    Args:
+        base: the folder that holds ``reports`` and ``data``.
+        params: the study.
+        cell: data set, method and seed.
+    """
+
+    def __init__(self, base: Path, params: Params, *cell: Any):
+        self.base, self.study, self.whole = base, params.study.name, not cell
+        if cell:
+            only = {"datasets": [cell[0]], "methods": [cell[1]], "seeds": [cell[2]]}
+            params = params.model_copy(update={"study": params.study.model_copy(update=only)})
+        report = base / paths.report_dir(self.study)
+        self.results = Results(report, with_outside(params, report) if self.whole else params)
+
+    def live(self) -> Iterator[RunRecord]:
+        """Each training that has a curve, as it runs."""
+        for cell in self.results.histories:
+            yield replace(self._training(cell), status="RUNNING")
+
+    def ended(self) -> list[RunRecord]:
+        """All that has ended, with the parameters that the study has now."""
+        trainings = {cell: run for cell in self.results.cells if (run := self._ended(cell))}
+        if not self.whole:
+            return list(trainings.values())
+        finished = {cell: run for cell, run in trainings.items() if run.status == "FINISHED"}
+        return [*trainings.values(), *self._means(finished), *self._tables()]
+
+    def summary(self, runs: Collection[RunRecord]) -> str:
+        """A line on the trainings among ``runs`` that have finished."""
+        finished = [run.identity["kind"] for run in runs if run.status == "FINISHED"]
+        return f"{finished.count('seed')} of {len(self.results.own_cells)} trainings of {self.study}"
+
+    def _ended(self, cell: Cell) -> RunRecord | None:
+        here = self._here("train", cell)
+        if here and here["digests"]["params"] != item_digest(self.results.params, *cell):
+            return None
+        trained, metrics = here or self.results.provenance[cell].get("train", {}), self._metrics(cell)
+        if not trained and not metrics:
+            return replace(self._training(cell), status="KILLED") if cell in self.results.histories else None
+        tags = {"mlflow.source.git.commit": trained.get("git_commit") or ""}
+        seconds = trained.get("seconds", {}).get("epochs", 0.0)
+        if not metrics:
+            return replace(self._training(cell), tags=tags, seconds=seconds)
+        tags["flag"] = _reason(flag_cell(self.results, cell))
+        files, model = dict.fromkeys(self.results.images[cell], "images"), self._model(cell)
+        return replace(
+            self._training(cell), tags=tags, seconds=seconds, metrics=metrics, files=files, model=model
+        )
+
+    def _means(self, finished: Mapping[Cell, RunRecord]) -> Iterator[RunRecord]:
+        """Means over the seeds, and how sure they are."""
+        runs = self.results.runs
+        kept = [cell in finished for cell in zip(runs["dataset"], runs["method"], runs["seed"], strict=True)]
+        means = over_seeds(runs.loc[kept]).rename(columns={"std": "sd"})
+        for names, rows in means.groupby(["dataset", "method"]):
+            frame = rows.set_index("metric")[["mean", "sd", "low", "high", "n"]].stack().dropna()
+            numbers = {_key(f"{column}.{name}"): value for (name, column), value in frame.items()}
+            yield replace(
+                self._method(*names),
+                tags={"flag": _reason(self.results.flags.get(names))},
+                metrics={key.removeprefix("mean/"): value for key, value in numbers.items()},
+                seconds=statistics.fmean(run.seconds for cell, run in finished.items() if cell[:2] == names),
+            )
+
+    def _tables(self) -> Iterator[RunRecord]:
+        """Output of *tabulate*."""
+        report = self.results.path
+        files = {path: "tables" for path in sorted(report.glob("tables/*"))}
+        files |= {path: "" for name in TABLES if (path := report / name).is_file()}
+        if files:
+            yield RunRecord(f"{self.study}: tables", {"kind": "tables"}, files=files)
+
+    def _method(self, dataset: str, method: str) -> RunRecord:
+        return RunRecord(f"{method} · {dataset}", *self._described(dataset, method, kind="method"))
+
+    def _training(self, cell: Cell) -> RunRecord:
+        dataset, method, seed = cell
+        name, parent = f"{method} · {dataset} · {seed}", self._method(dataset, method)
+        kind = "outside" if method.startswith(PREFIX) else "seed"
+        described = self._described(dataset, method, kind=kind, seed=str(seed))
+        curve = pd.DataFrame()
+        if cell in self.results.histories:
+            curve = self.results.histories[cell].set_index("epoch").add_prefix("train/")
+            curve = curve.rename(columns=lambda name: name.replace("train/validation_", "validation/"))
+        return RunRecord(name, *described, parent, curve=curve)
+
+    def _described(self, dataset: str, method: str, **more: str) -> tuple[dict[str, str], dict[str, object]]:
+        """Identity and settings; a method of other parameters is another."""
+        point, params = self.results.method(method), self.results.params
+        ours = not method.startswith(PREFIX)
+        nested = parameters(params, "train", dataset=dataset, method=method) if ours else {}
+        tags = {axis: getattr(point, axis)["name"] for axis in ("likelihood", "regularizer", "posterior")}
+        tags |= {"study": self.study, "dataset": dataset, "method": method, "params_digest": digest(nested)}
+        return tags | more, pd.json_normalize(nested).iloc[0].dropna().to_dict()
+
+    def _here(self, stage: str, cell: Cell) -> dict:
+        """Provenance of a stage that ran here."""
+        return mapping_or_empty(self.base / paths.provenance_json(stage, self.study, *cell))
+
+    def _metrics(self, cell: Cell) -> dict[str, float]:
+        """None where *evaluate* measured an earlier training's model."""
+        weights = self.base / paths.model_dir(self.study, *cell) / "model.safetensors"
+        measured = self._here("evaluate", cell).get("model_sha256")
+        if measured and weights.is_file() and measured != _sha256(weights):
+            return {}
+        return {_key(name): value for name, value in flatten(self.results.metrics.get(cell, {}))}
+
+    def _model(self, cell: Cell) -> list[Path]:
+        """None without weights, as in a clone that has the report alone."""
+        folder, densities = (
+            self.base / place(self.study, *cell) for place in (paths.model_dir, paths.density_dir)
+        )
+        files = [folder / "model.safetensors", folder / "spec.json", *sorted(densities.glob("*"))]
+        return files if files[0].is_file() else []
+
+
+def _reason(flag: Flag | None) -> str:
+    return flag.reason if flag else "none"
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _key(path: str) -> str:
+    return path.replace(".", "/")
