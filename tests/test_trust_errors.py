@@ -171,6 +171,14 @@ def test_an_entry_point_that_cannot_be_imported_is_named(tmp_path, monkeypatch, 
         Registry("thing", {}).load("mine")
 
 
+def test_a_package_whose_list_of_entry_points_is_damaged_is_named(tmp_path, monkeypatch):
+    plugin(tmp_path, monkeypatch, kl="theirs:KL")
+    with (tmp_path / "theirs-1.0.dist-info/entry_points.txt").open("a") as file:
+        file.write("a line that says nothing\n")
+    with pytest.raises(UserError, match=r"installed package is damaged: theirs \(.*uninstall it"):
+        Registry("thing", {}).names()
+
+
 PLUGINS = {
     "raises": ("raise RuntimeError('no licence')", "RuntimeError: no licence"),
     "ends the program": ("import sys; sys.exit(3)", "SystemExit: 3"),

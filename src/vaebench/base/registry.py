@@ -20,7 +20,7 @@ import typing
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from difflib import get_close_matches
-from importlib.metadata import EntryPoints, entry_points
+from importlib.metadata import EntryPoints, distributions, entry_points
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
@@ -189,14 +189,32 @@ class Registry:
 
 
 def plugins(group: str) -> EntryPoints:
-    """Entry points of a group in all installed packages."""
+    """Entry points of a group in all installed packages.
+
+    Raises:
+        UserError: naming a package whose list of them is damaged.
+    """
     return _entry_points(tuple(sys.path)).select(group=group)
 
 
 @functools.lru_cache(maxsize=1)
 def _entry_points(path: tuple[str, ...]) -> Any:  # of two kinds in Python 3.11 and later
     """All entry points, for which every installed package is looked at once per ``sys.path``."""
-    return entry_points()
+    try:
+        return entry_points()
+    except Exception as error:
+        raise UserError(
+            f"the entry_points.txt of an installed package is damaged: {', '.join(_damaged())} ({error}); "
+            "install it again, or uninstall it."
+        ) from error
+
+
+def _damaged() -> Iterator[str]:
+    for package in distributions():
+        try:
+            _ = package.entry_points
+        except Exception:
+            yield package.metadata["Name"]
 
 
 def validate(schema: type[Model], content: object, where: str = "") -> Model:
