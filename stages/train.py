@@ -59,6 +59,7 @@ def main(task: Task):
             device=device,
             checkpoints=checkpoints,
             on_epoch=progress,
+            on_step=progress.within,
             say=progress.say,
         )
         latents, diverged_at = encode_data(model, data, device), outcome.diverged_at_epoch

@@ -252,6 +252,19 @@ def test_the_kde_set_and_the_batches_share_no_image(digits):
     assert not torch.equal(rows, _epoch_rows(1000, regularizer, seed=0, epoch=5)[1])
 
 
+def test_every_step_tells_how_many_epochs_are_done(digits):
+    done = []
+    train(
+        fresh(digits, "vae"),
+        digits,
+        SETTINGS.model_copy(update={"epochs": 2}),
+        seed=0,
+        device=torch.device("cpu"),
+        on_step=done.append,
+    )
+    assert done == pytest.approx([step / 13 for step in range(1, 27)])
+
+
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGXCPU"])
 def test_a_signal_saves_then_stops_and_the_next_run_goes_on(digits, undisturbed, tmp_path, name):
     number = getattr(signal, name)

@@ -63,6 +63,7 @@ def train(
     device: torch.device,
     checkpoints: Checkpoints | None = None,
     on_epoch: Callable[[list[dict]], None] = lambda history: None,
+    on_step: Callable[[float], None] = lambda epochs: None,
     say: Callable[[str], None] = print,
 ) -> Outcome:
     """Train ``model`` in place on the training images of ``data``, and leave it in evaluation mode.
@@ -76,6 +77,7 @@ def train(
         checkpoints: entered; a run that was interrupted goes on from there. Without them Ctrl-C ends a run as
             it ends everything else.
         on_epoch: called with the history after each epoch, whose row is the last.
+        on_step: called after each step with the epochs that are done, as 3.25.
         say: called with each decision worth a line.
 
     Raises:
@@ -90,7 +92,7 @@ def train(
     with stop_signal() if checkpoints else nullcontext(Interrupt()) as stop:
         while state.epoch < settings.epochs:
             began = time.perf_counter()
-            loop.epoch(stop)
+            loop.epoch(stop, on_step)
             row = loop.end_epoch()
             if row is None:
                 say(f"diverged in epoch {state.epoch + 1}: not all is finite; keeping the weights before it")
@@ -164,7 +166,7 @@ class _Loop:
         ):
             self.say(failure)
 
-    def epoch(self, stop: Interrupt) -> None:
+    def epoch(self, stop: Interrupt, on_step: Callable[[float], None]) -> None:
         """The steps of this epoch that are not taken yet."""
         model, regularizer, state = self.model, self.model.regularizer, self.state
         size = self.settings.batch_size
@@ -178,6 +180,7 @@ class _Loop:
                 regularizer.refresh(encode_means(model, self.images, held_out, self.settings))
             self.step(rows[state.batch * size : (state.batch + 1) * size])
             state.batch += 1
+            on_step(state.epoch + state.batch / self.batches)
             if (stop.requested or self.due()) and self.step.sums.isfinite().all():
                 self.save()
             if stop.requested:
