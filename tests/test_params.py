@@ -64,6 +64,25 @@ def test_labels_that_are_not_unique_carry_the_method_s_key():
 
 
 @pytest.mark.parametrize(
+    ("part", "key", "value", "message"),
+    [
+        ("training", "epochs", 1.5, "training.epochs: should be a whole number, but it is 1.5."),
+        ("training", "learning_rate", "fast", "training.learning_rate: should be a number"),
+        ("training", "plateau", 3, "training.plateau: should be a mapping"),
+        ("study", "seeds", 0, "study.seeds: should be a list"),
+        ("study", "seeds", [], "study.seeds: should list at least 1"),
+        ("study", "name", "A b", r"study.name: should match \^\[a-z\].*, but it is 'A b'"),
+        ("study", "title", 5, "study.title: should be a text"),
+    ],
+)
+def test_a_value_of_another_kind_is_described_in_the_words_of_yaml(part, key, value, message):
+    content = copy.deepcopy(QUICKSTART)
+    content[part][key] = value
+    with pytest.raises(UserError, match=message):
+        parse_params(content, specs=())
+
+
+@pytest.mark.parametrize(
     ("part", "name", "spec", "message"),
     [
         ("densities", "recon", {"name": "prior"}, "other images than a density's"),
@@ -131,7 +150,7 @@ MISTAKES = {
         change("methods.wae_mmd.regularizer.weight", "10"),
         ["methods.wae_mmd.regularizer.weight", "'10'"],
     ),
-    "label as a number": (change("methods.ae.label", 1), ["methods.ae.label", "string", "1"]),
+    "label as a number": (change("methods.ae.label", 1), ["methods.ae.label", "a text", "1"]),
     "label as a date": (change("methods.ae.label", datetime.date(2024, 1, 1)), ["methods.ae.label", "2024"]),
     "name as a number": (change("study.methods.0", 10), ["study.methods.0", "10"]),
     "name that YAML reads as a number": (change("study.methods.0", "1e5"), ["study.methods.0", "'1e5'"]),

@@ -32,6 +32,20 @@ __all__ = ["Registry", "explain", "options_schema", "plugins", "validate"]
 
 Model = TypeVar("Model", bound=BaseModel)
 
+_WORDS = {
+    "int_type": "should be a whole number",
+    "float_type": "should be a number",
+    "bool_type": "should be true or false",
+    "string_type": "should be a text",
+    "list_type": "should be a list",
+    "tuple_type": "should be a list",
+    "dict_type": "should be a mapping",
+    "model_type": "should be a mapping",
+    "too_short": "should list at least {min_length}",
+    "string_pattern_mismatch": "should match {pattern}",
+}
+"""What is wrong, by pydantic's kind of error, in the words of YAML instead of JSON's."""
+
 
 class Registry:
     """Named implementations of one axis.
@@ -258,6 +272,8 @@ def explain(error: ValidationError, where: str, schema: type[BaseModel]) -> str:
             sentences.append(f"{path} is missing; add it.")
         else:
             message = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
+            if words := _WORDS.get(problem["type"]):
+                message = words.format_map(problem.get("ctx", {}))
             sentences.append(f"{path}: {message}, but it is {problem['input']!r}.")
     return " ".join(sentences)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from vaebench.base.errors import UserError
 from vaebench.base.files import read_json, write_json
+from vaebench.base.reading import mapping_or_empty
 from vaebench.data.raw import RawFiles
 
 __all__ = ["changed_sources", "remember_sources"]
@@ -34,10 +35,7 @@ def changed_sources(store: Path) -> list[str]:
         digests, found = read_json(store / "meta.json").get("sources", {}), _found(store)
     except (OSError, ValueError, AttributeError, UserError):
         return []
-    try:
-        before = read_json(_kept(store))
-    except (OSError, ValueError):
-        before = {}
+    before = mapping_or_empty(_kept(store))
     lines: list[str] = []
     looks: dict[str, list | None] = {}
     for name, path in found.items():
