@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from support import fake_study, scratch
+from support.metric_models import pixels
 
-from vaebench.api import Measured
+from vaebench.api import Measured, evaluate_samples
 from vaebench.base.errors import UserError
 from vaebench.base.files import read_json
 from vaebench.cli.outside import measure_outside
@@ -64,6 +67,17 @@ def test_it_stands_in_the_tables_and_on_the_page(study, tmp_path):
     assert "samples of a GAN (from outside)" in page.read_text()
 
 
+def test_samples_alone_are_a_row_with_a_picture(study, tmp_path):
+    images = np.random.default_rng(0).random((200, 1, 8, 8), np.float32)
+    evaluate_samples(images, pixels(images)).record("fake", "my GAN", root=tmp_path)
+    results = read_results(study)
+    (cell,) = [cell for cell in results.cells if cell.method == "outside_my_gan"]
+    (picture,) = results.images[cell]
+    assert picture.name == "samples-prior.png"
+    shown = np.asarray(Image.open(picture))[1 : 3 * 8 : 3, 1 : 3 * 8 : 3]  # enlarged threefold
+    assert np.array_equal(shown, np.rint(images[0, 0] * 255))
+
+
 def test_the_index_counts_it_apart_from_the_methods(study, tmp_path):
     write_page(read_results(study))
     before = read_json(study / "card.json")
@@ -108,8 +122,10 @@ def test_the_command_measures_by_the_studys_metrics_and_leaves_out_what_needs_a_
     )
     lines = []
     path = measure_outside(Path("params.yaml"), "mine:Grey", "grey", "", lines.append)
-    (line,) = lines
-    assert "nll is left out" in line
+    assert lines == ["nll left out: a model with encode and decode alone has no p(x|z)"]
+    (cell,) = [c for c in read_results("reports/tiny").cells if c.method == "outside_grey"]
+    names = [image.name for image in read_results("reports/tiny").images[cell]]
+    assert names == ["reconstructions.png", "samples-prior.png", "samples-gmm10.png", "interpolations.png"]
     assert outside_metrics(path)["active_units"] == 0
     assert outside_metrics(path)["kl"] == 0
     with pytest.raises(UserError, match="name it as module:object"):

@@ -20,6 +20,7 @@ Images are (B, C, H, W) in the data set's value range, latents (B, d).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
@@ -29,12 +30,13 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from vaebench.base.errors import UserError
+from vaebench.base.files import write_folder
 from vaebench.base.registry import explain
 from vaebench.data.store import Prepared
 from vaebench.densities import DENSITIES
 from vaebench.densities.base import Density, NoDensity
 from vaebench.measure.features.reference import Reference, load_reference
-from vaebench.measure.metrics import METRICS
+from vaebench.measure.metrics import METRICS, needing
 from vaebench.measure.run import Run
 from vaebench.measure.run import evaluate as measure
 from vaebench.model.posteriors.base import Latent
@@ -203,11 +205,19 @@ def evaluate(
     >>> measured["kl"] > measured["kl_se"] > 0, "entropy" in measured["latent"]
     (True, True)
     """
+    from vaebench.measure.pictures.grids import write_grids
+
     data = _open(data)
     device = torch.device(device)
     specs = [{"name": metric} if isinstance(metric, str) else metric for metric in metrics]
-    names = sorted({METRICS.check(spec, "metrics")["name"] for spec in specs})
-    wanting = [name for name in names if getattr(METRICS.load(name), "needs_features", False)]
+    for spec in specs:
+        METRICS.check(spec, "metrics")
+    if not isinstance(model, VAE) and (asking := needing("likelihood", specs)):
+        raise UserError(
+            f"metrics {' and '.join(asking)} ask for p(x|z), and a model with encode and decode alone has "
+            "none."
+        )
+    wanting = needing("features", specs)
     if wanting and reference is None:
         raise UserError(
             f"metrics {' and '.join(wanting)} compare features with those of real images: give reference=, "
@@ -233,7 +243,7 @@ def evaluate(
         samples=samples,
         batch_size=batch_size,
     )
-    return Measured(measure(run, specs), data.path.name)
+    return Measured(measure(run, specs), data.path.name, partial(write_grids, run))
 
 
 def evaluate_samples(
@@ -249,12 +259,15 @@ def evaluate_samples(
     Returns:
         ``{"fid": {density: …}}``, or the name of the distance in the reference's features.
     """
+    from vaebench.measure.pictures.grids import write_samples
+
     folder = Path(reference) if isinstance(reference, str | Path) else None
     loaded = reference if isinstance(reference, Reference) else load_reference(reference)
     if loaded is None:
         raise UserError(f"{folder} holds no features; the study's evaluation.features is none.")
     distance = loaded.distance(loaded.encode(images))
-    return Measured({loaded.name: {density: distance}}, folder.name if folder else "")
+    draw = partial(write_samples, torch.as_tensor(images).cpu().numpy(), density)
+    return Measured({loaded.name: {density: distance}}, folder.name if folder else "", draw)
 
 
 class Measured(dict):
@@ -262,18 +275,19 @@ class Measured(dict):
 
     Attributes:
         dataset: name of the data set's folder.
+        draw: writes grids of images into a folder; None where there are none.
     """
 
-    def __init__(self, metrics: Mapping[str, Any], dataset: str):
+    def __init__(self, metrics: Mapping[str, Any], dataset: str, draw: Callable[[Path], Any] | None = None):
         super().__init__(metrics)
-        self.dataset = dataset
+        self.dataset, self.draw = dataset, draw
 
     def record(
         self, study: str, label: str, *, dataset: str = "", seed: int | None = None, root: str | Path = "."
     ) -> Path:
         """Make these numbers a row of a study, marked as brought from outside; verdicts leave it out.
 
-        `vaebench report` then shows it on the page and in the tables.
+        `vaebench report` then shows it in the tables, and on the page with its images.
 
         Args:
             study: its name; ``reports/<study>`` has been tabulated.
@@ -288,13 +302,18 @@ class Measured(dict):
         Raises:
             UserError: there is no such study, data set or seed.
         """
-        from vaebench.report.outside import record_outside
+        from vaebench.report.outside import OUTSIDE, record_outside
         from vaebench.report.results import read_results
 
         folder = Path(root, "reports", study)
         params = read_results(folder).params
         own = self.dataset if self.dataset in params.study.datasets else ""
-        return record_outside(folder, params, label, self, dataset or own, seed)
+        path = record_outside(folder, params, label, self, dataset or own, seed)
+        if self.draw is not None:
+            images = folder / "images" / path.relative_to(folder / OUTSIDE).with_suffix("")
+            with write_folder(images) as temporary:
+                self.draw(temporary)
+        return path
 
 
 def _open(data: Prepared | str | Path) -> Prepared:

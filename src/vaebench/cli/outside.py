@@ -22,12 +22,14 @@ def measure_outside(params: Path, address: str, label: str, dataset: str, say: C
         address: ``module:object``, an object with ``encode`` and ``decode``, or a function that makes one.
         label: the row's name; by default the address.
         dataset: of the study; by default its first.
-        say: called with each metric that the model cannot have.
+        say: called with the metrics that the model cannot have.
 
     Raises:
         UserError: there is no such object, or the study has not run.
     """
-    from vaebench.api import Measured, evaluate
+    from vaebench.api import evaluate
+    from vaebench.measure.metrics import needing
+    from vaebench.model.vae import VAE
 
     study = load_params(params, specs=())
     name, dataset = study.study.name, dataset or study.study.datasets[0]
@@ -35,22 +37,19 @@ def measure_outside(params: Path, address: str, label: str, dataset: str, say: C
     model = _load(address)
     features = study.evaluation.features["name"] != "none"
     densities = {density: study.densities[density] for density in study.study.densities}
-    measured = Measured({}, dataset)
-    for metric in study.evaluation.metrics:
-        try:
-            measured |= evaluate(
-                model,
-                prepared_dir(name, dataset),
-                [metric],
-                densities=densities,
-                reference=reference_dir(name, dataset) if features else None,
-                samples=study.evaluation.samples,
-                batch_size=study.evaluation.batch_size,
-            )
-        except UserError as error:
-            if "asks for p(x|z)" not in str(error):
-                raise
-            say(f"{metric['name']} is left out: {error}")
+    metrics = study.evaluation.metrics
+    left_out = [] if isinstance(model, VAE) else needing("likelihood", metrics)
+    if left_out:
+        say(f"{', '.join(left_out)} left out: a model with encode and decode alone has no p(x|z)")
+    measured = evaluate(
+        model,
+        prepared_dir(name, dataset),
+        [metric for metric in metrics if metric["name"] not in left_out],
+        densities=densities,
+        reference=reference_dir(name, dataset) if features else None,
+        samples=study.evaluation.samples,
+        batch_size=study.evaluation.batch_size,
+    )
     return measured.record(name, label or address, dataset=dataset)
 
 

@@ -2,15 +2,19 @@
 
 A metric is a function ``f(run, *, options) -> dict``; its mapping is merged into the metrics file. What
 cannot be computed for a model is absent from it. One with the attribute ``needs_features = True`` compares
-sets of images by a network's features.
+sets of images by a network's features, one with ``needs_likelihood = True`` asks for p(x|z), which models of
+other libraries do not give.
 
     >>> METRICS.check({"name": "nll", "k": 500}, "evaluation.metrics.0")
     {'name': 'nll', 'k': 500}
 """
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from vaebench.base.registry import Registry
 
-__all__ = ["METRICS"]
+__all__ = ["METRICS", "needing"]
 
 METRICS = Registry(
     "metric",
@@ -27,3 +31,9 @@ METRICS = Registry(
         "disentanglement": "vaebench.measure.metrics.disentanglement:disentanglement",
     },
 )
+
+
+def needing(what: str, specs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Names among ``specs`` of the metrics that need ``what``: "features" or "likelihood"."""
+    names = sorted({spec["name"] for spec in specs})
+    return [name for name in names if getattr(METRICS.load(name), f"needs_{what}", False)]

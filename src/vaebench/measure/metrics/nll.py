@@ -74,6 +74,9 @@ def nll(run: Run, *, k: PositiveInt = 500, images: PositiveInt | None = None) ->
     return found
 
 
+nll.needs_likelihood = True
+
+
 def _of_batch(run: Run, x, k: int, generator):
     """−ln of each image's mean weight, (B,) float64."""
     import torch

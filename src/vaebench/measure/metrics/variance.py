@@ -69,3 +69,6 @@ def variance(run: Run, *, split: Literal["train", "test"] = "test") -> dict:
             counts[name] = counts.get(name, 0) + part.size
         start += len(x)
     return {"variance": {name: sums[name] / counts[name] for name in sums if counts[name]}}
+
+
+variance.needs_likelihood = True

@@ -14,7 +14,7 @@ import numpy as np
 from vaebench.measure.interpolation import interpolate
 from vaebench.measure.run import Run
 
-__all__ = ["render", "save_grid", "stored", "tile", "write_grids"]
+__all__ = ["render", "save_grid", "stored", "tile", "write_grids", "write_samples"]
 
 COLUMNS, ROWS = 12, 8
 GAP = 2
@@ -90,11 +90,16 @@ def write_grids(run: Run, folder: Path) -> list[Path]:
     return written
 
 
+def write_samples(images: np.ndarray, density: str, folder: Path) -> None:
+    """The grid ``samples-<density>.png`` of the first of a generator's ``images``; see :func:`stored`."""
+    save_grid(folder / f"samples-{density}.png", stored(images[: COLUMNS * ROWS]), COLUMNS)
+
+
 def render(run: Run, codes: np.ndarray) -> np.ndarray:
     """The images (n, C, H, W) in [0, 1] that ``codes`` (n, d) decode to."""
     return np.concatenate([stored(x.cpu().numpy()) for x in run.render(codes)])
 
 
 def stored(images: np.ndarray) -> np.ndarray:
-    """A data set's own images in [0, 1]."""
+    """Images (n, C, H, W) in [0, 1], of uint8 or already so."""
     return images / 255 if images.dtype == np.uint8 else images
