@@ -82,3 +82,19 @@ def test_the_map_of_the_code_names_every_room():
     code_map = readme[readme.index("## The map of the code") :]
     missing = [name for name in FLOOR if f"{name}/" not in code_map and f"{name}.py" not in code_map]
     assert missing == []
+
+
+DOCUMENTED = {"mlflow", "mlflow.entities", "mlflow.models", "mlflow.pyfunc", "ray"}
+
+
+def test_what_is_used_of_others_without_their_promise_is_listed():
+    names = {
+        node.module if isinstance(node, ast.ImportFrom) else node.names[0].name
+        for path in ALL.values()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    }
+    used = {name for name in names if name and name.partition(".")[0] in ("dvc", "mlflow", "ray")}
+    listed = (PACKAGE.parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert sorted(name for name in used - DOCUMENTED if f"`{name}`" not in listed) == []
+    assert {"dvc.repo", "mlflow.server"} < used
