@@ -78,6 +78,9 @@ def test_another_clones_report_has_it_as_measured_elsewhere(other, monkeypatch):
     metrics = json.loads((other / "tiny/digits/ae/0/metrics.json").read_text(encoding="utf-8"))
     assert results.metrics[cell] == metrics
     assert results.provenance[cell]["train"]["device"].startswith("CPU")
+    images = {path.name: path.read_bytes() for path in results.images[cell]}
+    assert images == {path.name: path.read_bytes() for path in (other / "tiny/digits/ae/0/images").iterdir()}
+    assert "reconstructions.png" in images
     assert vaebench("report")[0] == 0
     assert "AE (measured elsewhere)" in Path("reports/tiny/index.html").read_text(encoding="utf-8")
 

@@ -302,7 +302,7 @@ class Measured(dict):
         Raises:
             UserError: there is no such study, data set or seed.
         """
-        from vaebench.report.outside import OUTSIDE, record_outside
+        from vaebench.report.outside import outside_images, record_outside
         from vaebench.report.results import read_results
 
         folder = Path(root, "reports", study)
@@ -310,8 +310,7 @@ class Measured(dict):
         own = self.dataset if self.dataset in params.study.datasets else ""
         path = record_outside(folder, params, label, self, dataset or own, seed)
         if self.draw is not None:
-            images = folder / "images" / path.relative_to(folder / OUTSIDE).with_suffix("")
-            with write_folder(images) as temporary:
+            with write_folder(outside_images(path)) as temporary:
                 self.draw(temporary)
         return path
 

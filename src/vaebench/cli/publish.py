@@ -1,8 +1,8 @@
 """Finished cells in a store, so that another clone can show and verify what was measured elsewhere.
 
 A store is a folder, or a DVC remote by its name. ``STUDY/DATASET/METHOD/SEED/`` holds the metrics, the
-history, both provenances and ``cell.json``, the study's parameters and the digest of the weights, which lie
-once per model under ``weights/SHA256``.
+history, the images, both provenances and ``cell.json``, the study's parameters and the digest of the weights,
+which lie once per model under ``weights/SHA256``.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vaebench.base.errors import UserError
-from vaebench.base.files import read_json, write_atomically
+from vaebench.base.files import read_json, write_atomically, write_folder
 from vaebench.base.reading import present, reading
-from vaebench.report.outside import record_outside
+from vaebench.report.outside import outside_images, record_outside
 from vaebench.report.results import flatten
 from vaebench.study import paths
 from vaebench.study.document import dump
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Store"]
 
 Cell = tuple[str, str, str, int]
-CELL = "cell.json"
+CELL, IMAGES = "cell.json", "images"
 
 
 class Store:
@@ -63,6 +63,8 @@ class Store:
             self._put(paths.model_dir(*cell) / "spec.json", f"{stored}.json")
         for name, path in files.items():
             self._put(path, self._at(cell, name))
+        for path in sorted(paths.images_dir(*cell).glob("*.png")):
+            self._put(path, self.fs.join(self._at(cell, IMAGES), path.name))
         content = {"params": params.model_dump(mode="json"), "weights": digest}
         self._write(self._at(cell, CELL), json.dumps(content, indent=1))
 
@@ -100,7 +102,7 @@ class Store:
             if not run.is_file():
                 with write_atomically(run) as temporary:
                     temporary.write_text(dump(params.model_dump(mode="json")), encoding="utf-8")
-            yield record_outside(
+            row = record_outside(
                 run.parent,
                 params,
                 params.methods[cell[2]].label or cell[2],
@@ -109,6 +111,10 @@ class Store:
                 origin="measured elsewhere",
                 provenance={stage: self._json(cell, f"{stage}.json") for stage in ("train", "evaluate")},
             )
+            with write_folder(outside_images(row)) as temporary:
+                for path in self.fs.find(self._at(cell, IMAGES)):
+                    self.fs.get_file(path, str(temporary / self.fs.name(path)))
+            yield row
 
     def table(self, study: str) -> Iterator[tuple[str, ...]]:
         """A row per cell: method, data set, seed, whether it is measured here too, where, some numbers."""

@@ -23,6 +23,7 @@ __all__ = [
     "OUTSIDE",
     "PREFIX",
     "outside_files",
+    "outside_images",
     "outside_metrics",
     "outside_provenance",
     "record_outside",
@@ -57,6 +58,11 @@ def with_outside(params: Params, study_dir: Path) -> Params:
     content["methods"] |= methods
     content["study"]["methods"] += list(methods)
     return Params.model_validate(content)
+
+
+def outside_images(path: Path) -> Path:
+    """The folder with the images of one of :func:`outside_files`, among those of the study's own cells."""
+    return path.parents[3] / "images" / path.relative_to(path.parents[2]).with_suffix("")
 
 
 def outside_metrics(path: Path) -> dict:
