@@ -81,7 +81,8 @@ def test_samples_alone_are_a_row_with_a_picture(study, tmp_path):
 def test_the_index_counts_it_apart_from_the_methods(study, tmp_path):
     write_page(read_results(study))
     before = read_json(study / "card.json")
-    Measured({"mse": 0.5}, "").record("fake", "mine", root=tmp_path)
+    pictures = {"samples-prior": np.zeros((4, 4), np.uint8)}
+    Measured({"mse": 0.5}, "", pictures).record("fake", "mine", root=tmp_path)
     write_page(read_results(study))
     assert before["outside"] == 0
     assert read_json(study / "card.json") == before | {"outside": 1}

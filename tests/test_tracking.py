@@ -256,6 +256,7 @@ def test_a_killed_trainings_run_says_so_and_goes_on_when_it_does(clone):
     exporter(*CELL[1:], 0).write()
     (killed,) = runs()
     assert killed.info.status == "KILLED"
+    assert killed.info.end_time >= killed.info.start_time
     write_training(epochs=3)
     exporter(*CELL[1:], 0).write()
     (ended,) = runs()
@@ -306,6 +307,10 @@ def test_metrics_of_an_earlier_model_are_not_the_new_ones(clone):
     write_json(paths.provenance_json("evaluate", *CELL, 0), {"model_sha256": "0" * 64})
     (stale,) = ended("seed")
     assert (stale.status, stale.metrics, stale.files, stale.model) == ("FINISHED", {}, {}, ())
+    copied = paths.report_dir("tiny") / "provenance/digits/vae/0"
+    copied.mkdir(parents=True)
+    shutil.move(paths.provenance_json("evaluate", *CELL, 0), copied)  # as in a clone that has not measured
+    assert [run.metrics for run in ended("seed")] == [{}]
 
 
 def test_a_methods_run_holds_mean_deviation_interval_and_number_of_its_seeds(clone):
@@ -507,7 +512,7 @@ def test_whatever_mlflow_does_the_stage_goes_on_with_a_line(clone, monkeypatch, 
     fakes = clone.parent / "fakes"
     fakes.mkdir()
     (fakes / "mlflow.py").write_text("raise ImportError('no mlflow here')")
-    monkeypatch.setenv("PYTHONPATH", str(fakes), prepend=os.pathsep)
+    monkeypatch.syspath_prepend(fakes)
     trouble = follow.FOLDER / "tiny.log"
     with follow.tracked("tiny", "digits", "vae", 0):
         write_training()

@@ -177,6 +177,9 @@ def test_a_package_whose_list_of_entry_points_is_damaged_is_named(tmp_path, monk
         file.write("a line that says nothing\n")
     with pytest.raises(UserError, match=r"installed package is damaged: theirs \(.*uninstall it"):
         Registry("thing", {}).names()
+    (tmp_path / "theirs-1.0.dist-info/METADATA").write_text("")
+    with pytest.raises(UserError, match="one that does not even say its name"):
+        Registry("thing", {}).names()
 
 
 PLUGINS = {

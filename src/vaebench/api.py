@@ -20,7 +20,6 @@ Images are (B, C, H, W) in the data set's value range, latents (B, d).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
@@ -205,7 +204,7 @@ def evaluate(
     >>> measured["kl"] > measured["kl_se"] > 0, "entropy" in measured["latent"]
     (True, True)
     """
-    from vaebench.measure.pictures.grids import write_grids
+    from vaebench.measure.pictures.grids import grids
 
     data = _open(data)
     device = torch.device(device)
@@ -243,7 +242,7 @@ def evaluate(
         samples=samples,
         batch_size=batch_size,
     )
-    return Measured(measure(run, specs), data.path.name, partial(write_grids, run))
+    return Measured(measure(run, specs), data.path.name, grids(run))
 
 
 def evaluate_samples(
@@ -259,15 +258,16 @@ def evaluate_samples(
     Returns:
         ``{"fid": {density: …}}``, or the name of the distance in the reference's features.
     """
-    from vaebench.measure.pictures.grids import write_samples
+    from vaebench.measure.pictures.grids import first
 
     folder = Path(reference) if isinstance(reference, str | Path) else None
     loaded = reference if isinstance(reference, Reference) else load_reference(reference)
     if loaded is None:
         raise UserError(f"{folder} holds no features; the study's evaluation.features is none.")
     distance = loaded.distance(loaded.encode(images))
-    draw = partial(write_samples, torch.as_tensor(images).cpu().numpy(), density)
-    return Measured({loaded.name: {density: distance}}, folder.name if folder else "", draw)
+    picture = first(torch.as_tensor(images).detach().cpu().numpy())
+    name = folder.name if folder else ""
+    return Measured({loaded.name: {density: distance}}, name, {f"samples-{density}": picture})
 
 
 class Measured(dict):
@@ -275,12 +275,14 @@ class Measured(dict):
 
     Attributes:
         dataset: name of the data set's folder.
-        draw: writes grids of images into a folder; None where there are none.
+        pictures: uint8 (H, W) or (H, W, 3), by name: what ``samples-prior`` and others show on the page.
     """
 
-    def __init__(self, metrics: Mapping[str, Any], dataset: str, draw: Callable[[Path], Any] | None = None):
+    def __init__(
+        self, metrics: Mapping[str, Any], dataset: str, pictures: Mapping[str, np.ndarray] | None = None
+    ):
         super().__init__(metrics)
-        self.dataset, self.draw = dataset, draw
+        self.dataset, self.pictures = dataset, pictures or {}
 
     def record(
         self, study: str, label: str, *, dataset: str = "", seed: int | None = None, root: str | Path = "."
@@ -302,6 +304,8 @@ class Measured(dict):
         Raises:
             UserError: there is no such study, data set or seed.
         """
+        from PIL import Image
+
         from vaebench.report.outside import outside_images, record_outside
         from vaebench.report.results import read_results
 
@@ -309,9 +313,9 @@ class Measured(dict):
         params = read_results(folder).params
         own = self.dataset if self.dataset in params.study.datasets else ""
         path = record_outside(folder, params, label, self, dataset or own, seed)
-        if self.draw is not None:
-            with write_folder(outside_images(path)) as temporary:
-                self.draw(temporary)
+        with write_folder(outside_images(path)) as temporary:
+            for name, picture in self.pictures.items():
+                Image.fromarray(picture).save(temporary / f"{name}.png")
         return path
 
 
@@ -360,6 +364,9 @@ class _Foreign:
         return self.decode(z)
 
     def _refuse(self) -> NoReturn:
-        raise UserError("a metric asks for p(x|z), and a model with encode and decode alone has none.")
+        raise UserError(
+            "a metric asks for p(x|z), and a model with encode and decode alone has none; a metric that does "
+            "says so by needs_likelihood = True, and is then left out."
+        )
 
     decoder = likelihood = property(_refuse)

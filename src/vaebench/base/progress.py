@@ -1,4 +1,7 @@
-"""Progress of a training or a fit: a bar in a terminal, elsewhere a line per epoch and per minute of one."""
+"""Progress of a training or a fit: a bar in a terminal, elsewhere a line per epoch.
+
+A training that tells its steps, too, has a line per minute of a long epoch.
+"""
 
 from __future__ import annotations
 
@@ -50,8 +53,9 @@ class EpochProgress:
 
     def within(self, done: float) -> None:
         """Show how far a long epoch is: ``done`` epochs of all, with the part of this one."""
-        if time.monotonic() - self._shown >= (SILENCE if self._bars.disable else LOOK):
-            self._show(done, f"epoch {int(done) + 1}/{self.epochs}, {done % 1:.0%} of it")
+        part = done % 1  # 0 after an epoch's last step, whose row follows
+        if part and time.monotonic() - self._shown >= (SILENCE if self._bars.disable else LOOK):
+            self._show(done, f"epoch {int(done) + 1}/{self.epochs}, {int(100 * part)} % of it")
 
     def say(self, line: str) -> None:
         """A line that does not disturb the bar."""

@@ -217,8 +217,10 @@ def _entry_points(path: tuple[str, ...]) -> Any:  # of two kinds in Python 3.11 
     try:
         return entry_points()
     except Exception as error:
+        if not (damaged := list(_damaged())):
+            raise
         raise UserError(
-            f"the entry_points.txt of an installed package is damaged: {', '.join(_damaged())} ({error}); "
+            f"the entry_points.txt of an installed package is damaged: {', '.join(damaged)} ({error}); "
             "install it again, or uninstall it."
         ) from error
 
@@ -228,7 +230,10 @@ def _damaged() -> Iterator[str]:
         try:
             _ = package.entry_points
         except Exception:
-            yield package.metadata["Name"]
+            name = None
+            with suppress(Exception):
+                name = package.metadata["Name"]
+            yield name or "one that does not even say its name"
 
 
 def validate(schema: type[Model], content: object, where: str = "") -> Model:

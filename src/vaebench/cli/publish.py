@@ -1,8 +1,8 @@
 """Finished cells in a store, so that another clone can show and verify what was measured elsewhere.
 
 A store is a folder, or a DVC remote by its name. ``STUDY/DATASET/METHOD/SEED/`` holds the metrics, the
-history, the images, both provenances and ``cell.json``, the study's parameters and the digest of the weights,
-which lie once per model under ``weights/SHA256``.
+history, the images, both provenances and ``cell.json``: the study's parameters, the images' names and the
+digest of the weights, which lie once per model under ``weights/SHA256``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Store"]
 
 Cell = tuple[str, str, str, int]
-CELL, IMAGES = "cell.json", "images"
+CELL = "cell.json"
 
 
 class Store:
@@ -63,9 +63,11 @@ class Store:
             self._put(paths.model_dir(*cell) / "spec.json", f"{stored}.json")
         for name, path in files.items():
             self._put(path, self._at(cell, name))
-        for path in sorted(paths.images_dir(*cell).glob("*.png")):
-            self._put(path, self.fs.join(self._at(cell, IMAGES), path.name))
-        content = {"params": params.model_dump(mode="json"), "weights": digest}
+        images = sorted(paths.images_dir(*cell).glob("*.png"))
+        for path in images:
+            self._put(path, self._image(cell, path.name))
+        names = [path.name for path in images]
+        content = {"params": params.model_dump(mode="json"), "weights": digest, "images": names}
         self._write(self._at(cell, CELL), json.dumps(content, indent=1))
 
     def cells(self, study: str) -> Iterator[Cell]:
@@ -112,8 +114,8 @@ class Store:
                 provenance={stage: self._json(cell, f"{stage}.json") for stage in ("train", "evaluate")},
             )
             with write_folder(outside_images(row)) as temporary:
-                for path in self.fs.find(self._at(cell, IMAGES)):
-                    self.fs.get_file(path, str(temporary / self.fs.name(path)))
+                for image in self._json(cell, CELL).get("images", ()):
+                    self.fs.get_file(self._image(cell, image), str(temporary / Path(image).name))
             yield row
 
     def table(self, study: str) -> Iterator[tuple[str, ...]]:
@@ -128,6 +130,9 @@ class Store:
 
     def _at(self, cell: Cell, name: str) -> str:
         return self.fs.join(self.path, *map(str, cell), name)
+
+    def _image(self, cell: Cell, name: str) -> str:
+        return self.fs.join(self._at(cell, "images"), name)
 
     def _json(self, cell: Cell, name: str) -> dict:
         with reading(self._at(cell, name), command="vaebench publish"):

@@ -44,7 +44,7 @@ def write_card(results: Results) -> Path:
     """Write a study's card: schedule, size, verdicts, unsound models and one picture."""
     study = results.study
     statuses = [verdict.status for verdict in results.verdicts]
-    sound = [method for method in study.methods if all(m != method for _, m in results.flags)]
+    sound = [method for method in results.own_methods if all(m != method for _, m in results.flags)]
     card = _Card(
         name=results.name,
         title=results.title,

@@ -1,6 +1,6 @@
 """Rows of a study for what was not made here: another library's model, samples alone, another clone's cell.
 
-reports/<study>/outside/<dataset>/<method>/<seed>.json
+reports/<study>/outside/<dataset>/<method>/<seed>.json, and its pictures in the folder <seed> beside it
     {"label": …, "origin": "from outside" | "measured elsewhere", "metrics": {…}, "provenance": {stage: {…}}}
 
 They stand in tables, figures and the page under a label that says so. Verdicts on the paper's claims, the
@@ -61,8 +61,8 @@ def with_outside(params: Params, study_dir: Path) -> Params:
 
 
 def outside_images(path: Path) -> Path:
-    """The folder with the images of one of :func:`outside_files`, among those of the study's own cells."""
-    return path.parents[3] / "images" / path.relative_to(path.parents[2]).with_suffix("")
+    """The folder with the images of one of :func:`outside_files`."""
+    return path.with_suffix("")
 
 
 def outside_metrics(path: Path) -> dict:

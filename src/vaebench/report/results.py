@@ -27,7 +27,14 @@ from vaebench.base.errors import UserError
 from vaebench.base.files import read_json, read_yaml
 from vaebench.base.reading import reading
 from vaebench.base.registry import explain
-from vaebench.report.outside import PREFIX, outside_files, outside_metrics, outside_provenance, with_outside
+from vaebench.report.outside import (
+    PREFIX,
+    outside_files,
+    outside_images,
+    outside_metrics,
+    outside_provenance,
+    with_outside,
+)
 from vaebench.study.params import Method, Params, Study, registry
 
 if TYPE_CHECKING:
@@ -171,11 +178,9 @@ class Results:
             density = path.stem.partition("-")[2]
             return kind, densities.index(density) if density in densities else -1, path.stem
 
-        folder = self.path / "images"
-        return {
-            c: sorted((folder / c.dataset / c.method / str(c.seed)).glob("*.png"), key=place)
-            for c in self.cells
-        }
+        folders = {c: self.path / "images" / c.dataset / c.method / str(c.seed) for c in self.cells}
+        folders |= {Cell(*key): outside_images(path) for key, path in outside_files(self.path).items()}
+        return {cell: sorted(folders[cell].glob("*.png"), key=place) for cell in self.cells}
 
     @cached_property
     def runs(self) -> pd.DataFrame:

@@ -103,10 +103,9 @@ class StudyRuns:
         return f"{finished.count('seed')} of {len(self.results.own_cells)} trainings of {self.study}"
 
     def _ended(self, cell: Cell) -> RunRecord | None:
-        here = self._here("train", cell)
-        if here and here["digests"]["params"] != item_digest(self.results.params, *cell):
+        if not self._is_current(cell):
             return None
-        trained, metrics = here or self.results.provenance[cell].get("train", {}), self._metrics(cell)
+        trained, metrics = self._record("train", cell), self._metrics(cell)
         if not trained and not metrics:
             return replace(self._training(cell), status="KILLED") if cell in self.results.histories else None
         tags = {"mlflow.source.git.commit": trained.get("git_commit") or ""}
@@ -165,14 +164,20 @@ class StudyRuns:
         tags |= {"study": self.study, "dataset": dataset, "method": method, "params_digest": digest(nested)}
         return tags | more, pd.json_normalize(nested).iloc[0].dropna().to_dict()
 
-    def _here(self, stage: str, cell: Cell) -> dict:
-        """Provenance of a stage that ran here."""
-        return mapping_or_empty(self.base / paths.provenance_json(stage, self.study, *cell))
+    def _record(self, stage: str, cell: Cell) -> dict:
+        """Provenance of the stage that ran here, or the copy in the report."""
+        here = mapping_or_empty(self.base / paths.provenance_json(stage, self.study, *cell))
+        return here or self.results.provenance[cell].get(stage, {})
+
+    def _is_current(self, cell: Cell) -> bool:
+        """False if it was trained here with parameters that the study no longer has."""
+        trained = mapping_or_empty(self.base / paths.provenance_json("train", self.study, *cell))
+        return not trained or trained["digests"]["params"] == item_digest(self.results.params, *cell)
 
     def _metrics(self, cell: Cell) -> dict[str, float]:
         """None where *evaluate* measured an earlier training's model."""
         weights = self.base / paths.model_dir(self.study, *cell) / "model.safetensors"
-        measured = self._here("evaluate", cell).get("model_sha256")
+        measured = self._record("evaluate", cell).get("model_sha256")
         if measured and weights.is_file() and measured != _sha256(weights):
             return {}
         return {_key(name): value for name, value in flatten(self.results.metrics.get(cell, {}))}

@@ -4,8 +4,6 @@ A study is an experiment. A run is found again by its identity, and it is the sa
 agrees with ``history.csv``; what it holds besides is written where its digest is another.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re
@@ -78,14 +76,15 @@ class Exporter:
         """Write a run where it has changed; a finished one lasts as its training did."""
         found, tags = self._find(run), {**run.tags, CONTENT: run.content}
         run_id, before = found.info.run_id, found.data.tags.get(CONTENT)
-        if run.status != "FINISHED":
+        end = found.info.start_time + int(1000 * run.seconds) if run.status == "FINISHED" else None
+        if run.status == "RUNNING":
             self.client.update_run(run_id, run.status)
-        elif (found.info.status, before) != ("FINISHED", tags[CONTENT]):
+        elif (found.info.status, before) != (run.status, tags[CONTENT]):
             model_id = self._log_model(found, run.model) if run.model else None
             mlflow.log_metrics(run.metrics, 0, run_id=run_id, model_id=model_id)
             for path, folder in run.files.items():
                 self.client.log_artifact(run_id, str(path), folder or None)
-            self.client.set_terminated(run_id, "FINISHED", found.info.start_time + int(1000 * run.seconds))
+            self.client.set_terminated(run_id, run.status, end)
             self.client.log_batch(run_id, tags=[RunTag(*tag) for tag in tags.items()])
 
     def _find(self, run: RunRecord) -> mlflow.entities.Run:

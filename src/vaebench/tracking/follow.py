@@ -4,8 +4,7 @@
         ...
 
 The exporter is a process of the lowest priority that looks at the files until the stage has ended and all is
-written. What a store that fails said is a line at the end of the stage; ``vaebench track`` writes later what
-is missing. VAEBENCH_TRACKING=off starts none.
+written. What a store that fails said is a line at the stage's end. VAEBENCH_TRACKING=off starts none.
 
 The store is ``$MLFLOW_TRACKING_URI``, or ``mlflow.db`` and ``mlruns`` in the workspace, also from DVC's
 temporary copies of it. Whoever opens it works in that folder: a relative address holds no odd character.
@@ -67,6 +66,7 @@ def tracked(study: str, *cell: object) -> Iterator[None]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,  # Ctrl-C is for the stage
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},  # the stage's code, in DVC's copies too
     )
     try:
         yield

@@ -14,7 +14,7 @@ import numpy as np
 from vaebench.measure.interpolation import interpolate
 from vaebench.measure.run import Run
 
-__all__ = ["render", "save_grid", "stored", "tile", "write_grids", "write_samples"]
+__all__ = ["first", "grids", "render", "save_grid", "stored", "tile", "write_grids"]
 
 COLUMNS, ROWS = 12, 8
 GAP = 2
@@ -53,46 +53,46 @@ def tile(images: np.ndarray, columns: int) -> np.ndarray:
 
 
 def write_grids(run: Run, folder: Path) -> list[Path]:
-    """The model's grids: ``reconstructions.png``, ``interpolations.png`` and ``samples-<density>.png``.
+    """Write the model's :func:`grids` as PNG into ``folder``; the files."""
+    from PIL import Image
+
+    folder.mkdir(parents=True, exist_ok=True)
+    pictures = {folder / f"{name}.png": picture for name, picture in grids(run).items()}
+    for path, picture in pictures.items():
+        Image.fromarray(picture).save(path)
+    return list(pictures)
+
+
+def grids(run: Run) -> dict[str, np.ndarray]:
+    """The model's ``reconstructions``, ``interpolations`` and ``samples-<density>``, each in one picture.
 
     Reconstructions lie below their originals. A row of the interpolations goes from one test image's code
-    to another's. A density that the method does not have gets no file.
-
-    Args:
-        run: the model; its seed determines the samples.
-        folder: destination.
-
-    Returns:
-        The files written; none where training diverged.
+    to another's. A density that the method does not have gets no picture, a training that diverged none.
+    The run's seed determines the samples. Pictures are those of :func:`tile`.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     if run.diverged_at_epoch is not None:
-        return []
+        return {}
     means, originals = run.latents["test_mean"], run.data.split("test")
     shown = np.linspace(0, len(means) - 1, COLUMNS * ROWS // 2).astype(int)
     pairs = np.concatenate([stored(originals[shown]), render(run, means[shown])])
     order = np.arange(len(pairs)).reshape(2, -1, COLUMNS).swapaxes(0, 1).ravel()
-    grids = {"reconstructions": pairs[order]}
+    images = {"reconstructions": pairs[order]}
 
-    first, second = np.array_split(np.linspace(0, len(means) - 1, 2 * ROWS).astype(int), 2)
+    start, end = np.array_split(np.linspace(0, len(means) - 1, 2 * ROWS).astype(int), 2)
     ratio = np.tile(np.linspace(0, 1, COLUMNS), ROWS)
-    path = interpolate(means[np.repeat(first, COLUMNS)], means[np.repeat(second, COLUMNS)], ratio)
-    grids["interpolations"] = render(run, path)
+    path = interpolate(means[np.repeat(start, COLUMNS)], means[np.repeat(end, COLUMNS)], ratio)
+    images["interpolations"] = render(run, path)
 
     for name, density in run.densities.items():
         if density is not None:
             codes = density.sample(COLUMNS * ROWS, run.rng(f"grid {name}"))
-            grids[f"samples-{name}"] = render(run, codes)
-    written = []
-    for name, images in grids.items():
-        written.append(folder / f"{name}.png")
-        save_grid(written[-1], images, COLUMNS)
-    return written
+            images[f"samples-{name}"] = render(run, codes)
+    return {name: tile(shown, COLUMNS) for name, shown in images.items()}
 
 
-def write_samples(images: np.ndarray, density: str, folder: Path) -> None:
-    """The grid ``samples-<density>.png`` of the first of a generator's ``images``; see :func:`stored`."""
-    save_grid(folder / f"samples-{density}.png", stored(images[: COLUMNS * ROWS]), COLUMNS)
+def first(images: np.ndarray) -> np.ndarray:
+    """The first of a generator's images, as many as a model's samples, in one picture; see :func:`stored`."""
+    return tile(stored(np.asarray(images[: COLUMNS * ROWS])), COLUMNS)
 
 
 def render(run: Run, codes: np.ndarray) -> np.ndarray:
