@@ -33,7 +33,6 @@ _PACKAGES = {
     "mlflow": "no tracking; all else runs",
     "pythae": "no comparison with it in benchmarks/; `pip install vaebench[bench]`",
     "torch-fidelity": "no features of DINOv2, CLIP or VGG; `pip install 'vaebench[features]'`",
-    "nvidia-ml-py": "MLflow shows no GPU metrics",
 }
 _PROGRAMS = {
     "git": "no `dvc exp`, and provenance lacks the commit",
