@@ -308,7 +308,7 @@ def test_the_cluster_of_this_node_is_asked_at_once_too(monkeypatch):
 @pytest.mark.nightly
 def test_a_ray_that_is_up_is_used_and_stays_up(project, sequential):
     """By the guide's commands. It asks for a token, as Ray's own clusters do by themselves."""
-    found = [b.text for b in blocks(toy.ROOT / "docs/scaleout.md", "bash") if b.text.startswith("ray start")]
+    found = [b.text for b in blocks(toy.ROOT / "docs/scaleout.md", "bash") if "ray start --head" in b.text]
     with tempfile.TemporaryDirectory(prefix="ray-") as short:
         try:
             run_block(project, *found, toy.shell(project) | {"RAY_TMPDIR": short})
