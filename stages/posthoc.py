@@ -44,12 +44,15 @@ def _fit(model, latents, task: Task) -> None:
     if "checkpoints" not in signature(model.fit).parameters:
         model.fit(latents, seed)
         return
+    import torch
+
     from vaebench.cpu.processor import flush_subnormal
 
     flush_subnormal()
     content = {name: hashlib.sha256(array.tobytes()).hexdigest() for name, array in latents.items()}
     every = task.params.training_of(method).checkpoint_seconds
-    key, name = digest([task.inputs, seed, content]), f"{density} of {method} · {dataset} · {seed}"
+    key = digest([task.inputs, seed, content, torch.__version__])
+    name = f"{density} of {method} · {dataset} · {seed}"
     with (
         Checkpoints(checkpoint_dir(*task.names), key, every) as checkpoints,
         EpochProgress(name, model.epochs, lambda history: None) as progress,

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import subprocess
 import sys
@@ -60,6 +61,27 @@ def test_a_split_is_a_view_of_the_memory_map(tmp_path):
 def test_the_images_file_is_plain_npy(tmp_path):
     images, *_ = write(tmp_path / "store", dtype=np.float32)
     np.testing.assert_array_equal(np.load(tmp_path / "store/images.npy"), images)
+
+
+def test_meta_tells_images_apart_by_their_pixels_alone(tmp_path):
+    def meta(images, *edges):
+        with StoreWriter(tmp_path / "store", "example") as store:
+            for batch in np.split(images, edges):
+                store.append(batch)
+            store.describe(splits={"train": (0, 3), "test": (3, 4)})
+        return Prepared.open(tmp_path / "store").meta
+
+    images = np.arange(96, dtype=np.uint8).reshape(4, 2, 4, 3)
+    cropped = np.ascontiguousarray(images[:, :, ::-1])
+    assert meta(images)["pixels"] == hashlib.sha256(images.tobytes()).hexdigest()
+    assert meta(images, 1, 3) == meta(images)
+    assert meta(cropped) != meta(images)
+
+
+def test_a_store_of_before_the_digest_opens(tmp_path):
+    write(tmp_path / "store")
+    edit_meta(pixels=None)(tmp_path / "store")
+    assert "pixels" not in Prepared.open(tmp_path / "store").meta
 
 
 def test_an_absent_split_is_named(tmp_path):

@@ -13,6 +13,7 @@ numpy alone; :class:`StoreWriter` writes it, in memory that does not grow with i
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -38,6 +39,7 @@ from vaebench.data.value_range import ValueRange
 __all__ = ["Meta", "Prepared", "StoreWriter"]
 
 Range = tuple[NonNegativeInt, PositiveInt]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 CHECKED_AT_ONCE = 64 * 2**20
 """Bytes of float images that are looked through for NaN at a time."""
 
@@ -69,8 +71,10 @@ class Meta(BaseModel):
     factor_names: Annotated[list[str], Field(min_length=1)] | None = None
     factor_sizes: Annotated[list[PositiveInt], Field(min_length=1)] | None = None
     noise: dict[str, Any] | None = None
-    sources: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]] = {}
+    sources: dict[str, Sha256] = {}
     """Each raw file's SHA-256."""
+    pixels: Sha256 | None = None
+    """SHA-256 of the images in C order, by which a checkpoint knows the data that it was trained on."""
 
     @model_validator(mode="after")
     def _factors_agree(self) -> Self:
@@ -184,6 +188,7 @@ class StoreWriter:
         self._labels: list[np.ndarray] = []
         self._factors: list[np.ndarray] = []
         self._description: dict[str, Any] | None = None
+        self._pixels = hashlib.sha256()
 
     def __enter__(self) -> Self:
         """Start in an empty folder beside ``out``."""
@@ -226,7 +231,9 @@ class StoreWriter:
         for part in (labels, factors):
             if part is not None and len(part) != len(images):
                 raise ValueError(f"{len(part)} labels or factors for {len(images)} images")
-        np.ascontiguousarray(images).tofile(self._file)
+        pixels = np.ascontiguousarray(images).reshape(-1)
+        pixels.tofile(self._file)
+        self._pixels.update(pixels)
         for parts, part in ((self._labels, labels), (self._factors, factors)):
             if part is not None:
                 parts.append(np.array(part, np.int64, order="C"))
@@ -268,6 +275,7 @@ class StoreWriter:
             dtype="uint8" if self._dtype == np.uint8 else "float32",
             labels=bool(self._labels),
             sources=self._raw.sources if self._raw else {},
+            pixels=self._pixels.hexdigest(),
             **self._description,
         )
         write_json(self._partial / "meta.json", _plain(meta))
