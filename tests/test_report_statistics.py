@@ -1,6 +1,7 @@
 """Intervals over seeds: closed forms, scipy's own tests, and studies whose truth is known."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from vaebench.report.statistics import (
     holm,
     leaders,
     mann_kendall,
+    pooled,
     prediction_interval,
     ratio_of_spreads,
     t_interval,
@@ -57,6 +59,25 @@ def test_equal_numbers_of_every_seed_are_their_own_interval():
     found = combine([(1, Sample(2.0, 0.0, 3)), (-1, Sample(2.0, 0.0, 3))])
     assert (found.low, found.high) == (0, 0)
     assert min(found.p_above, found.p_below) == 1
+
+
+def test_equal_seeds_are_as_certain_as_their_signs():
+    for n, chance in ((2, 0.25), (5, 1 / 32), (6, 1 / 64)):
+        found = combine([(-1, Sample(0.0, 0.0, n))], value=0.5)
+        assert (found.p_above, found.p_below) == (chance, 1)
+
+
+def test_numbers_of_the_same_trainings_vary_together():
+    els = [13.6, 14.9, 14.2, 13.1, 15.3]
+    gap = [0.99 * x for x in els]
+    own, other = (replace(sample(v), by_seed=dict(enumerate(v))) for v in (els, gap))
+    terms = [(1.05, own), (-1.0, other)]
+    found = combine(pooled(terms))
+    margins = stats.ttest_1samp([1.05 * a - b for a, b in zip(els, gap, strict=True)], 0)
+    assert (found.low, found.high) == pytest.approx(tuple(margins.confidence_interval(0.95)))
+    assert found.low > 0 > combine(terms).low
+    others = replace(other, by_seed={seed + 1: value for seed, value in enumerate(gap)})
+    assert pooled([terms[0], (-1.0, others)]) == [terms[0], (-1.0, others)]
 
 
 @pytest.mark.parametrize("n", [1, 5])

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -26,6 +26,7 @@ __all__ = [
     "holm",
     "leaders",
     "mann_kendall",
+    "pooled",
     "prediction_interval",
     "ratio_of_spreads",
     "t_interval",
@@ -37,11 +38,15 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Sample:
-    """A mean over ``n`` seeds and their standard deviation, NaN where ``n`` is 1 or none is printed."""
+    """A mean over ``n`` seeds and their standard deviation, NaN where ``n`` is 1 or none is printed.
+
+    ``by_seed`` has the values where they are known: numbers of the same trainings are not independent.
+    """
 
     mean: float
     std: float = math.nan
     n: int = 1
+    by_seed: Mapping[int, float] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def variance(self) -> float:
@@ -97,6 +102,8 @@ def combine(
 ) -> Interval:
     """Welch's interval of Σ cᵢ·mᵢ over independent means.
 
+    Where no seed differs from another there is no error to estimate; the p-value is that of the signs, 2⁻ⁿ.
+
     Args:
         terms: coefficients and means. For a function of the means the coefficients are its partial
             derivatives, and ``value`` its value: the delta method.
@@ -112,12 +119,25 @@ def combine(
     if math.isnan(total) or math.isnan(value) or not terms:
         return Interval(value)
     if total == 0:
-        return Interval(value, value, value, float(value <= 0), float(value >= 0))
+        chance = 0.5 ** min(sample.n for _, sample in terms)
+        return Interval(value, value, value, chance if value > 0 else 1.0, chance if value < 0 else 1.0)
     freedom = total**2 / float(sum(p**2 / (s.n - 1) for p, (_, s) in zip(parts, terms, strict=True)))
     error = math.sqrt(total)
     half = float(stdtrit(freedom, (1 + level) / 2)) * error
     above = float(stdtr(freedom, -value / error))
     return Interval(value, value - half, value + half, above, 1 - above)
+
+
+def pooled(terms: list[tuple[float, Sample]]) -> list[tuple[float, Sample]]:
+    """Terms Σ cᵢ·mᵢ of the same trainings as one term, whose spread is that of the sums per seed.
+
+    They stay apart where their values by seed are not known, or not of the same seeds.
+    """
+    seeds = sorted(terms[0][1].by_seed)
+    if len(terms) < 2 or len(seeds) < 2 or any(sorted(s.by_seed) != seeds for _, s in terms):
+        return terms
+    sums = np.array([sum(c * sample.by_seed[seed] for c, sample in terms) for seed in seeds])
+    return [(1.0, Sample(float(sums.mean()), float(sums.std(ddof=1)), len(sums)))]
 
 
 def ratio_of_spreads(a: Sample, b: Sample, level: float = LEVEL) -> Interval:

@@ -2,8 +2,10 @@ r"""The kernel inception distance (Bińkowski et al., 2018): a squared maximum m
 
     KID = E k(x, x') + E k(y, y') − 2 E k(x, y),   k(x, y) = (xᵀy / D + 1)³
 
-x, x' two generated images' features, y, y' two real ones', D their number. Its estimate over a subset is
-unbiased, so it may be below 0, and unlike the Fréchet distance it does not fall with more images.
+x, x' two generated images' features, y, y' two real ones', D their number. Of samples its estimate over a
+subset is unbiased, so it may be below 0, and unlike the Fréchet distance it does not fall with more images. A
+reconstruction x̂ᵢ has its own original among the N real images, which lowers the estimate by
+2 (E k(x̂ᵢ, xᵢ) − E k(x̂ᵢ, xⱼ)) / N; an interpolation has two.
 """
 
 from __future__ import annotations

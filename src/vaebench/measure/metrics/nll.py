@@ -54,8 +54,9 @@ def nll(run: Run, *, k: PositiveInt = 500, images: PositiveInt | None = None) ->
         ``nll`` with its standard error over the images, ``nll_se``, their number ``nll_images``, and
         ``bits_per_dim``, the bits per pixel and channel of one of 256 levels, a density taken as constant
         over a level; the prefix is ``nll_discrete`` where p(x|z) is a probability and not a density.
-        ``bits_per_dim`` is absent where Σx is estimated from the image. Nothing where the posterior is
-        deterministic and so has no density.
+        ``bits_per_dim`` is absent where Σx is estimated from the image, and for Bernoulli, whose probability
+        of two levels does not add up to 1 over 256. Nothing where the posterior is deterministic and so has
+        no density.
     """
     if not run.stochastic:
         return {}
@@ -67,7 +68,7 @@ def nll(run: Run, *, k: PositiveInt = 500, images: PositiveInt | None = None) ->
     likelihood = run.model.likelihood
     name = "nll_discrete" if likelihood.discrete else "nll"
     found = with_error(name, values) | {f"{name}_images": len(rows)}
-    if not likelihood.plug_in:
+    if likelihood.normalized and not likelihood.plug_in:
         level = 0.0 if likelihood.discrete else math.log(255 / _width(run))
         size = math.prod(run.data.shape)
         found["bits_per_dim"] = (found[name] / size + level) / math.log(2)

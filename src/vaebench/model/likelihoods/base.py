@@ -35,6 +35,7 @@ class Likelihood(nn.Module):
         plug_in: True if Σx is estimated from the image that it is to explain, so that p(x|z) is no density
             of x; :meth:`log_prob` then takes the variance to use.
         discrete: True if p(x|z) is a probability and not a density; logarithms of the two do not compare.
+        normalized: True if p(x|z) adds up to 1 over the values that images have.
         warmup_steps: training steps with a simpler objective at the start.
         synchronizes: True if :meth:`loss` waits for the device, which rules out capturing a CUDA graph.
         formula: the objective in one line for ``explain`` and the page, or one per value of an option, see
@@ -49,6 +50,7 @@ class Likelihood(nn.Module):
     fits: bool = False
     plug_in: bool = False
     discrete: ClassVar[bool] = False
+    normalized: ClassVar[bool] = True
     warmup_steps: int = 0
     synchronizes: bool = False
 

@@ -29,6 +29,7 @@ class Bernoulli(Likelihood):
     formula = "scale * E[-sum(x ln m + (1 - x) ln(1 - m))]"
     value_range = (0.0, 1.0)
     discrete = True
+    normalized = False
 
     def __init__(
         self, image_shape: tuple[int, int, int], activation: Activation, *, scale: PositiveFloat = 1.0

@@ -7,12 +7,13 @@ margin that is not linear by the delta method, and it is certain, certainly not 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from vaebench.report.entries import number
-from vaebench.report.statistics import LEVEL, Interval, Sample, combine, holm, ratio_of_spreads
+from vaebench.report.statistics import LEVEL, Interval, Sample, combine, holm, pooled, ratio_of_spreads
 
 __all__ = ["Comparison", "Group", "Judgement", "Key", "Spreads", "judge_groups"]
 
@@ -51,11 +52,14 @@ class Comparison:
         return value >= -slack if self.ties else value > slack
 
     def interval(self, numbers: Mapping[Key, Sample]) -> Interval:
-        """The margin's interval."""
+        """The margin's interval; numbers of the same trainings vary together, those of two methods do not."""
         samples = [numbers[key] for key in self.keys]
         means = [sample.mean for sample in samples]
-        gradient = [self.slope(means, index) for index in range(len(means))]
-        return combine(zip(gradient, samples, strict=True), value=self.margin(*means))
+        places: dict[tuple[str, str], list[tuple[float, Sample]]] = {}
+        for index, (key, sample) in enumerate(zip(self.keys, samples, strict=True)):
+            places.setdefault(key[:2], []).append((self.slope(means, index), sample))
+        terms = itertools.chain.from_iterable(map(pooled, places.values()))
+        return combine(terms, value=self.margin(*means))
 
     def slope(self, means: list[float], index: int) -> float:
         """The margin's derivative by one of its numbers, by central differences."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vaebench.report.claims.comparison import Key
-from vaebench.report.papers import Paper
+from vaebench.report.papers import Paper, paper_metric
 from vaebench.report.results import Results
 from vaebench.report.soundness import flag_cell
 from vaebench.report.statistics import Sample, mann_kendall
@@ -60,15 +60,25 @@ def measured(paper: Paper, results: Results, without: Collection[_Place] = ()) -
     for (dataset, method), column, sample in _of_trainings(results):
         if (dataset, method) not in without:
             found[paper.dataset(dataset), paper.method(method, one_to_one=True), column] = sample
+    by_seed = _by_seed(results)
     for r in results.measured.itertuples():
         if (r.dataset, r.method) in without:
             continue
         dataset, method = paper.dataset(r.dataset), paper.method(r.method, one_to_one=True)
-        sample = Sample(r.mean, r.std, r.n)
+        values = by_seed.get((r.dataset, r.method, r.metric), {})
+        sample = Sample(r.mean, r.std, r.n, values if len(values) == r.n else {})
         found[dataset, method, f"{OURS}{r.metric}"] = sample
         for column, entry in paper.file.columns.items():
             if entry.metric(method) == r.metric:
                 found[dataset, method, column] = sample
+    return found
+
+
+def _by_seed(results: Results) -> dict[tuple[str, str, str], dict[int, float]]:
+    """Values by seed of each data set, method and metric, of the trainings that did not diverge."""
+    found: dict[tuple[str, str, str], dict[int, float]] = {}
+    for r in results.runs[~results.runs["diverged"]].itertuples():
+        found.setdefault((r.dataset, r.method, paper_metric(r.metric)), {})[r.seed] = r.value
     return found
 
 

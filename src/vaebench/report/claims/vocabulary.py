@@ -156,29 +156,29 @@ def _sides(check: Compare, paper: Paper, left: Key, right: Key | float) -> list[
         words = f"{_side(small, None, paper, 0)} scatters less than {_side(large, small, paper)}"
         return [Spreads((small, large), words)]
 
-    def bound(scale: float, sign: float, verb: str, ties: bool) -> Comparison:
+    def bound(within: float, sign: float, verb: str, ties: bool) -> Comparison:
         keys = (left,) if isinstance(right, float) else (left, right)
         fixed = right if isinstance(right, float) else 0.0
 
         def margin(own: float, other: float | None = None) -> float:
             target = check.factor * (fixed if other is None else other) + check.plus
-            return sign * (scale * target - own)
+            return within * abs(target) + sign * (target - own)
 
         words = _side(right, left, paper) if not isinstance(right, float) else f"{right:g}"
         words = f"{check.factor:g} × {words}" if check.factor != 1 else words
         words = f"{words} + {check.plus:g}" if check.plus else words
-        verb = f"{verb} {scale:g} ×" if scale != 1 else verb
+        verb = f"{verb} {1 + sign * within:g} ×" if within else verb
         return Comparison(keys, margin, f"{_side(left, None, paper, 0)} {verb} {words}", ties)
 
     if check.is_ == "equal":
         return [
-            bound(1 + check.within, 1.0, "at most", True),
-            bound(1 - check.within, -1.0, "at least", True),
+            bound(check.within, 1.0, "at most", True),
+            bound(check.within, -1.0, "at least", True),
         ]
     sign = {"below": 1.0, "above": -1.0}.get(check.is_)
     if sign is None:
         sign = _sign(paper, left[2], left[1]) * (1 if check.is_ == "better" else -1)
-    return [bound(1.0, sign, "below" if sign > 0 else "above", False)]
+    return [bound(0.0, sign, "below" if sign > 0 else "above", False)]
 
 
 def _monotone(check: Monotone, paper: Paper) -> Group:
