@@ -233,7 +233,7 @@ def test_four_claims_are_qualitative_and_say_why():
 METHODS = ("vae", "beta_tcvae", "rae", "aae", "wae", "avae")
 
 
-def study(tmp_path, values, seeds=5, epochs=100, methods=METHODS, spread=0.1, name="s"):
+def study(tmp_path, values, seeds=5, epochs=100, methods=METHODS, spread=0.1, name="s", **changes):
     """Saha's roster on MNIST with a KL to the prior about ``values``; seeds lie ``spread`` apart."""
     offsets = np.linspace(-1, 1, seeds) * spread if seeds > 1 else [0.0]
     folder = write_study(
@@ -247,6 +247,7 @@ def study(tmp_path, values, seeds=5, epochs=100, methods=METHODS, spread=0.1, na
         metrics=lambda d, m, s: {"latent": {"kl_corrected": values[m] + float(offsets[s])}},
         images=False,
         epochs=epochs,
+        **changes,
     )
     return {v.claim.id: v for v in judge(read_results(folder))}
 
@@ -270,6 +271,36 @@ def test_below_the_papers_protocol_nothing_is_decided(tmp_path, seeds, epochs):
     assert found.words == "undecided, points the other way"
     assert ("10 % of" in found.limits) == (epochs == 10)
     assert ("of the paper's 5 seeds" in found.limits) == (seeds < 5)
+
+
+@pytest.mark.parametrize(
+    ("source", "limit"),
+    [
+        ({"name": "mnist", "validation": 10_000}, ""),
+        ({"name": "mnist", "validation": 50_000}, "20 % of the paper's schedule"),
+        ({"name": "mnist", "validation": 10_000, "train_limit": 5_000}, "10 % of the paper's schedule"),
+        ({"name": "mnist_subset"}, "images of mnist32 not known to be as many as the paper's"),
+        ({"name": "folder", "path": "x"}, "images of mnist32 not known to be as many as the paper's"),
+    ],
+)
+def test_other_images_than_the_papers_decide_nothing(tmp_path, source, limit):
+    found = study(tmp_path, {**FAR, "avae": 3.0}, source=source)["closest-to-prior"]
+    assert found.limits == limit
+    assert found.status == ("undecided" if limit else "does not hold")
+
+
+@pytest.mark.parametrize(("early_stopping", "status"), [(None, "undecided"), (10, "does not hold")])
+def test_the_epochs_are_those_that_the_histories_have(tmp_path, early_stopping, status):
+    study(tmp_path, {**FAR, "avae": 3.0})
+    history = tmp_path / "s/history/mnist32/avae/2.csv"
+    history.write_text("\n".join(history.read_text().splitlines()[:6]))
+    run = tmp_path / "s/study.yaml"
+    content = yaml.safe_load(run.read_text())
+    content["training"] |= {"early_stopping": early_stopping}
+    run.write_text(yaml.safe_dump(content))
+    found = next(v for v in judge(read_results(tmp_path / "s")) if v.claim.id == "closest-to-prior")
+    assert found.status == status
+    assert found.share == (0.1 if early_stopping is None else 1.0)
 
 
 def test_a_method_that_the_paper_never_had_decides_nothing(tmp_path):

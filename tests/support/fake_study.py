@@ -29,10 +29,12 @@ def write_study(
     images: bool = True,
     image_side: int = 64,
     epochs: int = 5,
+    source: dict | None = None,
 ) -> Path:
     """Write ``reports/<name>/`` and return it; ``metrics(dataset, method, seed)`` gives a run's numbers."""
     methods = METHODS if methods is None else methods
     metrics = metrics or default_metrics
+    source = {"name": "mnist"} if source is None else source
     folder = reports / name
     content = {
         "study": {
@@ -44,7 +46,7 @@ def write_study(
             "seeds": list(seeds),
             "densities": ["prior", "gmm10"],
         },
-        "datasets": {d: {"source": {"name": "mnist"}, "network": {"name": "takida_mnist"}} for d in datasets},
+        "datasets": {d: {"source": source, "network": {"name": "takida_mnist"}} for d in datasets},
         "methods": {
             m: {"label": label, "likelihood": likelihood, "regularizer": regularizer, "training": {},
                 "posterior": {"name": "gaussian"}}

@@ -1,7 +1,8 @@
 """Claims of the papers, and verdicts on them from a study's numbers.
 
 A claim *holds* or *does not hold* where the intervals of its comparisons say so and the study follows the
-paper's protocol: its schedule, its number of images, its seeds. In every other study that measured some of
+paper's protocol: its schedule, its number of images, its seeds. Images of a source whose number is not known
+are not the paper's. In every other study that measured some of
 it, it is *undecided*, with the direction in which the means point. Only methods of the paper's own roster
 take part, and a claim about FID is judged on FID alone, never on a classifier's features. Each claim is also
 judged on the numbers that the paper itself prints.
@@ -23,7 +24,7 @@ from vaebench.report.claims.comparison import Judgement, Key, judge_groups
 from vaebench.report.claims.numbers import SECONDS, Timing, as_printed, measured, timing
 from vaebench.report.entries import percent
 from vaebench.report.papers import Paper, read_paper
-from vaebench.report.results import Results
+from vaebench.report.results import DIVERGED, Results
 from vaebench.report.statistics import Sample
 from vaebench.study.papers import paper_keys
 
@@ -200,9 +201,10 @@ def _verdict(results: Results, paper: Paper, claim: Claim, numbers: Mapping[Key,
         return Verdict(paper.key, claim, "not measured", "", wanted, printed=printed)
     seeds = min(numbers[key].n for key in found.keys)
     share = _share(results, paper, found.keys)
+    unknown = _unknown_images(results, paper, found.keys)
     timed = {d for d in results.study.datasets if (paper.dataset(d), SECONDS) in {k[::2] for k in found.keys}}
     timings = [timing(results, dataset) for dataset in sorted(timed)]
-    limits = ", ".join(filter(None, [_limits(paper, found, seeds, share), _shared(timings)]))
+    limits = ", ".join(filter(None, [_limits(paper, found, seeds, share), unknown, _shared(timings)]))
     broken = _left_out(results, paper, found) if not claim.collapse else ""
     devices = ", ".join(sorted({times.device for times in timings}))
     on = f"Timed by the wall's clock on {devices}." if timed else ""
@@ -241,6 +243,13 @@ def _limits(paper: Paper, found: Judgement, seeds: int, share: float) -> str:
     return ", ".join(parts)
 
 
+def _unknown_images(results: Results, paper: Paper, keys: tuple[Key, ...]) -> str:
+    """Reason why numbers do not compare: of data sets with nobody knows how many training images."""
+    used = dict.fromkeys(_ours(results, paper)[d, m][0] for d, m, column in keys if column != SECONDS)
+    unknown = [dataset for dataset in used if math.isnan(_images(results, paper, dataset))]
+    return f"images of {', '.join(unknown)} not known to be as many as the paper's" if unknown else ""
+
+
 _ALONE = 0.95
 """Share of its threads' time that a training has where nothing else runs; the rest is reading and writing."""
 
@@ -269,25 +278,66 @@ def _left_out(results: Results, paper: Paper, found: Judgement) -> str:
 def _share(results: Results, paper: Paper, keys: tuple[Key, ...]) -> float:
     """The least share of the paper's epochs times images; NaN where it states none of them.
 
-    The time of an epoch does not depend on how many there are.
+    The time of an epoch does not depend on how many there are. Images of an unknown number do not lower it.
     """
-    study = results.study
-    names = {(paper.dataset(d), paper.method(m, True)): (d, m) for d in study.datasets for m in study.methods}
     shares = []
     for dataset, method, column in keys:
-        ours, wanted = names[dataset, method], paper.schedule(dataset, method, column)
+        ours, wanted = _ours(results, paper)[dataset, method], paper.schedule(dataset, method, column)
         if wanted is not None and column != SECONDS:
-            epochs = results.params.training_of(ours[1]).epochs
-            images = _images(results.params.datasets[ours[0]].source, paper.images(dataset))
-            shares.append(min(1.0, epochs / wanted) * images)
+            images = _images(results, paper, ours[0])
+            epochs = min(1.0, _epochs(results, *ours) / wanted)
+            shares.append(epochs if math.isnan(images) else epochs * images)
     return min(shares, default=math.nan)
 
 
-def _images(source: dict, wanted: int | None) -> float:
-    """The share of the paper's training images that a data set's source keeps."""
-    kept = 1 / math.prod(source.get("thin", {}).values())
+def _ours(results: Results, paper: Paper) -> dict[tuple[str, str], tuple[str, str]]:
+    """The study's data set and method by the paper's names."""
+    study = results.study
+    return {(paper.dataset(d), paper.method(m, True)): (d, m) for d in study.datasets for m in study.methods}
+
+
+def _epochs(results: Results, dataset: str, method: str) -> int:
+    """The least number of epochs behind a method's metrics.
+
+    The histories tell, since ``study.yaml`` may be of before or after a change that only some cells were
+    trained again for. A training that diverged, or that may stop early, counts with its schedule.
+    """
+    training = results.params.training_of(method)
+    if training.early_stopping is not None:
+        return training.epochs
+    trained = (
+        len(history)
+        for cell, history in results.histories.items()
+        if cell[:2] == (dataset, method) and DIVERGED not in results.metrics.get(cell, {DIVERGED: 0})
+    )
+    return min(trained, default=training.epochs)
+
+
+_TRAINING = {
+    "mnist": 60_000,
+    "celeba": 162_770,
+    "celebahq": 30_000,
+    "cifar10": 50_000,
+    "dsprites": 737_280,
+    "shapes3d": 480_000,
+}
+"""Images that a published source has, before its options hold some back."""
+
+
+def _images(results: Results, paper: Paper, dataset: str) -> float:
+    """The share of the paper's training images that a data set of the study has.
+
+    One where the paper does not say how many there are; NaN where the source's number is not known.
+    """
+    source, wanted = results.params.datasets[dataset].source, paper.images(paper.dataset(dataset))
+    if not wanted:
+        return 1.0
+    if source["name"] not in _TRAINING:
+        return math.nan
+    images = _TRAINING[source["name"]] / math.prod(source.get("thin", {}).values())
+    images -= source.get("validation", 0) + (source.get("test", 3_000) if source["name"] == "celebahq" else 0)
     limits = [source[key] for key in ("limit", "train_limit") if source.get(key)]
-    return min([kept, *(limit / wanted for limit in limits)]) if wanted else kept
+    return min([1.0, *(count / wanted for count in (images, *limits))])
 
 
 def _coverage(found: Judgement) -> str:
