@@ -14,6 +14,7 @@ from vaebench.base.files import read_json
 from vaebench.report.claims import judge, judge_printed, paper_claims
 from vaebench.report.claims.comparison import Comparison, Group, Spreads, judge_groups
 from vaebench.report.claims.numbers import as_printed
+from vaebench.report.claims.vocabulary import Compare, groups
 from vaebench.report.papers import read_paper
 from vaebench.report.results import read_results
 from vaebench.report.statistics import Sample
@@ -334,6 +335,16 @@ def test_a_claim_holds_where_all_of_it_is_certain(tmp_path):
     }
     paper, claim = claim_of("avae2024", "vae-far-from-prior")
     assert judge_groups(claim.groups(paper), whole).decided is True
+
+
+@pytest.mark.parametrize("target", [-1000.0, 1000.0])
+@pytest.mark.parametrize(("off", "true"), [(-0.06, False), (-0.04, True), (0.04, True), (0.06, False)])
+def test_equal_within_a_share_is_of_the_numbers_size(target, off, true):
+    paper = read_paper("takida2022")
+    key = dataset, method, column = next(iter(as_printed(paper)))
+    check = Compare(compare=[method], columns=[column], on=[dataset], is_="equal", than=target, within=0.05)
+    (group,) = groups(check, paper)
+    assert all(c.true({key: Sample(target * (1 + off))}) for c in group.comparisons) is true
 
 
 def judged(tmp_path, claim, **options):
