@@ -233,7 +233,7 @@ class StoreWriter:
                 raise ValueError(f"{len(part)} labels or factors for {len(images)} images")
         pixels = np.ascontiguousarray(images).reshape(-1)
         pixels.tofile(self._file)
-        self._pixels.update(pixels)
+        self._pixels.update(pixels.data)
         for parts, part in ((self._labels, labels), (self._factors, factors)):
             if part is not None:
                 parts.append(np.array(part, np.int64, order="C"))
