@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from vaebench.cli import verify as verify_module
 from vaebench.cli.app import app
+from vaebench.cli.publish import Store
 from vaebench.report.results import read_results
 
 
@@ -76,6 +77,7 @@ def test_another_clones_report_has_it_as_measured_elsewhere(other, monkeypatch):
     (cell,) = results.metrics
     assert results.label(cell.method) == "AE (measured elsewhere)"
     metrics = json.loads((other / "tiny/digits/ae/0/metrics.json").read_text(encoding="utf-8"))
+    assert metrics.pop("fd_classifier")  # the classifier was trained there
     assert results.metrics[cell] == metrics
     assert results.provenance[cell]["train"]["device"].startswith("CPU")
     images = {path.name: path.read_bytes() for path in results.images[cell]}
@@ -89,6 +91,36 @@ def test_a_cell_that_is_measured_here_is_no_row_from_elsewhere(here, tmp_path):
     vaebench("publish", str(tmp_path / "store"))
     assert "0 cells are rows" in vaebench("published", str(tmp_path / "store"), "--add")[1]
     assert not Path("reports/tiny/outside").exists()
+
+
+def test_parameters_that_were_not_run_are_not_published(here, tmp_path):
+    write_study(here, study("ae", "avae", epochs=2))
+    status, said = vaebench("publish", str(tmp_path / "store"))
+    assert (status, "other parameters" in said, "runs train again" in said) == (1, True, True)
+    assert not (tmp_path / "store").exists()
+
+
+def test_what_was_trained_otherwise_elsewhere_is_no_row(other):
+    write_study(Path(), study("ae", "avae", epochs=2))
+    status, said = vaebench("published", str(other), "--add")
+    assert (status, "0 cells are rows" in said) == (0, True)
+    assert "tiny-digits-ae-0 left out" in said
+    assert "train.training.epochs 1 → 2" in said
+
+
+def test_a_cell_that_is_published_anew_is_not_there_until_it_is_whole(here, tmp_path, monkeypatch):
+    store = tmp_path / "store"
+    vaebench("publish", str(store))
+    put = Store._put
+
+    def killed(self, source, target):
+        put(self, source, target)
+        if target.endswith("metrics.json"):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Store, "_put", killed)
+    vaebench("publish", str(store))
+    assert not (store / "tiny/digits/ae/0/cell.json").exists()
 
 
 def test_a_dvc_remote_is_a_store(here, tmp_path):

@@ -498,11 +498,11 @@ def published(
     from vaebench.cli.publish import Store
     from vaebench.study.params import load_params
 
-    study = load_params(ACTIVE, specs=()).study.name
+    params = load_params(ACTIVE, specs=())
     store = Store(at)
-    _print_columns(list(store.table(study)))
+    _print_columns(list(store.table(params.study.name)))
     if add:
-        count = len(list(store.record(study)))
+        count = len(list(store.record(params, typer.echo)))
         typer.echo(f"{count} cells are rows of the study, measured elsewhere; `vaebench report` shows them.")
 
 

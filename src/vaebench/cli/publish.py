@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,8 @@ from vaebench.report.results import flatten
 from vaebench.study import paths
 from vaebench.study.document import dump
 from vaebench.study.params import Params
+from vaebench.study.provenance import digest
+from vaebench.study.resolve import changes, listed, parameters
 
 if TYPE_CHECKING:
     from dvc.fs import FileSystem
@@ -45,29 +47,32 @@ class Store:
         """Write a finished cell; ``cell.json`` last, so that no half-written one is seen.
 
         Raises:
-            UserError: the cell is not finished, or its metrics are not of the weights that are here.
+            UserError: the cell is not finished, or its metrics are of other weights or parameters.
         """
         files = _files(cell)
         for path, stage in zip(files.values(), ("evaluate", "train", "train", "evaluate"), strict=True):
             present(path, stage)
+        _check_parameters(params, cell)
         weights = paths.model_dir(*cell) / "model.safetensors"
         with reading(weights, command="dvc pull"):
-            digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+            sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
         with reading(files["evaluate.json"], "evaluate"):
             measured = read_json(files["evaluate.json"]).get("model_sha256")
-        if measured != digest:
+        if measured != sha256:
             raise UserError(f"the metrics are not of {weights}; `dvc repro` measures it again.")
-        stored = self.fs.join(self.path, "weights", digest)
+        stored = self.fs.join(self.path, "weights", sha256)
         if not self.fs.exists(stored):
             self._put(weights, stored)
             self._put(paths.model_dir(*cell) / "spec.json", f"{stored}.json")
+        if self.fs.exists(self._at(cell, CELL)):
+            self.fs.rm_file(self._at(cell, CELL))
         for name, path in files.items():
             self._put(path, self._at(cell, name))
         images = sorted(paths.images_dir(*cell).glob("*.png"))
         for path in images:
             self._put(path, self._image(cell, path.name))
         names = [path.name for path in images]
-        content = {"params": params.model_dump(mode="json"), "weights": digest, "images": names}
+        content = {"params": params.model_dump(mode="json"), "weights": sha256, "images": names}
         self._write(self._at(cell, CELL), json.dumps(content, indent=1))
 
     def cells(self, study: str) -> Iterator[Cell]:
@@ -91,16 +96,25 @@ class Store:
             self.fs.get_file(self._at(cell, name), str(folder / path))
         return self._params(cell)
 
-    def record(self, study: str) -> Iterator[Path]:
+    def record(self, study: Params, say: Callable[[str], None]) -> Iterator[Path]:
         """Make rows of the study's report of the cells that are there and not measured here.
 
-        A clone that has no results of the study gets its ``study.yaml`` as it was run there.
+        A clone that has no results of the study gets its ``study.yaml`` as it was run there. Numbers by a
+        classifier that was trained there do not compare and are left out.
+
+        Args:
+            study: the active one.
+            say: called with each cell that is left out, since it was trained or measured otherwise.
         """
-        for cell in self.cells(study):
+        for cell in self.cells(study.study.name):
             if paths.metrics_json(*cell).is_file():
                 continue
             params = self._params(cell)
-            run = paths.report_dir(study) / "study.yaml"
+            if different := _differences(params, study, cell):
+                say(f"{'-'.join(map(str, cell))} left out; there and in this study: {listed(different)}")
+                continue
+            metrics = self._json(cell, "metrics.json")
+            run = paths.report_dir(cell[0]) / "study.yaml"
             if not run.is_file():
                 with write_atomically(run) as temporary:
                     temporary.write_text(dump(params.model_dump(mode="json")), encoding="utf-8")
@@ -108,7 +122,7 @@ class Store:
                 run.parent,
                 params,
                 params.methods[cell[2]].label or cell[2],
-                self._json(cell, "metrics.json"),
+                {name: value for name, value in metrics.items() if not name.endswith("_classifier")},
                 *(cell[1], cell[3]),
                 origin="measured elsewhere",
                 provenance={stage: self._json(cell, f"{stage}.json") for stage in ("train", "evaluate")},
@@ -158,6 +172,35 @@ def _files(cell: Cell) -> dict[str, Path]:
         "train.json": paths.provenance_json("train", *cell),
         "evaluate.json": paths.provenance_json("evaluate", *cell),
     }
+
+
+def _check_parameters(params: Params, cell: Cell) -> None:
+    for stage in ("train", "evaluate"):
+        path = paths.provenance_json(stage, *cell)
+        with reading(path, stage):
+            recorded = read_json(path).get("digests", {}).get("params")
+        if recorded != digest([parameters(params, stage, dataset=cell[1], method=cell[2]), cell[3]]):
+            raise UserError(
+                f"{path} is of other parameters than the study has now; `dvc repro` runs {stage} again."
+            )
+
+
+def _differences(there: Params, here: Params, cell: Cell) -> list[str]:
+    """Parameters of the cell's numbers that differ; a method that ``here`` lacks is taken as it is there."""
+    _, dataset, method, _ = cell
+    if dataset not in here.study.datasets:
+        return [f"the data set {dataset}"]
+    here = here.model_copy(update={"methods": there.methods | here.methods})
+    used = [
+        {
+            "parameters": {
+                stage: parameters(params, stage, dataset=dataset, method=method)
+                for stage in ("prepare", "reference", "train", "evaluate")
+            }
+        }
+        for params in (there, here)
+    ]
+    return changes(*used)
 
 
 def _open(where: str) -> tuple[FileSystem, str]:
