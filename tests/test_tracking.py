@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -111,6 +112,10 @@ def write_evaluation(seed: int = 0, mse: float = 7.0, **more: object) -> None:
     """The files that *posthoc* and *evaluate* leave."""
     write_density(paths.density_dir(*CELL, seed, "gaussian"), 5.0)
     write_json(paths.metrics_json(*CELL, seed), {"mse": mse, "fid": {"gaussian": 21.0}, **more})
+    made = {"params": item_digest(load_params(specs=()), *CELL[1:], seed, stage="evaluate")}
+    weights = (paths.model_dir(*CELL, seed) / "model.safetensors").read_bytes()
+    record = {"digests": made, "model_sha256": hashlib.sha256(weights).hexdigest()}
+    write_json(paths.provenance_json("evaluate", *CELL, seed), record)
     pictures = paths.images_dir(*CELL, seed)
     pictures.mkdir(parents=True, exist_ok=True)
     Image.new("L", (16, 16)).save(pictures / "samples-gaussian.png")
@@ -304,13 +309,41 @@ def test_metrics_of_an_earlier_model_are_not_the_new_ones(clone):
     write_evaluation()
     (measured,) = ended("seed")
     assert measured.metrics == {"mse": 7.0, "fid/gaussian": 21.0}
-    write_json(paths.provenance_json("evaluate", *CELL, 0), {"model_sha256": "0" * 64})
-    (stale,) = ended("seed")
-    assert (stale.status, stale.metrics, stale.files, stale.model) == ("FINISHED", {}, {}, ())
-    copied = paths.report_dir("tiny") / "provenance/digits/vae/0"
-    copied.mkdir(parents=True)
-    shutil.move(paths.provenance_json("evaluate", *CELL, 0), copied)  # as in a clone that has not measured
+    record = json.loads(paths.provenance_json("evaluate", *CELL, 0).read_text())
+    for other in ({"model_sha256": "0" * 64}, {"digests": {"params": "of other metrics"}}):
+        write_json(paths.provenance_json("evaluate", *CELL, 0), record | other)
+        (stale,) = ended("seed")
+        assert (stale.status, stale.metrics, stale.files, stale.model) == ("FINISHED", {}, {}, ())
+        assert ended("method") == []
+    copy_records()
+    paths.provenance_json("evaluate", *CELL, 0).unlink()  # between train and evaluate
     assert [run.metrics for run in ended("seed")] == [{}]
+
+
+def test_a_training_that_is_killed_has_nothing_of_the_one_before(clone):
+    """As DVC leaves it, which removes a stage's files before the stage: evaluate's are there still."""
+    write_training()
+    write_evaluation()
+    copy_records()
+    shutil.rmtree(paths.model_dir(*CELL, 0))
+    paths.provenance_json("train", *CELL, 0).unlink()
+    assert ended("seed") == []  # the curve is the former one: no training has begun
+    write_history(paths.history_csv(*CELL, 0), [{"epoch": 1, "loss": 5.0}])
+    changed = json.loads(json.dumps(STUDY))
+    changed["methods"]["vae"]["regularizer"]["weight"] = 3.0
+    for study in (STUDY, changed):
+        write_study(study)
+        (killed,) = ended("seed")
+        assert (killed.status, killed.metrics, killed.files, killed.tags) == ("KILLED", {}, {}, {})
+    assert ended("method") == []
+    shutil.rmtree("data")
+    paths.resolved_dir("tiny").mkdir(parents=True)  # as in a clone whose first training was killed
+    assert [run.status for run in ended("seed")] == ["KILLED"]
+
+
+def copy_records() -> None:
+    """As *tabulate* does."""
+    shutil.copytree(paths.provenance_dir("tiny"), paths.report_dir("tiny") / "provenance")
 
 
 def test_a_methods_run_holds_mean_deviation_interval_and_number_of_its_seeds(clone):

@@ -1,6 +1,7 @@
 """`vaebench track`: results on disk into MLflow's store."""
 
 from vaebench.base.errors import UserError, one_line, without_passwords
+from vaebench.report.runs import ran_here
 from vaebench.study import paths
 from vaebench.study.params import load_params
 from vaebench.tracking.follow import enter_workspace, store_uri
@@ -21,7 +22,7 @@ def track(study: str = "") -> str:
     params = load_params(base / "params.yaml", specs=())
     study, active = study or params.study.name, params.study.name
     recorded = base / paths.report_dir(study) / "study.yaml"
-    if recorded.is_file() and not (study == active and (base / paths.provenance_dir(study)).is_dir()):
+    if recorded.is_file() and not (study == active and ran_here(base, study)):
         params = load_params(recorded, specs=())
     elif study != active:
         raise UserError(f"{study!r} is not the active study and has no results: {recorded} is not there.")

@@ -25,7 +25,7 @@ from vaebench.study.params import Params
 from vaebench.study.provenance import digest, item_digest
 from vaebench.study.resolve import parameters
 
-__all__ = ["RunRecord", "StudyRuns"]
+__all__ = ["RunRecord", "StudyRuns", "ran_here"]
 
 TABLES = ("study.yaml", "notes.md", "summary.json", "claims.json")
 
@@ -94,8 +94,8 @@ class StudyRuns:
         trainings = {cell: run for cell in self.results.cells if (run := self._ended(cell))}
         if not self.whole:
             return list(trainings.values())
-        finished = {cell: run for cell, run in trainings.items() if run.status == "FINISHED"}
-        return [*trainings.values(), *self._means(finished), *self._tables()]
+        measured = {cell: run for cell, run in trainings.items() if run.metrics}
+        return [*trainings.values(), *self._means(measured), *self._tables()]
 
     def summary(self, runs: Collection[RunRecord]) -> str:
         """A line on the trainings among ``runs`` that have finished."""
@@ -103,11 +103,11 @@ class StudyRuns:
         return f"{finished.count('seed')} of {len(self.results.own_cells)} trainings of {self.study}"
 
     def _ended(self, cell: Cell) -> RunRecord | None:
-        if not self._is_current(cell):
+        if not self._is_current("train", cell):
             return None
         trained, metrics = self._record("train", cell), self._metrics(cell)
         if not trained and not metrics:
-            return replace(self._training(cell), status="KILLED") if cell in self.results.histories else None
+            return replace(self._training(cell), status="KILLED") if self._was_stopped(cell) else None
         tags = {"mlflow.source.git.commit": trained.get("git_commit") or ""}
         seconds = trained.get("seconds", {}).get("epochs", 0.0)
         if not metrics:
@@ -118,10 +118,10 @@ class StudyRuns:
             self._training(cell), tags=tags, seconds=seconds, metrics=metrics, files=files, model=model
         )
 
-    def _means(self, finished: Mapping[Cell, RunRecord]) -> Iterator[RunRecord]:
+    def _means(self, measured: Mapping[Cell, RunRecord]) -> Iterator[RunRecord]:
         """Means over the seeds, and how sure they are."""
         runs = self.results.runs
-        kept = [cell in finished for cell in zip(runs["dataset"], runs["method"], runs["seed"], strict=True)]
+        kept = [cell in measured for cell in zip(runs["dataset"], runs["method"], runs["seed"], strict=True)]
         means = over_seeds(runs.loc[kept]).rename(columns={"std": "sd"})
         for names, rows in means.groupby(["dataset", "method"]):
             frame = rows.set_index("metric")[["mean", "sd", "low", "high", "n"]].stack().dropna()
@@ -130,7 +130,7 @@ class StudyRuns:
                 self._method(*names),
                 tags={"flag": _reason(self.results.flags.get(names))},
                 metrics={key.removeprefix("mean/"): value for key, value in numbers.items()},
-                seconds=statistics.fmean(run.seconds for cell, run in finished.items() if cell[:2] == names),
+                seconds=statistics.fmean(run.seconds for cell, run in measured.items() if cell[:2] == names),
             )
 
     def _tables(self) -> Iterator[RunRecord]:
@@ -164,22 +164,35 @@ class StudyRuns:
         tags |= {"study": self.study, "dataset": dataset, "method": method, "params_digest": digest(nested)}
         return tags | more, pd.json_normalize(nested).iloc[0].dropna().to_dict()
 
-    def _record(self, stage: str, cell: Cell) -> dict:
-        """Provenance of the stage that ran here, or the copy in the report."""
-        here = mapping_or_empty(self.base / paths.provenance_json(stage, self.study, *cell))
-        return here or self.results.provenance[cell].get(stage, {})
+    def _is_made_here(self, cell: Cell) -> bool:
+        """False in a clone that has the report alone, and for rows from outside."""
+        return ran_here(self.base, self.study) and not cell.method.startswith(PREFIX)
 
-    def _is_current(self, cell: Cell) -> bool:
-        """False if it was trained here with parameters that the study no longer has."""
-        trained = mapping_or_empty(self.base / paths.provenance_json("train", self.study, *cell))
-        return not trained or trained["digests"]["params"] == item_digest(self.results.params, *cell)
+    def _record(self, stage: str, cell: Cell) -> dict:
+        """Provenance of the stage; the report's copy may be of an earlier run, and counts in a clone only."""
+        if self._is_made_here(cell):
+            return mapping_or_empty(self.base / paths.provenance_json(stage, self.study, *cell))
+        return self.results.provenance[cell].get(stage, {})
+
+    def _is_current(self, stage: str, cell: Cell) -> bool:
+        """False if it was made here with parameters that the study no longer has."""
+        made, now = self._record(stage, cell), item_digest(self.results.params, *cell, stage=stage)
+        return not made or not self._is_made_here(cell) or made["digests"]["params"] == now
+
+    def _was_stopped(self, cell: Cell) -> bool:
+        """True if a training has left a curve later than any record of it."""
+        curve = self.base / paths.history_csv(self.study, *cell)
+        copy = self.results.path / "provenance" / Path(*map(str, cell), "train.json")
+        return curve.is_file() and (not copy.is_file() or curve.stat().st_mtime > copy.stat().st_mtime)
 
     def _metrics(self, cell: Cell) -> dict[str, float]:
-        """None where *evaluate* measured an earlier training's model."""
-        weights = self.base / paths.model_dir(self.study, *cell) / "model.safetensors"
-        measured = self._record("evaluate", cell).get("model_sha256")
-        if measured and weights.is_file() and measured != _sha256(weights):
-            return {}
+        """None where *evaluate* measured an earlier training's model, or by other parameters."""
+        if self._is_made_here(cell):
+            weights = self.base / paths.model_dir(self.study, *cell) / "model.safetensors"
+            measured = self._record("evaluate", cell).get("model_sha256")
+            trained = self._record("train", cell) and weights.is_file()
+            if not (trained and measured == _sha256(weights) and self._is_current("evaluate", cell)):
+                return {}
         return {_key(name): value for name, value in flatten(self.results.metrics.get(cell, {}))}
 
     def _model(self, cell: Cell) -> list[Path]:
@@ -189,6 +202,11 @@ class StudyRuns:
         )
         files = [folder / "model.safetensors", folder / "spec.json", *sorted(densities.glob("*"))]
         return files if files[0].is_file() else []
+
+
+def ran_here(base: Path, study: str) -> bool:
+    """True if DVC has run a stage of the study in ``base``; a clone has the report alone."""
+    return any((base / place(study)).is_dir() for place in (paths.resolved_dir, paths.provenance_dir))
 
 
 def _reason(flag: Flag | None) -> str:

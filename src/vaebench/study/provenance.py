@@ -27,9 +27,9 @@ def digest(content) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def item_digest(params: Params, dataset: str, method: str, seed: int) -> str:
-    """SHA-256 of the parameters that determine one training."""
-    return digest([parameters(params, "train", dataset=dataset, method=method), seed])
+def item_digest(params: Params, dataset: str, method: str, seed: int, stage: str = "train") -> str:
+    """SHA-256 of the parameters that determine one training, or what another stage makes of it."""
+    return digest([parameters(params, stage, dataset=dataset, method=method), seed])
 
 
 def repository_state() -> dict[str, str | bool | None]:
