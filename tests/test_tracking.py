@@ -362,6 +362,13 @@ def test_a_methods_run_holds_mean_deviation_interval_and_number_of_its_seeds(clo
     assert [run.parent.identity == parent.identity for run in ended("seed")] == [True] * 3
 
 
+def test_a_density_that_the_study_no_longer_has_is_not_logged(clone):
+    write_training()
+    write_evaluation()
+    write_density(paths.density_dir(*CELL, 0, "former"), 5.0)
+    assert [path.name for path in ended("seed")[0].model] == ["model.safetensors", "spec.json", "gaussian"]
+
+
 def test_a_broken_model_is_flagged(clone):
     write_training(0)
     write_evaluation(0, kl=0.0004)

@@ -200,7 +200,8 @@ class StudyRuns:
         folder, densities = (
             self.base / place(self.study, *cell) for place in (paths.model_dir, paths.density_dir)
         )
-        files = [folder / "model.safetensors", folder / "spec.json", *sorted(densities.glob("*"))]
+        fitted = [path for name in self.results.study.densities if (path := densities / name).is_dir()]
+        files = [folder / "model.safetensors", folder / "spec.json", *fitted]
         return files if files[0].is_file() else []
 
 
