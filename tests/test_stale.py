@@ -12,6 +12,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from vaebench.base.registry import Registry
+from vaebench.study.params import parse_params
+from vaebench.study.resolve import changes, inputs
+
 ROOT = Path(__file__).parents[1]
 
 METHODS = {
@@ -254,6 +258,20 @@ def test_a_value_added_to_an_axis_makes_nothing_stale(tree, axis, line):
 )
 def test_a_plugins_code_makes_stale_what_uses_it(tree, file, expected):
     assert tree.stale_after(f"plugins/{file}", code()) == expected
+
+
+def test_an_entry_point_moved_within_its_module_makes_stale_what_uses_it(tmp_path, monkeypatch):
+    (tmp_path / "own_density.py").write_text("class One: pass\n\nclass Two: pass\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    params = parse_params(
+        {**STUDY, "densities": {"prior": {"name": "prior"}, "gmm10": {"name": "own"}}}, specs=()
+    )
+
+    def resolved(value: str) -> dict:
+        monkeypatch.setattr("vaebench.densities.DENSITIES", Registry("density", {"own": value}))
+        return inputs(params, "posthoc", density="gmm10")
+
+    assert changes(resolved("own_density:One"), resolved("own_density:Two")) == ["density own"]
 
 
 def changed(path: str, value):

@@ -116,8 +116,12 @@ class Registry:
 
     def module(self, name: str) -> str:
         """The dotted name of the module that implements ``name``, which is not imported for it."""
+        return self.address(name).partition(":")[0]
+
+    def address(self, name: str) -> str:
+        """``"module:object"`` of what implements ``name``, which is not imported for it."""
         entry = self._entry(name)
-        return entry.partition(":")[0] if isinstance(entry, str) else entry.__module__
+        return entry if isinstance(entry, str) else f"{entry.__module__}:{entry.__qualname__}"
 
     def _entry(self, name: str, where: str = "") -> str | type:
         if name not in self.names():

@@ -80,25 +80,27 @@ def inputs(params: Params, stage: str, dataset: str = "", method: str = "", dens
     """Inputs of one stage of one cell.
 
     Returns:
-        ``parameters``, those that its result depends on, and ``code``, a digest per module.
+        ``parameters``, those that its result depends on, and ``code``, a digest per module and the
+        address of each value.
     """
     used, values = _STAGES[stage](params, dataset, method, density)
-    modules = [_module(kind, spec) for kind, spec in values]
-    code = code_of([f"stages.{stage}", *modules], words=stage == "tabulate")
+    addresses = {f"{kind} {spec.get('name')}": _address(kind, spec) for kind, spec in values}
+    modules = [address.partition(":")[0] for address in addresses.values()]
+    code = addresses | code_of([f"stages.{stage}", *modules], words=stage == "tabulate")
     if stage == "tabulate" and params.study.paper is not None:
         code |= _paper_files(params.study.paper)
     return {"parameters": used, "code": code}
 
 
-def _module(kind: str, spec: Mapping) -> str:
-    """The module that implements a value of ``params.yaml``."""
+def _address(kind: str, spec: Mapping) -> str:
+    """``module:object`` of what implements a value of ``params.yaml``."""
     known, name = registry(kind).names(), spec.get("name")
     if name not in known:
         raise UserError(
             f"params.yaml: {kind} {name!r} is unknown; there are: {', '.join(known)}. Correct the name, or "
             "install the package that adds it."
         )
-    return registry(kind).module(name)
+    return registry(kind).address(name)
 
 
 def _paper_files(key: str) -> dict[str, str]:
