@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import shutil
@@ -12,9 +13,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from vaebench.base.errors import UserError
 from vaebench.base.registry import Registry
 from vaebench.study.params import parse_params
 from vaebench.study.resolve import changes, inputs
+from vaebench.study.stage import Task
 
 ROOT = Path(__file__).parents[1]
 
@@ -272,6 +275,24 @@ def test_an_entry_point_moved_within_its_module_makes_stale_what_uses_it(tmp_pat
         return inputs(params, "posthoc", density="gmm10")
 
     assert changes(resolved("own_density:One"), resolved("own_density:Two")) == ["density own"]
+
+
+def test_a_plugin_edited_before_its_late_import_is_refused(tmp_path, monkeypatch):
+    plugin = tmp_path / "own_late_density.py"
+    plugin.write_text("class One: pass\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("vaebench.densities.DENSITIES", Registry("density", {"own": "own_late_density:One"}))
+    content = {**STUDY, "densities": {"prior": {"name": "prior"}, "gmm10": {"name": "own"}}}
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text(yaml.safe_dump(content))
+    study = content["study"]
+    cell = {"dataset": study["datasets"][0], "method": study["methods"][0], "seed": 0, "density": "gmm10"}
+    task = Task.begin("posthoc", None, (), cell)
+    task.check()
+    plugin.write_text("class One: edited = True\n", encoding="utf-8")
+    importlib.import_module("own_late_density")
+    with pytest.raises(UserError, match="own_late_density was edited while the stage ran"):
+        task.check()
 
 
 def changed(path: str, value):

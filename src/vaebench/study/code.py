@@ -17,7 +17,6 @@ import ast
 import functools
 import hashlib
 import importlib.util
-import sys
 import sysconfig
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -234,8 +233,3 @@ def _without_entries(node: ast.AST) -> ast.AST:
     if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Registry":
         return ast.Call(node.func, node.args[:1], [])
     return node
-
-
-def loaded() -> set[str]:
-    """Names of our modules that this process has imported, but for the neutral ones."""
-    return {name for name in sys.modules if _top(name) in OURS and not is_neutral(name)}

@@ -16,7 +16,6 @@ from typing import Any
 from vaebench.base.errors import UserError, paragraph
 from vaebench.base.reading import mapping_or_empty
 from vaebench.base.streams import protect_streams
-from vaebench.study.code import loaded
 from vaebench.study.params import Params, load_params
 from vaebench.study.provenance import repository_state
 from vaebench.study.resolve import changes, inputs, inputs_json, listed, read_study
@@ -42,7 +41,7 @@ class Task:
         inputs: the parameters and the code that the result depends on.
         recorded: the file with ``inputs`` that DVC records; None where the stage runs by hand.
         repository: git's state.
-        loaded: modules that the process had imported.
+        loaded: modules of ``inputs`` that the process had imported.
         began: ``time.perf_counter()``.
         cpu_began: ``time.process_time()``.
     """
@@ -75,7 +74,8 @@ class Task:
         params.check_defined(**{name: value for name, value in cell.items() if name != "seed"})
         made_from = inputs(params, stage, **cell)
         recorded = None if study is None else inputs_json(stage, study, **cell)
-        task = cls(stage, params, cell, made_from, recorded, repository_state(), frozenset(loaded()), *clocks)
+        loaded = frozenset(made_from["code"].keys() & sys.modules.keys())
+        task = cls(stage, params, cell, made_from, recorded, repository_state(), loaded, *clocks)
         task.check()
         return task
 
@@ -90,7 +90,7 @@ class Task:
                 f"{self.recorded} is of other parameters or code ({listed(different)}), so the result would "
                 "be recorded as made from what it was not made from; run `dvc repro` again."
             )
-        late = loaded() - self.loaded
+        late = (self.inputs["code"].keys() & sys.modules.keys()) - self.loaded
         if late:
             late &= set(changes(self.inputs, inputs(self.params, self.stage, **self.cell)))
         if late:
