@@ -292,6 +292,43 @@ def test_other_numbers_of_the_same_parameters_are_another_run(clone):
     assert [curve(run)[0] for run in runs()] == [(1, 8.0), (1, 9.0)]
 
 
+def test_what_is_measured_by_other_parameters_is_another_run(clone):
+    write_training()
+    write_evaluation(kl=30.0)
+    exporter().write()
+    changed = json.loads(json.dumps(STUDY))
+    changed["evaluation"]["samples"] = 300
+    write_study(changed)
+    write_evaluation(mse=6.0)
+    exporter().write()
+    found = [(run.data.metrics["mse"], "kl" in run.data.metrics) for run in runs()]
+    assert found == [(6.0, False), (7.0, True)]
+    assert [run.data.params["evaluation.samples"] for run in runs()] == ["300", "10000"]
+
+
+def test_a_metric_that_is_no_longer_measured_does_not_stay(clone):
+    write_training()
+    write_evaluation(kl=30.0)
+    exporter().write()
+    write_evaluation()
+    exporter().write()
+    assert "kl" not in runs()[0].data.metrics
+
+
+def test_other_seeds_are_another_mean_of_the_same_trainings(clone):
+    for seed in (0, 1):
+        write_training(seed)
+        write_evaluation(seed, 7.0 + seed)
+    exporter().write()
+    fewer = json.loads(json.dumps(STUDY))
+    fewer["study"]["seeds"] = [0]
+    write_study(fewer)
+    exporter().write()
+    latest = runs("method")[0].data.metrics
+    assert (latest["mse"], latest["n/mse"], "sd/mse" in latest) == (7.0, 1, False)
+    assert len(runs()) == 2
+
+
 def test_what_has_other_parameters_than_the_study_is_left_out(clone):
     write_training()
     changed = json.loads(json.dumps(STUDY))

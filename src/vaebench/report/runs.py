@@ -78,6 +78,7 @@ class StudyRuns:
 
     def __init__(self, base: Path, params: Params, *cell: Any):
         self.base, self.study, self.whole = base, params.study.name, not cell
+        self.seeds = params.study.seeds
         if cell:
             only = {"datasets": [cell[0]], "methods": [cell[1]], "seeds": [cell[2]]}
             params = params.model_copy(update={"study": params.study.model_copy(update=only)})
@@ -142,7 +143,8 @@ class StudyRuns:
             yield RunRecord(f"{self.study}: tables", {"kind": "tables"}, files=files)
 
     def _method(self, dataset: str, method: str) -> RunRecord:
-        return RunRecord(f"{method} · {dataset}", *self._described(dataset, method, kind="method"))
+        described = self._described(dataset, method, kind="method", seeds=digest(self.seeds))
+        return RunRecord(f"{method} · {dataset}", *described)
 
     def _training(self, cell: Cell) -> RunRecord:
         dataset, method, seed = cell
@@ -156,10 +158,11 @@ class StudyRuns:
         return RunRecord(name, *described, parent, curve=curve)
 
     def _described(self, dataset: str, method: str, **more: str) -> tuple[dict[str, str], dict[str, object]]:
-        """Identity and settings; a method of other parameters is another."""
+        """Identity and settings; a method that is trained or measured by other parameters is another."""
         point, params = self.results.method(method), self.results.params
         ours = not method.startswith(PREFIX)
-        nested = parameters(params, "train", dataset=dataset, method=method) if ours else {}
+        stages = ("train", "evaluate") if ours else ()
+        nested = {k: v for s in stages for k, v in parameters(params, s, dataset, method).items()}
         tags = {axis: getattr(point, axis)["name"] for axis in ("likelihood", "regularizer", "posterior")}
         tags |= {"study": self.study, "dataset": dataset, "method": method, "params_digest": digest(nested)}
         return tags | more, pd.json_normalize(nested).iloc[0].dropna().to_dict()

@@ -88,17 +88,18 @@ class Exporter:
             self.client.log_batch(run_id, tags=[RunTag(*tag) for tag in tags.items()])
 
     def _find(self, run: RunRecord) -> mlflow.entities.Run:
-        """The latest run of this identity whose curve is part of this one, or a new one; with all of it."""
-        parent = {"mlflow.parentRunId": self._find(run.parent).info.run_id} if run.parent else {}
-        tags = {**run.identity, **parent}
-        where = " AND ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
-        losses = run.curve.get("train/loss", {})
+        """The latest run of this identity without other points or metrics, or a new one; with its curve."""
+        where = " AND ".join(f"tags.`{key}` = '{value}'" for key, value in run.identity.items())
+        losses, known = run.curve.get("train/loss", {}), {*run.metrics, *run.curve}
         for found in self.client.search_runs([self.experiment], where):
             logged = self.client.get_metric_history(found.info.run_id, "train/loss")
-            if all(losses.get(point.step, point.value) == point.value for point in logged):
+            same = all(losses.get(point.step, point.value) == point.value for point in logged)
+            if same and (not run.metrics or found.data.metrics.keys() <= known):
                 break
         else:
-            found, logged = self._create(run, tags), []
+            found, logged = self._create(run, dict(run.identity)), []
+        if run.parent:
+            self.client.set_tag(found.info.run_id, "mlflow.parentRunId", self._find(run.parent).info.run_id)
         new = run.curve.drop(index=[point.step for point in logged], errors="ignore").stack().dropna()
         now = int(1000 * time.time())
         points = [Metric(key, value, now, int(epoch)) for (epoch, key), value in new.items()]
