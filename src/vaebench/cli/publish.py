@@ -52,7 +52,6 @@ class Store:
         files = _files(cell)
         for path, stage in zip(files.values(), ("evaluate", "train", "train", "evaluate"), strict=True):
             present(path, stage)
-        _check_parameters(params, cell)
         weights = paths.model_dir(*cell) / "model.safetensors"
         with reading(weights, command="dvc pull"):
             sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
@@ -60,6 +59,7 @@ class Store:
             measured = read_json(files["evaluate.json"]).get("model_sha256")
         if measured != sha256:
             raise UserError(f"the metrics are not of {weights}; `dvc repro` measures it again.")
+        _check_parameters(params, cell)
         stored = self.fs.join(self.path, "weights", sha256)
         if not self.fs.exists(stored):
             self._put(weights, stored)
