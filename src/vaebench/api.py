@@ -304,8 +304,7 @@ class Measured(dict):
         Raises:
             UserError: there is no such study, data set or seed.
         """
-        from PIL import Image
-
+        from vaebench.measure.pictures.grids import save_pictures
         from vaebench.report.outside import outside_images, record_outside
         from vaebench.report.results import read_results
 
@@ -314,8 +313,7 @@ class Measured(dict):
         own = self.dataset if self.dataset in params.study.datasets else ""
         path = record_outside(folder, params, label, self, dataset or own, seed)
         with write_folder(outside_images(path)) as temporary:
-            for name, picture in self.pictures.items():
-                Image.fromarray(picture).save(temporary / f"{name}.png")
+            save_pictures(self.pictures, temporary)
         return path
 
 

@@ -7,6 +7,7 @@ compare image by image.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from vaebench.measure.interpolation import interpolate
 from vaebench.measure.run import Run
 
-__all__ = ["first", "grids", "render", "save_grid", "stored", "tile", "write_grids"]
+__all__ = ["first", "grids", "render", "save_grid", "save_pictures", "stored", "tile", "write_grids"]
 
 COLUMNS, ROWS = 12, 8
 GAP = 2
@@ -54,13 +55,18 @@ def tile(images: np.ndarray, columns: int) -> np.ndarray:
 
 def write_grids(run: Run, folder: Path) -> list[Path]:
     """Write the model's :func:`grids` as PNG into ``folder``; the files."""
+    return save_pictures(grids(run), folder)
+
+
+def save_pictures(pictures: Mapping[str, np.ndarray], folder: Path) -> list[Path]:
+    """Write pictures of :func:`tile` by their names as PNG into ``folder``; the files."""
     from PIL import Image
 
     folder.mkdir(parents=True, exist_ok=True)
-    pictures = {folder / f"{name}.png": picture for name, picture in grids(run).items()}
-    for path, picture in pictures.items():
+    files = {folder / f"{name}.png": picture for name, picture in pictures.items()}
+    for path, picture in files.items():
         Image.fromarray(picture).save(path)
-    return list(pictures)
+    return list(files)
 
 
 def grids(run: Run) -> dict[str, np.ndarray]:

@@ -245,7 +245,8 @@ def _limits(paper: Paper, found: Judgement, seeds: int, share: float) -> str:
 
 def _unknown_images(results: Results, paper: Paper, keys: tuple[Key, ...]) -> str:
     """Reason why numbers do not compare: of data sets with nobody knows how many training images."""
-    used = dict.fromkeys(_ours(results, paper)[d, m][0] for d, m, column in keys if column != SECONDS)
+    ours = _ours(results, paper)
+    used = dict.fromkeys(ours[d, m][0] for d, m, column in keys if column != SECONDS)
     unknown = [dataset for dataset in used if math.isnan(_images(results, paper, dataset))]
     return f"images of {', '.join(unknown)} not known to be as many as the paper's" if unknown else ""
 
@@ -280,12 +281,12 @@ def _share(results: Results, paper: Paper, keys: tuple[Key, ...]) -> float:
 
     The time of an epoch does not depend on how many there are. Images of an unknown number do not lower it.
     """
-    shares = []
+    shares, ours = [], _ours(results, paper)
     for dataset, method, column in keys:
-        ours, wanted = _ours(results, paper)[dataset, method], paper.schedule(dataset, method, column)
+        place, wanted = ours[dataset, method], paper.schedule(dataset, method, column)
         if wanted is not None and column != SECONDS:
-            images = _images(results, paper, ours[0])
-            epochs = min(1.0, _epochs(results, *ours) / wanted)
+            images = _images(results, paper, place[0])
+            epochs = min(1.0, _epochs(results, *place) / wanted)
             shares.append(epochs if math.isnan(images) else epochs * images)
     return min(shares, default=math.nan)
 
