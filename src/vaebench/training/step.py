@@ -11,6 +11,7 @@ CUDA, where casting costs little, and in steps that are not compiled, autocast c
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -140,8 +141,13 @@ class Step:
         torch.cuda.set_rng_state(random, self.images.device)
         self.sums.copy_(sums)
         self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
-            self._take(self._rows)
+        gc.collect()  # a graph that is collected while another is captured spoils that one
+        gc.disable()
+        try:
+            with torch.cuda.graph(self._graph):
+                self._take(self._rows)
+        finally:
+            gc.enable()
 
     def _optimizers(self) -> list[torch.optim.Optimizer]:
         return [o for o in (self.optimizer, self.adversary_optimizer) if o is not None]
@@ -165,6 +171,9 @@ class Step:
         """Restore the result of :meth:`state_dict`."""
         for optimizer, saved in zip(self._optimizers(), state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
+            for group in optimizer.param_groups:
+                if isinstance(group["lr"], Tensor):  # from the CPU a graph would read it once
+                    group["lr"] = group["lr"].to(self.images.device)
         self.sums.copy_(state["sums"])
 
 

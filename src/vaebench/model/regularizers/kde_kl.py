@@ -101,7 +101,7 @@ class KdeKL(Regularizer):
         z = full(latent.z)
         log_q = kde.log_density(z, self.centres.to(z.dtype), self.bandwidth)
         if self.log_epsilon > -math.inf:
-            log_q = torch.logaddexp(log_q, log_q.new_tensor(self.log_epsilon))
+            log_q = torch.logaddexp(log_q, log_q.new_full((), self.log_epsilon))
         log_p = -0.5 * z.square().sum(1)
         return self.beta.to(z.dtype) * self.unit * (log_q - log_p).mean()
 
