@@ -1,6 +1,6 @@
 """Measure everything in one run: ``python -m benchmarks [--rounds 7] [--only takida_mnist …] [--name cpu]``.
 
-Contestants are set up one after another, each in a process of its own, then take turns, one slice each a
+Contestants are set up, each in a process of its own, then take turns, one slice each a
 round, so that whatever else the machine does falls on all of them. Speeds are medians over the rounds, ratios
 are of medians. On a machine that others load, where threads wait for their turn, set ``OMP_NUM_THREADS=1``
 and read images per second of processor time. Writes ``benchmarks/results/<name>.md`` and ``.json``.
@@ -14,13 +14,22 @@ import os
 import statistics
 import subprocess
 import sys
+from functools import cached_property
 from pathlib import Path
+
+import torch
 
 from benchmarks import machine
 from benchmarks.contestants import CASES, Case
 
 RESULTS = Path(__file__).parent / "results"
 MEASURED = ("images_per_second", "images_per_cpu_second", "peak_mb")
+LABELS = {
+    "plain": "plain loop, fp32",
+    "compiled": "the same, compiled",
+    "fp32": "vaebench, fp32",
+    "bf16": "vaebench, bf16",
+}
 ADAM_BYTES = 28
 """Traffic per weight: gradient (2) and weight and two moments (12) read, those and the copy (14) written."""
 
@@ -35,8 +44,12 @@ class Worker:
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, env=environment
         )
-        self.about = self._read()
         self.slices: list[dict] = []
+
+    @cached_property
+    def about(self) -> dict:
+        """What it says once it is set up."""
+        return self._read()
 
     def start(self) -> None:
         """Let it begin one slice of work."""
@@ -62,17 +75,19 @@ class Worker:
         return json.loads(line)
 
 
-def measure(name: str, rounds: int) -> dict:
+def set_up(name: str) -> dict[str, Worker]:
+    """The processes of one case's contestants, and of the machine's limits."""
+    return {contestant: Worker(name, contestant) for contestant in ("machine", *CASES[name].contestants)}
+
+
+def measure(name: str, workers: dict[str, Worker], rounds: int) -> dict:
     """The medians of one case's contestants and of the machine's limits in the same rounds."""
     case = CASES[name]
-    workers = {}
-    for contestant in ("machine", *case.contestants):
-        worker = Worker(name, contestant)
+    for contestant, worker in list(workers.items()):
         if "absent" in worker.about:
             print(f"{name}: no row for {contestant}: {worker.about['absent']}", flush=True)
             worker.end()
-            continue
-        workers[contestant] = worker
+            del workers[contestant]
     for _ in range(rounds):
         for worker in workers.values():
             worker.start()
@@ -131,7 +146,7 @@ def table(name: str, result: dict) -> str:
             ratio = row[speed] / rows[base][speed] if speed in row else None
             cells += [f"{row[speed]:.1f}", f"{ratio:.2f}"] if ratio else ["", ""]
         cells.append(f"{row['peak_mb']:.0f}" if "peak_mb" in row else "")
-        label = {"fp32": "vaebench, fp32", "bf16": "vaebench, bf16"}.get(key, key)
+        label = LABELS.get(key, key)
         lines.append(f"| {label} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
@@ -152,8 +167,9 @@ def main() -> None:
         "",
     ]
     results = {"machine": about, "rounds": options.rounds, "cases": {}}
+    at_once = {name: set_up(name) for name in options.only} if torch.cuda.is_available() else {}
     for name in options.only:
-        results["cases"][name] = measure(name, options.rounds)
+        results["cases"][name] = measure(name, at_once.get(name) or set_up(name), options.rounds)
         text.append(table(name, results["cases"][name]))
         print(text[-1], flush=True)
     RESULTS.mkdir(exist_ok=True)

@@ -1,6 +1,7 @@
 """Contestants: functions that do one slice of work each and return its number of images.
 
-All train the same variational autoencoder, with a Gaussian likelihood of σ² = 1, from the same random images.
+All train the same variational autoencoder, with a Gaussian likelihood of σ² = 1, from the same random images,
+on the first CUDA device if there is one.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from pathlib import Path
 from unittest import mock
 
 import torch
+
+from vaebench.base.device import select_device
 
 __all__ = [
     "CASES",
@@ -37,7 +40,12 @@ class Case:
     image_shape: tuple[int, int, int]
     batch: int
     steps: int
-    contestants: tuple[str, ...] = ("plain", "pythae", "fp32", "bf16")
+    contestants: tuple[str, ...] = ("plain", "compiled", "pythae", "fp32", "bf16")
+
+    @property
+    def slice_steps(self) -> int:
+        """``steps``, and as many more as make a slice on a GPU long enough to time."""
+        return self.steps * (20 if torch.cuda.is_available() else 1)
 
 
 CASES = {
@@ -74,28 +82,39 @@ def ours(case: Case, precision: str) -> Slice:
     from vaebench.study.params import Training
     from vaebench.training.step import Step
 
-    model = build(case).to(memory_format=torch.channels_last)
-    images = images_of(case, case.batch * case.steps)
+    device = select_device()
+    model = build(case).to(device, memory_format=torch.channels_last)
+    images = images_of(case, case.batch * case.slice_steps).to(device)
     step = Step(model, images, Training(epochs=1, batch_size=case.batch, precision=precision), compiled=True)
 
     def epoch() -> int:
-        for rows in torch.randperm(len(images)).split(case.batch):
+        for rows in torch.randperm(len(images)).to(device).split(case.batch):
             step(rows)
         return len(images)
 
     return epoch
 
 
-def plain(case: Case) -> Slice:
-    """A loop as in PyTorch's tutorials: float32, Adam as it comes, nothing compiled."""
-    model = build(case)
-    images = images_of(case, case.batch * case.steps).float() / 255
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+def plain(case: Case, compiled: bool = False) -> Slice:
+    """A loop as in PyTorch's tutorials, float32, the images on the device.
+
+    ``compiled``: with what they advise besides, torch.compile and fused Adam.
+    """
+    device = select_device()
+    model = build(case).to(device)
+    images = images_of(case, case.batch * case.slice_steps).to(device).float() / 255
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=compiled or None)
+
+    def loss(x: torch.Tensor) -> torch.Tensor:
+        return model.loss(x).total
+
+    if compiled:
+        loss = torch.compile(loss)
 
     def epoch() -> int:
-        for rows in torch.randperm(len(images)).split(case.batch):
+        for rows in torch.randperm(len(images)).to(device).split(case.batch):
             optimizer.zero_grad()
-            model.loss(images[rows]).total.backward()
+            loss(images[rows]).backward()
             optimizer.step()
         return len(images)
 
@@ -129,7 +148,7 @@ def pythae(case: Case) -> Slice:
         def forward(self, z):
             return ModelOutput(reconstruction=torch.sigmoid(self.network(z)))
 
-    images = images_of(case, case.batch * case.steps).float() / 255
+    images = images_of(case, case.batch * case.slice_steps).float() / 255
     config = VAEConfig(input_dim=case.image_shape, latent_dim=ours.latent_dim)
     trainer = BaseTrainer(
         VAE(config, Encoder(), Decoder()),
@@ -140,7 +159,7 @@ def pythae(case: Case) -> Slice:
             per_device_train_batch_size=case.batch,
             num_epochs=1,
             learning_rate=1e-3,
-            no_cuda=True,
+            no_cuda=select_device().type == "cpu",
         ),
     )
     trainer.prepare_training()
@@ -209,5 +228,6 @@ def contestant(case: Case, name: str) -> Slice:
     """
     if case.network == "inception":
         return features(case, name)
-    others = {"plain": plain, "pythae": pythae}
-    return others[name](case) if name in others else ours(case, name)
+    if name in ("plain", "compiled"):
+        return plain(case, name == "compiled")
+    return pythae(case) if name == "pythae" else ours(case, name)

@@ -1,12 +1,13 @@
-"""Two trainings on two cores: ``python -m benchmarks.sharing [--rounds 7] [--case takida_mnist]``.
+"""Several trainings on one machine: ``python -m benchmarks.sharing [--trainings 2] [--rounds 7]``.
 
-One after another with both threads each, against both at once with one thread each. Prints images per second
-of the two together.
+One after another, each with all of the machine, against all at once, on CPUs with one thread each. Prints
+images per second of all together. On a GPU, start NVIDIA's Multi-Process Service first, or they take turns.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import time
 
@@ -19,13 +20,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sharing", description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--case", choices=CASES, default="takida_mnist")
+    parser.add_argument("--trainings", type=int, default=2)
     options = parser.parse_args()
-    images = 2 * CASES[options.case].batch * CASES[options.case].steps
-    lone = Worker(options.case, "bf16", threads=2)
-    pair = [Worker(options.case, "bf16", threads=1) for _ in range(2)]
-    speeds: dict[str, list[float]] = {"one after another, 2 threads": [], "at once, 1 thread each": []}
+    count, case = options.trainings, CASES[options.case]
+    images = count * case.batch * case.slice_steps
+    lone = Worker(options.case, "bf16", threads=os.cpu_count())
+    crowd = [Worker(options.case, "bf16", threads=1) for _ in range(count)]
+    for worker in (lone, *crowd):
+        _ = worker.about  # waits until it is set up
+    speeds: dict[str, list[float]] = {"one after another": [], "at once, one thread each": []}
     for _ in range(options.rounds):
-        for name, turns in zip(speeds, ([[lone], [lone]], [pair]), strict=True):
+        for name, turns in zip(speeds, ([[lone]] * count, [crowd]), strict=True):
             began = time.perf_counter()
             for workers in turns:
                 for worker in workers:
@@ -33,10 +38,10 @@ def main() -> None:
                 for worker in workers:
                     worker.finish()
             speeds[name].append(images / (time.perf_counter() - began))
-    print("| two trainings | images/s |\n| --- | ---: |")
+    print(f"| {count} trainings | images/s |\n| --- | ---: |")
     for name, slices in speeds.items():
         print(f"| {name} | {statistics.median(slices):.0f} |")
-    for worker in (lone, *pair):
+    for worker in (lone, *crowd):
         worker.end()
 
 

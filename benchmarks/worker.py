@@ -50,8 +50,10 @@ def main(case_name: str, name: str) -> None:
                 }
             )
             continue
+        machine.synchronize()
         began, cpu = time.perf_counter(), time.process_time()
         images = run()
+        machine.synchronize()
         seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - cpu
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         say(
