@@ -21,11 +21,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--case", choices=CASES, default="takida_mnist")
     parser.add_argument("--trainings", type=int, default=2)
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="bf16")
     options = parser.parse_args()
     count, case = options.trainings, CASES[options.case]
     images = count * case.batch * case.slice_steps
-    lone = Worker(options.case, "bf16", threads=os.cpu_count())
-    crowd = [Worker(options.case, "bf16", threads=1) for _ in range(count)]
+    lone = Worker(options.case, options.precision, threads=os.cpu_count())
+    crowd = [Worker(options.case, options.precision, threads=1) for _ in range(count)]
     for worker in (lone, *crowd):
         _ = worker.about  # waits until it is set up
     speeds: dict[str, list[float]] = {"one after another": [], "at once, one thread each": []}
