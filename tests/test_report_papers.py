@@ -74,6 +74,24 @@ def test_standard_deviations_are_kept():
     assert row["std"].item() == 0.34
 
 
+@pytest.mark.parametrize(
+    ("paper", "dataset", "method", "column", "rounding"),
+    [
+        ("avae2024", "prior", "l10_m1000", "h_opt", (0.005, 0)),  # 0.70
+        ("avae2024", "cifar10", "avae", "whitened_entropy", (0.005, 0.005)),  # 55.64 ± 0.00
+        ("avae2024", "dsprites", "vae", "factor_vae_axes", (5e-5, 5e-5)),  # 64.80 ± 7.50 percent
+        ("pythae2022", "celeba", "wae_mmd", "fid", (0.5, 0)),  # 55
+        ("takida2022", "mnist", "sigma_z_1_0", "mi_bound", (5e-5, 0)),  # 8.0e-3
+    ],
+)
+def test_a_number_may_have_been_rounded_by_half_a_unit_of_its_last_digit(
+    paper, dataset, method, column, rounding
+):
+    values = paper_values(paper).set_index(["dataset", "method", "column"])
+    found = values.loc[(dataset, method, column), ["rounding", "std_rounding"]]
+    assert found.tolist() == pytest.approx(rounding)
+
+
 def test_no_paper_number_is_a_classifier_distance():
     for paper in PAPERS:
         assert not paper_values(paper)["metric"].str.startswith("fd_classifier").any()

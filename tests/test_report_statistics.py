@@ -90,6 +90,12 @@ def test_a_prediction_interval_holds_95_percent_of_repetitions(n):
     assert 0.93 <= inside / DRAWS <= 0.97
 
 
+def test_a_prediction_interval_of_printed_numbers_holds_that_of_each_they_may_stand_for():
+    low, high = prediction_interval(Sample(2.3, 0.1, 5, rounding=(0.05, 0.005)), 3)
+    ends = [prediction_interval(Sample(m, s, 5), 3) for m in (2.25, 2.35) for s in (0.095, 0.105)]
+    assert (low, high) == pytest.approx((min(a for a, _ in ends), max(b for _, b in ends)))
+
+
 def test_a_ratio_of_spreads_is_fishers_test():
     found = ratio_of_spreads(Sample(0.0, 1.5, 4), Sample(0.0, 4.0, 7))
     ratio = (4.0 / 1.5) ** 2

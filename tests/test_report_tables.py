@@ -54,6 +54,25 @@ def test_the_relative_difference_of_a_negative_number_keeps_its_direction(study_
     assert r["relative"] == pytest.approx(7.17 / 887.17)
 
 
+@pytest.mark.parametrize(
+    ("entropy", "reproduced"), [(55.655, "yes"), (55.625, "yes"), (55.67, "no"), (None, "")]
+)
+def test_what_a_paper_rounds_to_no_spread_at_all_can_be_reproduced(tmp_path, entropy, reproduced):
+    metrics = {} if entropy is None else {"latent": {"entropy_capped": entropy}}
+    folder = write_study(
+        tmp_path,
+        paper="avae2024",
+        datasets=("cifar10",),
+        methods={m: (m, {"name": "l2"}, {"name": "kde_kl"}) for m in ("avae", "vae")},
+        seeds=(0,),
+        diverged=(),
+        metrics=lambda dataset, method, seed: metrics if method == "avae" else {"mse": 1.0},
+        images=False,
+    )
+    r = row(folder, "avae", "latent.entropy_capped", dataset="cifar10")
+    assert (r["paper"], r["paper_std"], r["reproduced"]) == (55.64, 0.0, reproduced)
+
+
 def test_a_diverged_seed_enters_no_mean(study_dir):
     r = row(study_dir, "wae_mmd", "mse")
     assert (r["mean"], r["n"], r["sound"], r["diverged"]) == (4.3, 1, 1, 1)

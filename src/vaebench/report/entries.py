@@ -19,7 +19,7 @@ class Entry:
 
     ``se`` is the standard error over test images. ``mark`` is ``best``, not distinguishable from the best
     of its column; ``single``, the best of one seed, which decides nothing; or empty. ``flag`` says what is
-    unsound.
+    unsound. ``predicted`` are the ends of the paper's prediction interval, see :mod:`.means`.
     """
 
     mean: float = math.nan
@@ -32,14 +32,14 @@ class Entry:
     mark: str = ""
     flag: str = ""
     se: float = math.nan
-    paper_seeds: float = 1
+    predicted: tuple[float, float] = (math.nan, math.nan)
 
     @classmethod
     def of(cls, r) -> Entry:
         """The unmarked entry of a row of :func:`vaebench.report.means.summarise`, from ``itertuples``."""
         flag = f"{r.label}: {r.flag}" if r.flag else ""
         means = r.mean, r.std, r.n, r.sound, r.diverged, r.paper, r.paper_std
-        return cls(*means, flag=flag, se=r.se, paper_seeds=r.paper_seeds)
+        return cls(*means, flag=flag, se=r.se, predicted=(r.predicted_low, r.predicted_high))
 
     @property
     def ours(self) -> str:

@@ -67,7 +67,8 @@ def summarise(results: Results) -> pd.DataFrame:
     A row exists for every method of the study and every metric that either we or the paper have for the
     data set, so that what is missing shows. ``n`` counts the seeds in the mean, ``sound`` and ``diverged``
     the method's runs that did and did not survive training. ``reproduced`` is "yes" or "no" where the paper
-    prints a spread: whether our mean lies in the 95 % prediction interval of its seeds and our ``n``.
+    prints a spread: whether our mean lies in the 95 % prediction interval of its seeds and our ``n``, or of
+    one seed where we have none, with room for what the paper's rounding may hide.
     ``mark`` is that of :func:`marks`, ``flag`` the reason why the method is unsound, or empty; then it has
     neither rank nor mark.
     """
@@ -97,7 +98,8 @@ def summarise(results: Results) -> pd.DataFrame:
     ends = [_predicted(r) for r in frame.itertuples()]
     frame[["predicted_low", "predicted_high"]] = np.array(ends, float).reshape(-1, 2)
     inside = frame["mean"].between(frame["predicted_low"], frame["predicted_high"])
-    frame["reproduced"] = np.where(frame["predicted_low"].isna(), "", np.where(inside, "yes", "no"))
+    unknown = frame["mean"].isna() | frame["predicted_low"].isna()
+    frame["reproduced"] = np.where(unknown, "", np.where(inside, "yes", "no"))
     reasons = {key: flag.reason for key, flag in results.flags.items()}
     frame["flag"] = [reasons.get(key, "") for key in zip(frame["dataset"], frame["method"], strict=True)]
     frame["rank"] = _ranks(frame.assign(mean=frame["mean"].where(frame["flag"] == "")), "mean")
@@ -128,13 +130,16 @@ def marks(samples: dict, sign: float) -> dict:
 
 
 def _predicted(r) -> tuple[float, float]:
-    if not r.n or math.isnan(r.paper):
+    if math.isnan(r.paper):
         return math.nan, math.nan
-    return prediction_interval(Sample(r.paper, r.paper_std, int(r.paper_seeds)), r.n)
+    rounding = r.rounding, r.std_rounding
+    paper = Sample(r.paper, r.paper_std, int(r.paper_seeds), rounding=rounding)
+    return prediction_interval(paper, max(r.n, 1))
 
 
 def _printed(study: Study) -> pd.DataFrame:
-    columns = ["dataset", "method", "metric", "paper", "paper_std", "paper_seeds", "table"]
+    numbers = ["paper", "paper_std", "paper_seeds", "rounding", "std_rounding"]
+    columns = ["dataset", "method", "metric", "table", *numbers]
     parts = []
     if study.paper is not None:
         paper = read_paper(study.paper)
@@ -146,7 +151,7 @@ def _printed(study: Study) -> pd.DataFrame:
                 row = printed[printed["method"] == paper.method(method)]
                 parts.append(row.assign(dataset=dataset, method=method))
     frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
-    return frame[columns].astype({"paper": float, "paper_std": float, "paper_seeds": float})
+    return frame[columns].astype(dict.fromkeys(numbers, float))
 
 
 def _ranks(frame: pd.DataFrame, column: str) -> pd.Series:

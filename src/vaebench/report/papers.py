@@ -17,6 +17,7 @@ import functools
 import math
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated
@@ -43,7 +44,10 @@ __all__ = [
     "unspell",
 ]
 
-COLUMNS = ["paper", "table", "dataset", "method", "column", "metric", "value", "std", "seeds"]
+COLUMNS = [
+    *("paper", "table", "dataset", "method", "column", "metric"),
+    *("value", "std", "seeds", "rounding", "std_rounding"),
+]
 
 _SYNONYMS = {
     "fid.vae2": "fid.second_stage",
@@ -272,11 +276,13 @@ def _read(key: str, folder: Path) -> Paper:
 
 
 def paper_values(paper: str | None) -> pd.DataFrame:
-    """Every number of one paper: ``paper, table, dataset, method, column, metric, value, std, seeds``.
+    """Every number of one paper, one per row.
 
-    One row per number. ``metric`` is our path, ``table`` the paper's own numbering, ``std`` NaN where none
-    is printed, ``seeds`` how many trainings stand behind it. A number that the paper prints for several
-    columns at once, ``SU+SL``, is a row for each. Without a paper the frame is empty.
+    The columns are ``paper, table, dataset, method, column, metric, value, std, seeds, rounding,
+    std_rounding``. ``metric`` is our path, ``table`` the paper's own numbering, ``std`` NaN where none
+    is printed, ``seeds`` how many trainings stand behind it, ``rounding`` half a unit of the value's last
+    printed digit and ``std_rounding`` of the deviation's, 0 without one. A number that the paper prints for
+    several columns at once, ``SU+SL``, is a row for each. Without a paper the frame is empty.
     """
     return pd.DataFrame(columns=COLUMNS) if paper is None else read_paper(paper).values
 
@@ -285,12 +291,13 @@ def _read_table(folder: Path, file: PaperFile, name: str) -> pd.DataFrame:
     path = folder / f"{name}.csv"
     table = file.tables[name]
     try:
-        frame = pd.read_csv(path)
-        frame = frame.assign(
-            value=pd.to_numeric(frame["value"]), std=pd.to_numeric(frame.get("std", math.nan))
-        )
+        frame = pd.read_csv(path, dtype={"value": str, "std": str})  # as text, which has the printed digits
+        value, std = frame["value"], frame.get("std", pd.Series(math.nan, frame.index, object))
+        frame = frame.assign(value=pd.to_numeric(value), std=pd.to_numeric(std))
+        frame = frame.assign(rounding=value.map(_half_a_unit), std_rounding=std.map(_half_a_unit))
         frame = frame.assign(column=frame["column"].astype(str).str.split("+")).explode("column")
-        frame = frame[["dataset", "method", "column", "value", "std"]].reset_index(drop=True)
+        numbers = ["value", "std", "rounding", "std_rounding"]
+        frame = frame[["dataset", "method", "column", *numbers]].reset_index(drop=True)
     except FileNotFoundError:
         raise UserError(f"{path} is not there, but paper.yaml lists the table {name!r}.") from None
     except (KeyError, ValueError) as error:
@@ -301,13 +308,22 @@ def _read_table(folder: Path, file: PaperFile, name: str) -> pd.DataFrame:
     if unknown:
         raise UserError(f"{path} has the column {unknown[0]!r}, which paper.yaml does not list in columns.")
     scale = frame["column"].map(lambda column: file.columns[column].scale)
+    frame[numbers] = frame[numbers].mul(scale, axis=0)
     return frame.assign(
         table=table.number,
         metric=[file.columns[r.column].metric(r.method) for r in frame.itertuples()],
-        value=frame["value"] * scale,
-        std=frame["std"] * scale,
         seeds=table.seeds or file.seeds,
     )
+
+
+def _half_a_unit(printed: str | float) -> float:
+    """Half a unit of a printed number's last digit; 0 where none is printed.
+
+    >>> _half_a_unit("1.50"), _half_a_unit("55"), _half_a_unit("8.0e-3"), _half_a_unit(math.nan)
+    (0.005, 0.5, 5e-05, 0.0)
+    """
+    exponent = Decimal(str(printed).strip()).as_tuple().exponent
+    return 0.5 * 10.0**exponent if isinstance(exponent, int) else 0.0
 
 
 def paper_metric(path: str) -> str:

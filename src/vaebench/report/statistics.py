@@ -41,12 +41,14 @@ class Sample:
     """A mean over ``n`` seeds and their standard deviation, NaN where ``n`` is 1 or none is printed.
 
     ``by_seed`` has the values where they are known: numbers of the same trainings are not independent.
+    ``rounding`` is how far mean and deviation may lie from a printed number's, half a unit of its last digit.
     """
 
     mean: float
     std: float = math.nan
     n: int = 1
     by_seed: Mapping[int, float] = field(default_factory=dict, compare=False, repr=False)
+    rounding: tuple[float, float] = (0.0, 0.0)
 
     @property
     def variance(self) -> float:
@@ -86,14 +88,20 @@ def t_interval(mean: float, std: float, n: int, level: float = LEVEL) -> tuple[f
 def prediction_interval(paper: Sample, n: int, level: float = LEVEL) -> tuple[float, float]:
     """95 % interval for the mean over ``n`` new seeds, if it comes from the paper's distribution.
 
-    m ± t(N − 1)·s·√(1/N + 1/n) of the paper's mean m and deviation s over N seeds; NaN, NaN without a
-    deviation.
+    m ± (r + t(N − 1)·(s + r')·√(1/N + 1/n)) of the paper's mean m and deviation s over N seeds, which
+    rounding moved by r and r' at most; NaN, NaN without a deviation.
+
+    >>> ends = prediction_interval(Sample(55.64, 0.0, 5, rounding=(0.005, 0.005)), n=1)
+    >>> tuple(round(float(end), 4) for end in ends)
+    (55.6198, 55.6602)
     """
     from scipy.special import stdtrit
 
     if not (paper.n > 1 and paper.std >= 0 and n > 0):
         return math.nan, math.nan
-    half = stdtrit(paper.n - 1, (1 + level) / 2) * paper.std * math.sqrt(1 / paper.n + 1 / n)
+    rounding, of_spread = paper.rounding
+    spread = (paper.std + of_spread) * math.sqrt(1 / paper.n + 1 / n)
+    half = rounding + stdtrit(paper.n - 1, (1 + level) / 2) * spread
     return paper.mean - half, paper.mean + half
 
 

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from vaebench.base.palette import colour
 from vaebench.base.style import log_ticks, panels, plain, save
 from vaebench.report.entries import Entry, Table
-from vaebench.report.statistics import Sample, prediction_interval, t_interval
+from vaebench.report.statistics import t_interval
 
 __all__ = ["against_paper"]
 
@@ -82,9 +82,7 @@ def _panel(ax: Axes, entries: Sequence[Entry], ours: str) -> None:
         ax.set_xscale("log")
     for place, entry in enumerate(entries):
         if not math.isnan(entry.paper):
-            sample = Sample(entry.paper, entry.paper_std, int(entry.paper_seeds))
-            ends = prediction_interval(sample, max(entry.n, 1))
-            _bar(ax, place - 0.16, entry.paper, ends, fmt="D", color=_PAPER, label=paper)
+            _bar(ax, place - 0.16, entry.paper, entry.predicted, fmt="D", color=_PAPER, label=paper)
         if entry.n:
             ends = t_interval(entry.mean, entry.std, entry.n)
             fill = {"mfc": "white"} if entry.flag else {}
