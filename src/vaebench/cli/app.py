@@ -362,7 +362,7 @@ def report() -> None:
     """Make the tables, verdicts and page of every study on disk anew, and the index of them all."""
     from vaebench.report import build_report
 
-    typer.echo(f"wrote {build_report('reports')}")
+    typer.echo(f"wrote {build_report('reports', typer.echo)}")
 
 
 @app.command()

@@ -10,6 +10,7 @@ and ``provenance/``. Nothing here needs torch.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from vaebench.base.errors import UserError
@@ -67,12 +68,16 @@ def tabulate(params: Params, root: str | Path = ".") -> list[Path]:
     ]
 
 
-def build_report(reports_dir: str | Path) -> Path:
+def build_report(reports_dir: str | Path, say: Callable[[str], object] = lambda line: None) -> Path:
     """Make every study's means, tables, verdicts and page under ``reports_dir``, and return the index's path.
 
     All of it is a function of the study's metrics, curves and provenance: neither models nor data are needed.
     A study that cannot be read is a notice on the index, whatever is wrong with it, so that it does not hide
     the others.
+
+    Args:
+        reports_dir: the folder of all studies' results.
+        say: called with a line on each study of which not all is shown.
     """
     from vaebench.report.index import write_index
     from vaebench.report.ledger import write_ledger, write_loose_verdicts, write_verdicts
@@ -95,6 +100,8 @@ def build_report(reports_dir: str | Path) -> Path:
             write_tables(results)
             write_verdicts(results)
             write_page(results)
+            if results.notice:
+                say(results.notice)
         except UserError as error:
             broken[source.parent.name] = str(error)
         except (

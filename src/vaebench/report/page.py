@@ -61,6 +61,7 @@ def _view(results: Results) -> dict:
         "paper": paper_name(results),
         "schedule": schedule(results),
         "facts": _facts(results),
+        "notice": results.notice,
         "notes": notes,
         "notes_about": about,
         "distances": what_distances_say(results.params.evaluation.features["name"]),

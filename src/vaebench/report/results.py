@@ -35,7 +35,9 @@ from vaebench.report.outside import (
     outside_provenance,
     with_outside,
 )
+from vaebench.report.superseded import is_superseded
 from vaebench.study.params import Method, Params, Study, registry
+from vaebench.study.resolve import listed
 
 if TYPE_CHECKING:
     from vaebench.report.claims import Verdict
@@ -130,17 +132,55 @@ class Results:
 
     @cached_property
     def metrics(self) -> dict[Cell, dict]:
-        """Nested metrics of every cell that was evaluated."""
-        paths = {c: self.path / "metrics" / c.dataset / c.method / f"{c.seed}.json" for c in self.cells}
-        ours = {cell: _json(path, "evaluate") for cell, path in paths.items() if path.exists()}
+        """Nested metrics of every cell that was evaluated by the study's parameters."""
+        paths = self._written("evaluate").items()
+        ours = {
+            cell: _json(path, "evaluate") for cell, path in paths if not self._is_left_out(cell, "evaluate")
+        }
         recorded = {Cell(*key): path for key, path in outside_files(self.path).items()}
         return ours | {cell: outside_metrics(recorded[cell]) for cell in self.cells if cell in recorded}
 
     @cached_property
     def histories(self) -> dict[Cell, pd.DataFrame]:
-        """Training curves, one row per epoch, of every cell that was trained."""
-        paths = {c: self.path / "history" / c.dataset / c.method / f"{c.seed}.csv" for c in self.cells}
-        return {cell: _history(path) for cell, path in paths.items() if path.exists()}
+        """Training curves, one row per epoch, of every cell that was trained by the study's parameters."""
+        paths = self._written("train").items()
+        return {cell: _history(path) for cell, path in paths if not self._is_left_out(cell, "train")}
+
+    @cached_property
+    def superseded(self) -> dict[Cell, list[str]]:
+        """Cells, and their stages, whose files are by other parameters: not shown.
+
+        See :mod:`vaebench.report.superseded`.
+        """
+        stages: dict[Cell, list[str]] = {}
+        for stage in ("train", "evaluate"):
+            for cell, path in self._written(stage).items():
+                if is_superseded(path, stage, self.path, self.params, cell):
+                    stages.setdefault(cell, []).append(stage)
+        return stages
+
+    def _is_left_out(self, cell: Cell, stage: str) -> bool:
+        return stage in self.superseded.get(cell, ())
+
+    def _written(self, stage: str) -> dict[Cell, Path]:
+        """The files of a stage that are there."""
+        kind, suffix = {"train": ("history", "csv"), "evaluate": ("metrics", "json")}[stage]
+        paths = {c: self.path / kind / c.dataset / c.method / f"{c.seed}.{suffix}" for c in self.cells}
+        return {cell: path for cell, path in paths.items() if path.exists()}
+
+    @property
+    def notice(self) -> str:
+        """A line on what is not shown and what to do; empty where all is shown."""
+        if not self.superseded:
+            return ""
+        names = [
+            f"{cell.method} · {cell.dataset} · {cell.seed}" + (" (its curve)" if stages == ["train"] else "")
+            for cell, stages in self.superseded.items()
+        ]
+        return (
+            f"Not shown: {listed(names)}; made by other parameters than {self.path / 'study.yaml'} has. "
+            "`dvc repro` goes on to the end and shows it."
+        )
 
     @cached_property
     def curve_titles(self) -> dict[str, str]:
@@ -180,7 +220,8 @@ class Results:
 
         folders = {c: self.path / "images" / c.dataset / c.method / str(c.seed) for c in self.cells}
         folders |= {Cell(*key): outside_images(path) for key, path in outside_files(self.path).items()}
-        return {cell: sorted(folders[cell].glob("*.png"), key=place) for cell in self.cells}
+        shown = [cell for cell in self.cells if not self._is_left_out(cell, "evaluate")]
+        return {c: sorted(folders[c].glob("*.png"), key=place) if c in shown else [] for c in self.cells}
 
     @cached_property
     def runs(self) -> pd.DataFrame:

@@ -19,7 +19,7 @@ _MARKS = {
 
 
 def best_rows(results: Results, n: int = 5) -> str:
-    """The ``n`` best methods of each data set for each question, then those not ranked and why."""
+    """The ``n`` best methods of each data set for each question, then what is not ranked or shown and why."""
     lines = [f"{results.name}: {results.title}" if results.title != results.name else results.name]
     for dataset in results.study.datasets:
         answered = answers(results, dataset)
@@ -31,6 +31,8 @@ def best_rows(results: Results, n: int = 5) -> str:
         if flags:
             reasons = (f"  {results.label(method)}: {flag.reason}" for method, flag in flags.items())
             lines += ["", "Not ranked:", *reasons]
+    if results.notice:
+        lines += ["", results.notice]
     if found := [words for mark, words in _MARKS.items() if (results.measured["mark"] == mark).any()]:
         lines += ["", *found]
     return "\n".join(lines)

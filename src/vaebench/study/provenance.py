@@ -8,16 +8,28 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vaebench.base.reading import mapping_or_empty
+from vaebench.study import paths
 from vaebench.study.params import Params
 from vaebench.study.resolve import parameters
 
 if TYPE_CHECKING:
     from vaebench.study.stage import Task
 
-__all__ = ["describe", "digest", "environment", "git_trouble", "item_digest", "repository_state"]
+__all__ = [
+    "describe",
+    "digest",
+    "environment",
+    "file_digest",
+    "git_trouble",
+    "item_digest",
+    "repository_state",
+]
 
 _LIBRARIES = ("vaebench", "torch", "torchvision", "numpy", "scikit-learn", "pytorch-fid", "dvc", "mlflow")
 
@@ -25,6 +37,11 @@ _LIBRARIES = ("vaebench", "torch", "torchvision", "numpy", "scikit-learn", "pyto
 def digest(content) -> str:
     """SHA-256 of ``content`` (anything that JSON can hold), in hex."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def item_digest(params: Params, dataset: str, method: str, seed: int, stage: str = "train") -> str:
@@ -53,7 +70,7 @@ def git_trouble() -> str:
 
 
 def describe(task: Task, *, data: dict, device: str, seconds: dict[str, float]) -> dict:
-    """The content of a provenance file: ``task`` as it stood when it began, and its run.
+    """The content of a provenance file: ``task`` as it stood when it began, its run and what it wrote.
 
     Args:
         task: a stage of one cell of the grid.
@@ -71,12 +88,24 @@ def describe(task: Task, *, data: dict, device: str, seconds: dict[str, float]) 
             "params": digest([task.inputs["parameters"], task.cell["seed"]]),
             "data": digest(data),
             "code": digest(task.inputs["code"]),
+            **dict(_result(task)),
         },
         "device": device,
         **_libraries(),
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
         "argv": sys.argv[1:],
     }
+
+
+def _result(task: Task) -> Iterator[tuple[str, str]]:
+    """The digest of the history or the metrics, and that of the parameters that the model was trained by."""
+    if task.stage == "train":
+        yield "result", file_digest(paths.history_csv(*task.names))
+    else:
+        yield "result", file_digest(paths.metrics_json(*task.names))
+        trained = mapping_or_empty(paths.provenance_json("train", *task.names)).get("digests", {})
+        if "params" in trained:
+            yield "training", trained["params"]
 
 
 def _libraries() -> dict:
