@@ -6,20 +6,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 from support import fake_study, scratch
 from support.metric_models import pixels
 
 from vaebench.api import Measured, evaluate_samples
 from vaebench.base.errors import UserError
-from vaebench.base.files import read_json
+from vaebench.base.files import read_json, read_yaml, write_json
 from vaebench.cli.outside import measure_outside
 from vaebench.data.preparation import prepare
-from vaebench.report.index import write_index
-from vaebench.report.outside import outside_metrics
+from vaebench.report.index import write_card, write_index
+from vaebench.report.outside import measured_otherwise, outside_metrics
 from vaebench.report.page import write_page
 from vaebench.report.results import read_results
 from vaebench.report.tables import write_tables
+from vaebench.report.terminal import best_rows
 from vaebench.study.params import load_params
 from vaebench.study.paths import prepared_dir
 
@@ -90,6 +92,50 @@ def test_the_index_counts_it_apart_from_the_methods(study, tmp_path):
     assert f"{before['methods']} methods and 1 from outside" in index
 
 
+def change_study(study: Path, **evaluation) -> None:
+    content = read_yaml(study / "study.yaml")
+    content["evaluation"] |= evaluation
+    (study / "study.yaml").write_text(yaml.safe_dump(content), "utf-8")
+
+
+def test_a_row_that_was_measured_otherwise_is_not_ranked(study, tmp_path):
+    best = {"fid": {"prior": 0.5}}
+    path = Measured(best, "").record("fake", "mine", root=tmp_path)
+    older = Measured({"fid": {"prior": 0.6}}, "").record("fake", "older", root=tmp_path)
+    write_json(older, {name: value for name, value in read_json(older).items() if name != "measured_by"})
+
+    def shown(method: str) -> tuple:
+        frame = read_results(study).summary.query("metric == 'fid.prior'").set_index("method")
+        row = frame.loc[f"outside_{method}"]
+        return row["label"], row["rank"], row["mark"]
+
+    assert shown("mine") == ("mine (from outside)", 1, "single")
+    before = read_json(write_card(read_results(study)))
+    change_study(study, samples=77)
+    label, rank, mark = shown("mine")
+    assert (label, mark, np.isnan(rank)) == ("mine (from outside, measured otherwise)", "", True)
+    assert shown("older") == ("older (from outside)", 1, "single")
+    results = read_results(study)
+    assert "other parameters of evaluate than" in results.flags["mnist", "outside_mine"].reason
+    assert "mine (from outside, measured otherwise)" in best_rows(results).partition("Not ranked:")[2]
+    assert read_json(write_card(results)) == before
+    assert Measured(best, "").record("fake", "mine", root=tmp_path) == path
+    assert shown("mine") == ("mine (from outside)", 1, "single")
+
+
+@pytest.mark.parametrize("split", [True, False])
+def test_another_split_or_other_features_are_another_measurement(study, tmp_path, split):
+    Measured({"mse": 0.5}, "").record("fake", "mine", root=tmp_path)
+    if split:
+        content = read_yaml(study / "study.yaml")
+        content["datasets"]["mnist"]["source"]["validation"] = 5000
+        (study / "study.yaml").write_text(yaml.safe_dump(content), "utf-8")
+    else:
+        change_study(study, features="none")
+    stages = {("mnist", "outside_mine"): ["prepare"] if split else ["reference", "evaluate"]}
+    assert measured_otherwise(load_params(study / "study.yaml", specs=()), study) == stages
+
+
 def test_a_row_of_no_such_study_data_set_or_seed_is_refused(study, tmp_path):
     measured = Measured({"mse": 0.5}, "")
     for options, message in (
@@ -131,3 +177,6 @@ def test_the_command_measures_by_the_studys_metrics_and_leaves_out_what_needs_a_
     assert outside_metrics(path)["kl"] == 0
     with pytest.raises(UserError, match="name it as module:object"):
         measure_outside(Path("params.yaml"), "mine:Gray", "", "", lines.append)
+    scratch.write_study(tmp_path, content | {"evaluation": content["evaluation"] | {"samples": 77}})
+    with pytest.raises(UserError, match=r"reports/tiny; .*evaluate.evaluation.samples \d+ → 77.*`dvc repro`"):
+        measure_outside(Path("params.yaml"), "mine:Grey", "grey", "", lines.append)

@@ -8,8 +8,11 @@ from types import ModuleType
 
 from vaebench.base.errors import UserError
 from vaebench.cli.address import imported
-from vaebench.study.params import load_params
-from vaebench.study.paths import prepared_dir, reference_dir
+from vaebench.report.outside import measuring
+from vaebench.report.results import read_results
+from vaebench.study.params import Params, load_params
+from vaebench.study.paths import prepared_dir, reference_dir, report_dir
+from vaebench.study.resolve import changes, listed
 
 __all__ = ["measure_outside"]
 
@@ -25,7 +28,8 @@ def measure_outside(params: Path, address: str, label: str, dataset: str, say: C
         say: called with the metrics that the model cannot have.
 
     Raises:
-        UserError: there is no such object, or the study has not run.
+        UserError: there is no such object, the study has not run, or has run on other data or with another
+            evaluation.
     """
     from vaebench.api import evaluate
     from vaebench.measure.metrics import needing
@@ -34,6 +38,7 @@ def measure_outside(params: Path, address: str, label: str, dataset: str, say: C
     study = load_params(params, specs=())
     name, dataset = study.study.name, dataset or study.study.datasets[0]
     study.check_defined(dataset=dataset)
+    _check_measuring(study, dataset)
     model = _load(address)
     features = study.evaluation.features["name"] != "none"
     densities = {density: study.densities[density] for density in study.study.densities}
@@ -51,6 +56,19 @@ def measure_outside(params: Path, address: str, label: str, dataset: str, say: C
         batch_size=study.evaluation.batch_size,
     )
     return measured.record(name, label or address, dataset=dataset)
+
+
+def _check_measuring(study: Params, dataset: str) -> None:
+    report = report_dir(study.study.name)
+    beside = read_results(report).params
+    if dataset not in beside.study.datasets:
+        return  # which the row's record refuses
+    before, now = ({"parameters": measuring(params, dataset)} for params in (beside, study))
+    if different := changes(before, now):
+        raise UserError(
+            f"the row would not be measured as those beside it in {report}; there and in params.yaml: "
+            f"{listed(different)}. Run `dvc repro`, then this again."
+        )
 
 
 def _load(address: str):

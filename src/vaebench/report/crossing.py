@@ -92,7 +92,7 @@ def crossing_tables(results: Results) -> list[Table]:
             if parts := shares(values):
                 split[metric] = parts
         if split:
-            unsound = [results.label(m) for d, m in results.flags if d == dataset]
+            unsound = [results.label(m) for d, m in results.flags if d == dataset and m in crossing.place]
             tables.append(_table(dataset, split, missing, logarithmic, unsound))
     return tables
 

@@ -56,7 +56,7 @@ def write_card(results: Results) -> Path:
         schedule=schedule(results),
         runs=[sum(cell in results.metrics for cell in results.own_cells), len(results.own_cells)],
         verdicts={status: count for status in STATUSES[:4] if (count := statuses.count(status))},
-        unsound=len(results.flags),
+        unsound=len(results.unsound),
         picture=_picture(results, sound),
     )
     path = results.path / CARD

@@ -2,8 +2,8 @@
 
 The difference is ours − paper, the relative difference is taken of |paper|, ranks count from 1 within a
 data set in the metric's better direction (ties share the smaller rank), and ± is the sample standard
-deviation over seeds (n − 1). Runs that diverged enter no mean, and a method that is flagged as unsound has no
-rank; see :mod:`vaebench.report.soundness`.
+deviation over seeds (n − 1). Runs that diverged enter no mean, and a method that is flagged, as unsound or
+measured otherwise, has no rank; see :mod:`vaebench.report.soundness`.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ def summarise(results: Results) -> pd.DataFrame:
     the method's runs that did and did not survive training. ``reproduced`` is "yes" or "no" where the paper
     prints a spread: whether our mean lies in the 95 % prediction interval of its seeds and our ``n``, or of
     one seed where we have none, with room for what the paper's rounding may hide.
-    ``mark`` is that of :func:`marks`, ``flag`` the reason why the method is unsound, or empty; then it has
-    neither rank nor mark.
+    ``mark`` is that of :func:`marks`, ``flag`` the reason why the method is not ranked, or empty; with one it
+    has neither rank nor mark.
     """
     study, runs = results.study, results.runs
     ours = over_seeds(runs)

@@ -1,10 +1,13 @@
 """Rows of a study for what was not made here: another library's model, samples alone, another clone's cell.
 
 reports/<study>/outside/<dataset>/<method>/<seed>.json, and its pictures in the folder <seed> beside it
-    {"label": …, "origin": "from outside" | "measured elsewhere", "metrics": {…}, "provenance": {stage: {…}}}
+    {"label": …, "origin": "from outside" | "measured elsewhere", "metrics": {…},
+     "measured_by": {stage: digest of parameters}, "provenance": {stage: {…}}}
 
 They stand in tables, figures and the page under a label that says so. Verdicts on the paper's claims, the
-crossing of the axes and the digest that notes carry leave them out.
+crossing of the axes and the digest that notes carry leave them out. DVC does not make them anew: where the
+study's data or evaluation are others than when a row was added, its label ends in "measured otherwise", and
+it has no rank. A row without ``measured_by`` is taken as it is.
 """
 
 from __future__ import annotations
@@ -18,10 +21,14 @@ from vaebench.base.files import read_json, write_json
 from vaebench.base.reading import mapping_or_empty, reading
 from vaebench.study.params import OUTSIDE_PREFIX as PREFIX
 from vaebench.study.params import Params
+from vaebench.study.provenance import digest
+from vaebench.study.resolve import parameters
 
 __all__ = [
     "OUTSIDE",
     "PREFIX",
+    "measured_otherwise",
+    "measuring",
     "outside_files",
     "outside_images",
     "outside_metrics",
@@ -46,18 +53,39 @@ def outside_files(study_dir: Path) -> dict[tuple[str, str, int], Path]:
 def with_outside(params: Params, study_dir: Path) -> Params:
     """``params`` with a method for each that was recorded from outside."""
     point = {axis: {"name": OUTSIDE} for axis in ("likelihood", "regularizer", "posterior")}
+    others = {method for _, method in measured_otherwise(params, study_dir)}
     methods = {}
     for (dataset, method, _), path in outside_files(study_dir).items():
         if dataset in params.study.datasets and method.startswith(PREFIX):
             content = _content(path)
-            label = f"{content['label']} ({content.get('origin', FROM_OUTSIDE)})"
-            methods[method] = {"label": label, **point}
+            origin = content.get("origin", FROM_OUTSIDE) + ", measured otherwise" * (method in others)
+            methods[method] = {"label": f"{content['label']} ({origin})", **point}
     if not methods:
         return params
     content = params.model_dump()
     content["methods"] |= methods
     content["study"]["methods"] += list(methods)
     return Params.model_validate(content)
+
+
+def measuring(params: Params, dataset: str) -> dict[str, dict]:
+    """The parameters that numbers of a data set compare by, whatever the model: by stage."""
+    method = params.study.methods[0]  # which one is the same to these stages
+    stages = ("prepare", "reference", "evaluate")
+    return {stage: parameters(params, stage, dataset=dataset, method=method) for stage in stages}
+
+
+def measured_otherwise(params: Params, study_dir: Path) -> dict[tuple[str, str], list[str]]:
+    """Rows that were added when the study measured otherwise, with the stages whose parameters differ."""
+    found: dict[tuple[str, str], dict[str, None]] = {}
+    for (dataset, method, _), path in outside_files(study_dir).items():
+        recorded = _content(path).get("measured_by")
+        if recorded and dataset in params.study.datasets:
+            now = _digests(params, dataset)
+            differing = dict.fromkeys(stage for stage in now if now[stage] != recorded.get(stage))
+            if differing:
+                found.setdefault((dataset, method), {}).update(differing)
+    return {row: list(stages) for row, stages in found.items()}
 
 
 def outside_images(path: Path) -> Path:
@@ -90,7 +118,7 @@ def record_outside(
 
     Args:
         study_dir: ``reports/<study>``.
-        params: the study.
+        params: the study as it was when ``metrics`` were measured.
         label: the row's name, of which the method's name is made.
         metrics: what :func:`vaebench.evaluate` returned.
         dataset: of the study; without it, its first.
@@ -115,7 +143,12 @@ def record_outside(
     if not name or "\n" in label:
         raise UserError(f"a row cannot be called {label!r}; use letters, on one line.")
     path = study_dir / OUTSIDE / dataset / f"{PREFIX}{name}" / f"{seed}.json"
-    content = {"label": label, "origin": origin, "metrics": dict(metrics)}
+    content = {
+        "label": label,
+        "origin": origin,
+        "metrics": dict(metrics),
+        "measured_by": _digests(params, dataset),
+    }
     for other in sorted(path.parent.glob("*.json")):
         taken = content | mapping_or_empty(other)
         if (taken["label"], taken["origin"]) != (label, origin):
@@ -127,9 +160,15 @@ def record_outside(
     return path
 
 
+def _digests(params: Params, dataset: str) -> dict[str, str]:
+    return {stage: digest(used) for stage, used in measuring(params, dataset).items()}
+
+
 def _content(path: Path) -> dict:
     with reading(path, command="vaebench evaluate"):
         content = read_json(path)
         if not (isinstance(content["label"], str) and isinstance(content["metrics"], dict)):
             raise ValueError("the label must be text and the metrics a mapping")
+        if not isinstance(content.get("measured_by", {}), dict):
+            raise ValueError("measured_by must be a mapping")
     return content

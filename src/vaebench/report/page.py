@@ -189,8 +189,8 @@ def _facts(results: Results) -> dict[str, str]:
     }
     if outside := len(study.methods) - len(results.own_methods):
         facts["from outside"] = str(outside)
-    if results.flags:
-        facts["unsound"] = f"{len(results.flags)} of {len(study.datasets) * len(study.methods)}"
+    if results.unsound:
+        facts["unsound"] = f"{len(results.unsound)} of {len(study.datasets) * len(study.methods)}"
     return facts
 
 

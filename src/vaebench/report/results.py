@@ -240,10 +240,15 @@ class Results:
 
     @cached_property
     def flags(self) -> dict[tuple[str, str], Flag]:
-        """Unsound models by (data set, method); see :mod:`vaebench.report.soundness`."""
+        """What is not ranked by (data set, method), and why; see :mod:`vaebench.report.soundness`."""
         from vaebench.report.soundness import flag_methods
 
         return flag_methods(self)
+
+    @cached_property
+    def unsound(self) -> dict[tuple[str, str], Flag]:
+        """:attr:`flags` of models that are broken; what was measured otherwise need not be."""
+        return {row: flag for row, flag in self.flags.items() if flag.kind != "measured otherwise"}
 
     @cached_property
     def summary(self) -> pd.DataFrame:

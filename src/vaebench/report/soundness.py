@@ -1,4 +1,4 @@
-"""Check that a model is worth ranking: a broken one is flagged with its reason, and is never best.
+"""Check that a model can be ranked: a broken one is flagged with its reason, and is never best.
 
 A decoder that ignores z, or a variance that has shrunk onto a few pixels, can lead in NLL or in the entropy
 of whitened encodings. Each rule compares a number with one that means something by itself:
@@ -13,7 +13,8 @@ far off            Fréchet distance of reconstructions over 5 times the median 
 =================  ======================================================================================
 
 The last rule compares at the same rate or less because a fixed σx² = 1 blurs by its objective:
-with a KL of 7 nats a distance of 45 is what it asks for, with 80 nats it is not.
+with a KL of 7 nats a distance of 45 is what it asks for, with 80 nats it is not. A row from outside that was
+measured otherwise than the study is now is flagged, too: its numbers may be sound but do not compare.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import numpy as np
 from vaebench.data.mnist import PUBLISHED
 from vaebench.report.describe import across_networks
 from vaebench.report.entries import number
+from vaebench.report.outside import measured_otherwise
 from vaebench.report.results import DIVERGED, Cell, Results, flatten
 
 __all__ = ["Flag", "flag_cell", "flag_methods", "flag_run", "warm_start_doubt"]
@@ -40,9 +42,9 @@ PEERS = 3
 
 @dataclass(frozen=True)
 class Flag:
-    """A fault of a model, in a word, with the numbers that show it."""
+    """Reason in a word why a model is not ranked, and in full."""
 
-    kind: Literal["diverged", "collapsed", "warm start", "far off"]
+    kind: Literal["diverged", "collapsed", "warm start", "far off", "measured otherwise"]
     reason: str
 
 
@@ -80,13 +82,20 @@ def flag_methods(results: Results) -> dict[tuple[str, str], Flag]:
 
     A method of several seeds is flagged where one of its runs is; as diverged where all of them are.
     """
-    flags = {}
+    flags = {
+        row: _otherwise(stages) for row, stages in measured_otherwise(results.params, results.path).items()
+    }
     for dataset in results.study.datasets:
         for method in results.study.methods:
             if flag := _of_seeds(results, dataset, method):
-                flags[dataset, method] = flag
+                flags.setdefault((dataset, method), flag)
         flags |= _far_reconstructions(results, dataset, flags)
     return flags
+
+
+def _otherwise(stages: list[str]) -> Flag:
+    words = f"measured by other parameters of {', '.join(stages)} than the study has now; add it anew"
+    return Flag("measured otherwise", words)
 
 
 def _of_seeds(results: Results, dataset: str, method: str) -> Flag | None:
