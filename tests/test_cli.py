@@ -322,7 +322,12 @@ def test_report_and_best_read_the_studys_results(workspace):
     assert run("report").output == "wrote reports/index.html\n"
     output = run("best").output
     assert "MLE Iso-I" in output
-    assert Path("reports/small/index.html").resolve().as_uri() in output
+    page = Path("reports/small/index.html")
+    assert page.resolve().as_uri() in output
+    made = page.read_text("utf-8")
+    page.write_text("of another commit")
+    run("best")
+    assert page.read_text("utf-8") == made
 
 
 def test_bandwidths_prints_both_tables_and_writes_what_claims_rest_on(workspace, monkeypatch):

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 from importlib.metadata import entry_points
+from pathlib import Path
 
 import pytest
+from support.fake_study import write_study
+
+from vaebench.base.files import write_json
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +40,20 @@ def test_the_workspaces_report_is_served_and_nothing_else_of_it(client, tmp_path
     assert client.get("/report/small/tables/metrics.csv").text == "dataset,method"
     for other in ("/report/study.yaml", "/report/../params.yaml", "/report/%2e%2e/params.yaml"):
         assert client.get(other).status_code == 404
+
+
+def test_a_studys_page_is_of_the_results_that_are_there(client, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = write_study(Path("reports"), seeds=(0,), images=False)
+    (folder / "index.html").write_text("the page of another commit")
+    write_json(folder / "metrics/mnist/mle_iso_i/0.json", {"mse": 3.25})
+    answer = client.get("/report/fake/index.html")
+    assert (answer.status_code, answer.mimetype) == (200, "text/html")
+    assert ">3.25°<" in answer.text
+    (folder / "metrics/mnist/mle_iso_i/0.json").write_text("{")
+    answer = client.get("/report/fake/index.html")
+    assert (answer.status_code, answer.mimetype) == (404, "text/plain")
+    assert "0.json is damaged" in answer.text
 
 
 def test_mlflows_own_addresses_are_there_and_nobody_is_logged_in(client):

@@ -367,17 +367,17 @@ def report() -> None:
 
 @app.command()
 def best() -> None:
-    """Print the best methods and the report's address."""
+    """Print the best methods and the address of their page, which is made anew if it is of other results."""
+    from vaebench.report.page import fresh_page
     from vaebench.report.results import read_results
     from vaebench.report.terminal import best_rows
     from vaebench.study.params import load_params
     from vaebench.study.paths import report_dir
 
     folder = report_dir(load_params(ACTIVE, specs=()).study.name)
-    typer.echo(best_rows(read_results(folder)))
-    page = folder / "index.html"
-    if page.is_file():
-        typer.echo(f"\nThe report: {page.resolve().as_uri()}")
+    results = read_results(folder)
+    typer.echo(best_rows(results))
+    typer.echo(f"\nThe report: {fresh_page(results).resolve().as_uri()}")
 
 
 @app.command()

@@ -15,6 +15,7 @@ from typing import NoReturn
 
 from vaebench.base.errors import UserError, without_passwords
 from vaebench.study.params import load_params
+from vaebench.study.paths import report_dir
 from vaebench.tracking.follow import DEFAULT, enter_workspace, store_uri
 
 __all__ = ["create_app", "serve"]
@@ -78,6 +79,7 @@ def create_app():
 
     pages.add_url_rule("/report/", view_func=_report)
     pages.add_url_rule("/report/<path:name>", view_func=_report)
+    pages.add_url_rule("/report/<study>/index.html", view_func=_page)
     pages.add_url_rule("/report/run/<study>/<dataset>/<method>/<int:seed>", view_func=_run)
     pages.add_url_rule("/ajax-api/2.0/mlflow/users/current", view_func=_nobody)
     return app
@@ -90,6 +92,17 @@ def _report(name: str = "index.html"):
     if name == "index.html" and not Path("reports/index.html").is_file():
         return "reports/index.html is not there yet: `vaebench report` makes it.", 404
     return send_from_directory(Path("reports").resolve(), name)
+
+
+def _page(study: str):
+    """A study's page, of the results that are there now; the file may be another commit's."""
+    from vaebench.report.page import page_html
+    from vaebench.report.results import read_results
+
+    try:
+        return page_html(read_results(report_dir(study)))
+    except UserError as error:
+        return str(error), 404, {"Content-Type": "text/plain; charset=utf-8"}
 
 
 def _run(study: str, dataset: str, method: str, seed: int):

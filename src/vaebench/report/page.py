@@ -23,7 +23,7 @@ from vaebench.report.soundness import warm_start_doubt
 from vaebench.report.templates import asset, template
 from vaebench.study.params import registry
 
-__all__ = ["write_page"]
+__all__ = ["fresh_page", "page_html", "write_page"]
 
 AXES = ("likelihood", "regularizer", "posterior")
 
@@ -38,11 +38,24 @@ _COLUMNS = 8
 
 def write_page(results: Results) -> list[Path]:
     """Write a study's ``index.html``, and its card for the index of all studies."""
-    page = template("page.html").render(**_view(results), script=asset("page.js"))
-    target = results.path / "index.html"
-    with write_atomically(target) as temporary:
-        temporary.write_text(page, encoding="utf-8")
-    return [write_card(results), target]
+    return [write_card(results), fresh_page(results)]
+
+
+def fresh_page(results: Results) -> Path:
+    """A study's ``index.html``, written anew unless it is of these results.
+
+    Git ignores it, and no ``dvc checkout`` replaces the page of another commit.
+    """
+    path, html = results.path / "index.html", page_html(results).encode()
+    if not path.is_file() or path.read_bytes() != html:
+        with write_atomically(path) as temporary:
+            temporary.write_bytes(html)
+    return path
+
+
+def page_html(results: Results) -> str:
+    """The text of a study's page."""
+    return template("page.html").render(**_view(results), script=asset("page.js"))
 
 
 def _view(results: Results) -> dict:
