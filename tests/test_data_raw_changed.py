@@ -60,6 +60,46 @@ def test_the_same_file_in_another_folder_is_the_same_and_another_one_is_named(st
     assert any(line.startswith(str(other / "one.bin")) for line in changed_sources(store))
 
 
+def replace_and_prepare(store, raw):
+    """The store of other files under the same names; returns the contents of the first store's files."""
+    files = [raw / "set/one.bin", raw / "set/pictures/a.png"]
+    first = {path: (path.read_text(), path.stat().st_mtime_ns) for path in files}
+    for path in files:
+        path.write_text(f"another {path.name}")
+    sources = RawFiles.default()
+    sources.digest(files[0])
+    sources.record(raw / "set/pictures", "1" * 64)
+    write_json(store / "meta.json", {"sources": sources.sources})
+    remember_sources(store)
+    assert changed_sources(store) == []
+    return first
+
+
+def test_an_earlier_store_that_dvc_restores_is_compared_with_the_files_of_now(store, tmp_path):
+    meta = (store / "meta.json").read_bytes()
+    first = replace_and_prepare(store, tmp_path / "raw")
+    (store / "meta.json").write_bytes(meta)
+    for _ in range(2):
+        assert [line.split(" was")[0] for line in changed_sources(store)] == [
+            str(tmp_path / "raw/set/one.bin"),
+            str(tmp_path / "raw/set/pictures"),
+        ]
+    for path, (text, time) in first.items():
+        path.write_text(text)
+        os.utime(path, ns=(time, time))
+    assert changed_sources(store) == []
+
+
+def test_a_store_of_the_files_of_now_is_not_mentioned_after_an_earlier_one(store, tmp_path):
+    meta = (store / "meta.json").read_bytes()
+    replace_and_prepare(store, tmp_path / "raw")
+    now = (store / "meta.json").read_bytes()
+    (store / "meta.json").write_bytes(meta)
+    assert changed_sources(store) != []
+    (store / "meta.json").write_bytes(now)
+    assert changed_sources(store) == []
+
+
 def test_a_clone_without_raw_files_has_nothing_to_compare(store, tmp_path, monkeypatch):
     monkeypatch.delenv("VAEBENCH_DATA")
     (tmp_path / ".vaebench/raw/study/set.json").unlink()

@@ -2,7 +2,8 @@
 
 ``meta.json`` has the SHA-256 of every raw file, the same on all machines. A file's size and time
 on this machine (of a folder, those of all files in it) are kept under ``.vaebench/raw``, so that looking
-again costs no reading.
+again costs no reading. They are kept by that digest: DVC restores stores that were prepared earlier, of other
+files than those that were looked at last.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ KEPT = Path(".vaebench/raw")
 
 def remember_sources(store: Path) -> None:
     """Record size and time of the raw files of a newly prepared ``store``."""
-    write_json(_kept(store), {name: _look(path) for name, path in _found(store).items() if path})
+    _keep(store, {name: _look(path) for name, path in _found(store).items() if path})
 
 
 def changed_sources(store: Path) -> list[str]:
@@ -32,28 +33,49 @@ def changed_sources(store: Path) -> list[str]:
     A file that is nowhere is not missed, unless another one was set for the store's (``$VAEBENCH_DATA``).
     """
     try:
-        digests, found = read_json(store / "meta.json").get("sources", {}), _found(store)
+        digests, found = _digests(store), _found(store)
     except (OSError, ValueError, AttributeError, UserError):
         return []
-    before = mapping_or_empty(_kept(store))
+    kept = _kept(store)
     lines: list[str] = []
-    looks: dict[str, list | None] = {}
+    looks: dict[str, list] = {}
     for name, path in found.items():
+        before = kept.get(name, {})
+        remembered = before.get(digests[name])
         if path is None:
-            looks[name] = None
-            if name in before and Path(before[name][0]).exists():
+            if remembered and Path(remembered[0]).exists():
                 lines.append(f"{name} is not below the folder that VAEBENCH_DATA names now")
             continue
-        looks[name] = _look(path)
-        if looks[name] != before.get(name) and not _is_the_same(path, digests[name], name in before):
+        look = _look(path)
+        if look == remembered:
+            continue
+        looks[name] = look
+        if not _is_the_same(path, digests[name], was_seen=bool(before)):
             lines.append(f"{path} was replaced or has other content")
-    if not lines and before != looks:
-        write_json(_kept(store), {name: look for name, look in looks.items() if look})
+    if looks and not lines:
+        _keep(store, looks)
     return lines
 
 
-def _kept(store: Path) -> Path:
+def _kept(store: Path) -> dict[str, dict[str, list]]:
+    """Looks at each raw file by its digest; empty where nothing is kept, or not in this form."""
+    kept = mapping_or_empty(_path(store))
+    return {name: looks for name, looks in kept.items() if isinstance(looks, dict)}
+
+
+def _keep(store: Path, looks: dict[str, list]) -> None:
+    kept, digests = _kept(store), _digests(store)
+    write_json(
+        _path(store), kept | {name: kept.get(name, {}) | {digests[name]: looks[name]} for name in looks}
+    )
+
+
+def _path(store: Path) -> Path:
     return KEPT / store.parent.name / f"{store.name}.json"
+
+
+def _digests(store: Path) -> dict[str, str]:
+    return read_json(store / "meta.json").get("sources", {})
 
 
 def _found(store: Path) -> dict[str, Path | None]:
@@ -61,7 +83,7 @@ def _found(store: Path) -> dict[str, Path | None]:
     roots = RawFiles.default().roots
     return {
         name: next((root / name for root in roots if (root / name).exists()), None)
-        for name in read_json(store / "meta.json").get("sources", {})
+        for name in _digests(store)
     }
 
 
