@@ -16,7 +16,7 @@ from vaebench.base.errors import UserError
 from vaebench.base.files import read_json, read_yaml, write_json
 from vaebench.cli.outside import measure_outside
 from vaebench.data.preparation import prepare
-from vaebench.report.index import write_card, write_index
+from vaebench.report.index import write_index
 from vaebench.report.outside import measured_otherwise, outside_metrics
 from vaebench.report.page import write_page
 from vaebench.report.results import read_results
@@ -110,7 +110,6 @@ def test_a_row_that_was_measured_otherwise_is_not_ranked(study, tmp_path):
         return row["label"], row["rank"], row["mark"]
 
     assert shown("mine") == ("mine (from outside)", 1, "single")
-    before = read_json(write_card(read_results(study)))
     change_study(study, samples=77)
     label, rank, mark = shown("mine")
     assert (label, mark, np.isnan(rank)) == ("mine (from outside, measured otherwise)", "", True)
@@ -118,7 +117,7 @@ def test_a_row_that_was_measured_otherwise_is_not_ranked(study, tmp_path):
     results = read_results(study)
     assert "other parameters of evaluate than" in results.flags["mnist", "outside_mine"].reason
     assert "mine (from outside, measured otherwise)" in best_rows(results).partition("Not ranked:")[2]
-    assert read_json(write_card(results)) == before
+    assert results.unsound == {}
     assert Measured(best, "").record("fake", "mine", root=tmp_path) == path
     assert shown("mine") == ("mine (from outside)", 1, "single")
 
