@@ -10,6 +10,8 @@ import pytest
 from support.fake_study import write_study
 
 from vaebench.base.files import write_json
+from vaebench.report.results import Cell, read_results
+from vaebench.report.runs import StudyRuns
 
 
 @pytest.fixture(scope="module")
@@ -66,21 +68,33 @@ def test_the_app_can_be_asked_for_again_after_it_has_answered(client):
     assert create_app() is create_app()
 
 
-def test_a_cell_leads_to_its_latest_run(client, tmp_path, monkeypatch):
+def test_a_cell_leads_to_the_run_that_the_report_shows(client, tmp_path, monkeypatch):
+    """Of several by its parameters the one with its numbers; later ones are experiments."""
     from mlflow import MlflowClient
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'store.db'}")
-    answer = client.get("/report/run/tiny/digits/vae/0")
-    assert (answer.status_code, "`vaebench track tiny`" in answer.text) == (404, True)
+    answer = client.get("/report/run/fake/mnist/mle_iso_i/0")
+    assert (answer.status_code, "study.yaml is missing" in answer.text) == (404, True)
+    folder = write_study(Path("reports"), seeds=(0,), images=False)
+    answer = client.get("/report/run/fake/mnist/mle_iso_i/0")
+    assert (answer.status_code, "`vaebench track fake`" in answer.text) == (404, True)
     store = MlflowClient(tracking_uri=os.environ["MLFLOW_TRACKING_URI"])
-    experiment = store.create_experiment("tiny")
-    for start, seed in ((1, 0), (2, 0), (3, 1)):
-        tags = {"kind": "seed", "dataset": "digits", "method": "vae", "seed": str(seed)}
-        run = store.create_run(experiment, start, tags)
-        if (start, seed) == (2, 0):
-            latest = run.info.run_id
-    answer = client.get("/report/run/tiny/digits/vae/0")
-    place = f"/#/experiments/{experiment}/runs/{latest}?workflowType=machine_learning"
-    assert answer.headers["Location"] == place
-    assert client.get("/report/run/tiny/digits/vae'/0").status_code == 404
+    experiment, cell = store.create_experiment("fake"), Cell("mnist", "mle_iso_i", 0)
+    record = StudyRuns(Path(), read_results(folder).params, *cell).training(cell)
+
+    def logged(start: int, metrics: dict, **other: str) -> str:
+        run_id = store.create_run(experiment, start, dict(record.identity) | other).info.run_id
+        for name, value in metrics.items():
+            store.log_metric(run_id, name, value)
+        return f"/#/experiments/{experiment}/runs/{run_id}?workflowType=machine_learning"
+
+    logged(5, record.metrics, params_digest="of an experiment")
+    assert client.get("/report/run/fake/mnist/mle_iso_i/0").status_code == 404
+    shown = logged(1, record.metrics | {"train/loss": 2.5})
+    logged(3, record.metrics | {"mse": 99.0})
+    assert client.get("/report/run/fake/mnist/mle_iso_i/0").headers["Location"] == shown
+    (folder / "metrics/mnist/mle_iso_i/0.json").unlink()
+    latest = logged(4, {})
+    assert client.get("/report/run/fake/mnist/mle_iso_i/0").headers["Location"] == latest
+    assert client.get("/report/run/fake/mnist/vae'/0").status_code == 404

@@ -1,22 +1,28 @@
 """`vaebench ui`: MLflow's pages, and the report beside them at ``/report/``.
 
-A run's description leads to its method in the report, and ``/report/run/…`` from there to its latest run.
+A run's description leads to its method in the report, and ``/report/run/…`` from there to the run shown.
 MLflow finds :func:`create_app` by its entry point: ``mlflow server --app-name vaebench``. Its two names that
 are used here, ``mlflow.server.app`` and ``mlflow.server.fastapi_app.app``, are tested with the installed
 version.
 """
+
+from __future__ import annotations
 
 import os
 import socket
 import sys
 from functools import cache
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from vaebench.base.errors import UserError, without_passwords
 from vaebench.study.params import load_params
 from vaebench.study.paths import report_dir
 from vaebench.tracking.follow import DEFAULT, enter_workspace, store_uri
+
+if TYPE_CHECKING:
+    from flask import Response
+    from mlflow.entities import Run
 
 __all__ = ["create_app", "serve"]
 
@@ -96,30 +102,61 @@ def _report(name: str = "index.html"):
 
 def _page(study: str):
     """A study's page, of the results that are there now; the file may be another commit's."""
+    from flask import abort
+
     from vaebench.report.page import page_html
     from vaebench.report.results import read_results
 
     try:
         return page_html(read_results(report_dir(study)))
     except UserError as error:
-        return str(error), 404, {"Content-Type": "text/plain; charset=utf-8"}
+        abort(_text(error))
 
 
 def _run(study: str, dataset: str, method: str, seed: int):
-    """The way to the latest run of a cell."""
+    """The way to the run that the report shows: by the parameters of ``study.yaml``, with its numbers."""
     from flask import abort, redirect
-    from mlflow import MlflowClient
 
-    client = MlflowClient(tracking_uri=store_uri())
-    experiment = client.get_experiment_by_name(study)
-    untracked = f"No run of {method} on {dataset} with seed {seed} is tracked: `vaebench track {study}` does."
-    if not experiment or "'" in dataset + method:
-        abort(404, untracked)
-    same = f"tags.dataset = '{dataset}' AND tags.method = '{method}' AND tags.seed = '{seed}'"
-    runs = client.search_runs([experiment.experiment_id], same, order_by=["attributes.start_time DESC"])
-    run = next(iter(runs), None) or abort(404, untracked)
+    try:
+        run = _shown_run(study, dataset, method, seed)
+    except UserError as error:
+        abort(_text(error))
     place = f"/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
     return redirect(f"{place}?workflowType=machine_learning")
+
+
+def _shown_run(study: str, *names: Any) -> Run:
+    """The latest run with the report's numbers, or else the latest by the report's parameters.
+
+    Experiments by other parameters are runs of the same cell.
+    """
+    from mlflow import MlflowClient
+
+    from vaebench.report.results import Cell, read_results
+    from vaebench.report.runs import StudyRuns
+
+    cell, client = Cell(*names), MlflowClient(tracking_uri=store_uri())
+    results, experiment = read_results(report_dir(study)), client.get_experiment_by_name(study)
+    if cell not in results.cells:
+        raise UserError(f"{results.path} has no {cell.method} on {cell.dataset} with seed {cell.seed}.")
+    shown, runs = StudyRuns(Path(), results.params, *cell).training(cell), []
+    if experiment:
+        same = " AND ".join(f"tags.`{key}` = '{value}'" for key, value in shown.identity.items())
+        latest = ["attributes.start_time DESC"]
+        runs = client.search_runs([experiment.experiment_id], same, order_by=latest)
+    if not runs:
+        raise UserError(
+            f"No run of {cell.method} on {cell.dataset} with seed {cell.seed}, by the parameters in "
+            f"{results.path / 'study.yaml'}, is tracked: `vaebench track {study}` does."
+        )
+    same_numbers = (run for run in runs if shown.metrics.items() <= run.data.metrics.items())
+    return next(same_numbers, runs[0])
+
+
+def _text(error: UserError) -> Response:
+    from flask import Response
+
+    return Response(f"{error}\n", 404, mimetype="text/plain")
 
 
 def _nobody():

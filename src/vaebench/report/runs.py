@@ -85,6 +85,10 @@ class StudyRuns:
         report = base / paths.report_dir(self.study)
         self.results = Results(report, with_outside(params, report) if self.whole else params)
 
+    def training(self, cell: Cell) -> RunRecord:
+        """A training by the study's parameters, with its metrics where it was measured."""
+        return self._ended(cell) or self._training(cell)
+
     def live(self) -> Iterator[RunRecord]:
         """Each training that has a curve, as it runs."""
         for cell in self.results.histories:
