@@ -83,6 +83,22 @@ def test_what_the_papers_own_numbers_contradict():
         assert {name for name, verdict in verdicts.items() if verdict == "does not hold"} == expected
 
 
+@pytest.mark.parametrize(("paper", "name"), [(p, n) for p in PAPERS for n in sorted(CONTRADICTED[p])])
+def test_no_rounding_of_printed_numbers_is_what_contradicts_a_sentence(paper, name):
+    paper, claim = claim_of(paper, name)
+    numbers = as_printed(paper)
+    rounding = {(r.dataset, r.method, r.column): r.rounding for r in paper.values.itertuples()}
+
+    def favoured(comparison):
+        means = [numbers[key].mean for key in comparison.keys]
+        slopes = [comparison.slope(means, index) for index in range(len(means))]
+        room = sum(abs(slope) * rounding[key] for slope, key in zip(slopes, comparison.keys, strict=True))
+        return replace(comparison, margin=lambda *means: comparison.margin(*means) + room)
+
+    bent = [replace(g, comparisons=[favoured(c) for c in g.comparisons]) for g in claim.groups(paper)]
+    assert judge_groups(bent, numbers).direction == "against"
+
+
 def test_fifteen_of_table_3s_thirty_two_numbers_are_outside_of_five_percent():
     paper, claim = claim_of("takida2022", "noise-within-five-percent")
     numbers = as_printed(paper)
