@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import shutil
@@ -11,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from unittest.mock import Mock
 
 import networkx as nx
 import psutil
@@ -24,13 +24,6 @@ from vaebench.scaleout import head
 from vaebench.scaleout.engines import start_engine
 from vaebench.scaleout.plan import Plan, read_graph
 from vaebench.study.resources import Resources, resources, study_resources
-
-
-def needs(module: str):
-    return pytest.mark.skipif(
-        importlib.util.find_spec(module) is None,
-        reason=f"{module} is not installed: pip install -e '.[scaleout,slurm]'",
-    )
 
 
 @pytest.fixture(scope="module")
@@ -50,18 +43,19 @@ def pristine(tmp_path_factory) -> Path:
 @pytest.fixture
 def project(pristine, tmp_path, monkeypatch) -> Path:
     """A copy of the project, and the current folder."""
-    folder = shutil.copytree(pristine, tmp_path / "project", symlinks=True)
-    for name, value in toy.shell(folder).items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.chdir(folder)
-    return folder
+    return enter(pristine, tmp_path / "project", monkeypatch)
 
 
 @pytest.fixture
 def done(sequential, tmp_path, monkeypatch) -> Path:
     """A copy of the project after ``dvc repro``, and the current folder."""
-    folder = shutil.copytree(sequential, tmp_path / "done", symlinks=True)
-    monkeypatch.setenv("SHELL", "/bin/sh")
+    return enter(sequential, tmp_path / "done", monkeypatch)
+
+
+def enter(source: Path, folder: Path, monkeypatch) -> Path:
+    shutil.copytree(source, folder, symlinks=True)
+    for name, value in toy.shell(folder).items():
+        monkeypatch.setenv(name, value)
     monkeypatch.chdir(folder)
     return folder
 
@@ -70,20 +64,7 @@ def repro(*targets: str, engine: str = "local", slots: int = 3) -> bool:
     return head.reproduce(start_engine(engine, None, slots), targets)
 
 
-def edit(folder: Path, stage: str, command: str) -> None:
-    content = yaml.safe_load((folder / "dvc.yaml").read_text())
-    content["stages"][stage]["cmd"] = command
-    (folder / "dvc.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
-
-
-@pytest.mark.parametrize(
-    "engine",
-    [
-        "local",
-        pytest.param("ray", marks=[needs("ray"), pytest.mark.nightly]),
-        pytest.param("dask", marks=[needs("distributed"), pytest.mark.nightly]),
-    ],
-)
+@pytest.mark.parametrize("engine", ["local", toy.RAY, toy.DASK])
 def test_lock_cache_and_files_are_those_of_dvc_repro(engine, project, sequential):
     assert repro(engine=engine, slots=3)
     assert toy.recorded(project) == toy.recorded(sequential)
@@ -98,18 +79,14 @@ def test_nothing_runs_after_dvc_repro_and_no_engine_starts(done, capsys):
     assert toy.runs(done) == dict.fromkeys(toy.STAGES, 1)
     assert toy.recorded(done) == before
     assert "Everything is up to date." in capsys.readouterr().out
+    (done / toy.TOY).write_text("rate: 0.1\none:\n  deep: [1, 3]\n")
+    assert head.preview() == ["runs     train-1", "may run  evaluate-1", "may run  table"]
 
 
 def test_a_stage_that_always_runs_goes_first_and_once_and_only_what_it_changes_runs(project):
-    content = yaml.safe_load((project / "dvc.yaml").read_text())
-    content["stages"]["prepare"]["deps"] = ["resolved"]
-    resolve = {
-        "cmd": "echo $$ >> ran/resolve; cp code.txt resolved",
-        "always_changed": True,
-        "outs": ["resolved"],
-    }
-    content["stages"]["resolve"] = resolve
-    (project / "dvc.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    resolve = "echo $$ >> ran/resolve; cp code.txt resolved"
+    toy.edit(project, "resolve", cmd=resolve, always_changed=True, outs=["resolved"])
+    toy.edit(project, "prepare", deps=["resolved"])
     assert repro()
     assert toy.runs(project) == dict.fromkeys([*toy.STAGES, "resolve"], 1)
     assert repro()
@@ -117,19 +94,6 @@ def test_a_stage_that_always_runs_goes_first_and_once_and_only_what_it_changes_r
     (project / "code.txt").write_text("edited\n")
     assert [line.split()[-1] for line in head.preview(["evaluate-1"])] == ["prepare", "train-1", "evaluate-1"]
     assert toy.runs(project)["prepare"] == 1
-
-
-def test_what_would_run_is_said_in_order_and_nothing_runs(project):
-    (project / toy.TOY).write_text("rate: 0.1\none:\n  deep: [1, 3]\n")
-    lines = head.preview(["evaluate-1"])
-    assert [line.split()[-1] for line in lines] == ["prepare", "train-1", "evaluate-1"]
-    assert all(line.startswith("runs") for line in lines)
-    assert toy.runs(project) == {}
-
-
-def test_what_might_run_is_told_from_what_does(done):
-    (done / toy.TOY).write_text("rate: 0.1\none:\n  deep: [1, 3]\n")
-    assert head.preview() == ["runs     train-1", "may run  evaluate-1", "may run  table"]
 
 
 def test_a_grid_is_every_combination_and_a_list_is_one_value():
@@ -176,9 +140,12 @@ def test_a_plan_goes_on_to_the_next_result_when_the_first_is_done():
     assert plan.drop("a2") == ["b2"]
 
 
-def test_a_target_runs_what_it_needs_and_an_edit_what_it_touches(project):
+def test_a_target_runs_what_it_needs_as_it_was_said_and_an_edit_what_it_touches(project):
+    needed = ["prepare", "train-1", "evaluate-1"]
+    assert [line.split() for line in head.preview(["evaluate-1"])] == [["runs", name] for name in needed]
+    assert toy.runs(project) == {}
     assert repro("evaluate-1")
-    assert set(toy.runs(project)) == {"prepare", "train-1", "evaluate-1"}
+    assert set(toy.runs(project)) == set(needed)
     (project / toy.TOY).write_text("rate: 0.1\none:\n  deep: [1, 3]\n")
     assert repro()
     assert toy.runs(project) == dict.fromkeys(toy.STAGES, 1) | {"train-1": 2}
@@ -187,7 +154,7 @@ def test_a_target_runs_what_it_needs_and_an_edit_what_it_touches(project):
 def test_a_failing_stage_stops_only_what_depends_on_it(project, sequential, capsys):
     (project / "fails").touch()
     command = toy.STAGES["train-0"]["cmd"][0]
-    edit(project, "train-0", f"{command}; [ ! -e fails ] || {{ echo out of luck; exit 3; }}")
+    toy.edit(project, "train-0", cmd=f"{command}; [ ! -e fails ] || {{ echo out of luck; exit 3; }}")
     assert not repro()
     said = capsys.readouterr().out
     assert "out of luck" in said
@@ -203,7 +170,7 @@ def test_a_failing_stage_stops_only_what_depends_on_it(project, sequential, caps
 
 
 def test_a_command_without_its_output_is_not_recorded(project, capsys):
-    edit(project, "history", "true")
+    toy.edit(project, "history", cmd="true")
     assert not repro("history")
     assert set(toy.lock(project)["stages"]) == {"prepare"}
     assert "h.txt" in capsys.readouterr().out
@@ -227,12 +194,9 @@ def test_a_second_head_is_refused_with_the_process_id_of_the_first(project):
     head.preview(["prepare"])
 
 
-def test_a_target_that_is_no_stage_is_said(project):
+def test_no_stage_and_no_repository_are_said(project, tmp_path, monkeypatch):
     with pytest.raises(UserError, match="there is no stage 'trian'"):
         repro("trian")
-
-
-def test_outside_a_repository_is_said(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match="run this in the repository's root"):
         repro()
@@ -265,7 +229,7 @@ def test_the_pipelines_own_trainings_share_a_gpu():
     assert asked["prepare"] == asked["tabulate"] == 0
 
 
-@needs("ray")
+@toy.needs("ray")
 @pytest.mark.nightly
 def test_our_own_ray_listens_on_this_machine_only(tmp_path):
     code = """
@@ -276,35 +240,25 @@ with start_engine("ray", None, 1):
     listening = [c.laddr.ip for p in ours for c in p.net_connections("inet") if c.status == "LISTEN"]
 print(len(listening), *set(listening))
 """
-    environment = toy.shell(tmp_path)
-    result = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
-    )
-    count, *addresses = result.stdout.split()
+    said = subprocess.check_output([sys.executable, "-c", code], env=toy.shell(tmp_path), text=True)
+    count, *addresses = said.split()
     assert int(count) > 3
     assert {address.removeprefix("::ffff:") for address in addresses} == {"127.0.0.1"}
 
 
-def test_a_cluster_that_does_not_answer_is_said_at_once():
+def test_a_cluster_that_does_not_answer_is_said_at_once(monkeypatch):
+    """By its address, or as the one that the environment names."""
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(UserError, match=f"no Ray answers at '{address}'"):
             start_engine("ray", address)
-
-
-@needs("ray")
-@pytest.mark.nightly
-def test_the_cluster_of_this_node_is_asked_at_once_too(monkeypatch):
-    with socket.socket() as silent:
-        silent.bind(("127.0.0.1", 0))
-        port = silent.getsockname()[1]
-        monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{port}")
-        with pytest.raises(UserError, match=f"no Ray answers at '.*:{port}'"):
+        monkeypatch.setenv("RAY_ADDRESS", address)
+        with pytest.raises(UserError, match=f"no Ray answers at '{address}'"):
             start_engine("ray", "auto")
 
 
-@needs("ray")
+@toy.needs("ray")
 @pytest.mark.nightly
 def test_a_ray_that_is_up_is_used_and_stays_up(project, sequential):
     """By the guide's commands. It asks for a token, as Ray's own clusters do by themselves."""
@@ -325,15 +279,11 @@ def processes(**variables: str) -> list[psutil.Process]:
     return [p for p in found if variables.items() <= (p.info["environ"] or {}).items()]
 
 
-@needs("ray")
+@toy.needs("ray")
 @pytest.mark.nightly
 def test_a_ray_that_does_not_start_in_time_is_said(monkeypatch):
-    import ray
-
-    def init(**_):
-        raise Exception("The current node timed out during startup.")
-
-    monkeypatch.setattr(ray, "init", init)
+    error = Exception("The current node timed out during startup.")
+    monkeypatch.setattr("ray.init", Mock(side_effect=error))
     with pytest.raises(UserError, match=r"Ray did not start.*timed out"), start_engine("ray", slots=1):
         pass
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -11,7 +12,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-import yaml
 from support import scaleout_toy as toy
 
 PROGRAMS = "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "sinfo", "setpriv"
@@ -20,13 +20,11 @@ MISSING = [
     *(["the package dask-jobqueue"] if importlib.util.find_spec("dask_jobqueue") is None else []),
     *(["root"] if os.geteuid() else []),
 ]
+REMEDY = "apt-get install slurmctld slurmd; pip install -e '.[slurm]'"
 
 pytestmark = [
     pytest.mark.nightly,
-    pytest.mark.skipif(
-        bool(MISSING),
-        reason=f"missing: {', '.join(MISSING)} (apt-get install slurmctld slurmd; pip install -e '.[slurm]')",
-    ),
+    pytest.mark.skipif(bool(MISSING), reason=f"missing: {', '.join(MISSING)} ({REMEDY})"),
 ]
 
 CONFIGURATION = """
@@ -55,22 +53,17 @@ NodeName={host} NodeAddr=127.0.0.1 CPUs=4 RealMemory=4000
 PartitionName=all Nodes={host} Default=YES MaxTime=INFINITE State=UP
 """
 
-JOBS = {
-    "cores": 1,
-    "processes": 1,
-    "memory": "500MB",
-    "walltime": "00:10:00",
-    "interface": "lo",
-    "scheduler-options": {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"},
-}
+JOBS = """
+jobqueue:
+  slurm: {cores: 1, processes: 1, memory: 500MB, walltime: "00:10:00", interface: lo,
+    scheduler-options: {host: 127.0.0.1, dashboard_address: "127.0.0.1:0"}}
+"""
 
 
 def free_ports(count: int) -> list[int]:
     with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+        servers = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [server.getsockname()[1] for server in servers]
 
 
 @pytest.fixture(scope="module")
@@ -82,14 +75,10 @@ def slurm(tmp_path_factory):
     host = socket.gethostname().partition(".")[0]
     configuration = folder / "slurm.conf"
     configuration.write_text(CONFIGURATION.format(host=host, folder=folder, ports=free_ports(2)))
-    (folder / "dask/jobqueue.yaml").write_text(yaml.safe_dump({"jobqueue": {"slurm": JOBS}}))
+    (folder / "dask/jobqueue.yaml").write_text(JOBS)
     found = {"SLURM_CONF": str(configuration), "DASK_CONFIG": str(folder / "dask")}
-    daemons = [
-        subprocess.Popen(
-            command, env=os.environ | found, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        for command in (["slurmctld", "-D"], ["slurmd", "-D"])
-    ]
+    quiet = {"env": os.environ | found, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    daemons = [subprocess.Popen([name, "-D"], **quiet) for name in ("slurmctld", "slurmd")]
     try:
         toy.until(lambda: "idle" in ask(found, "sinfo", "-h", "-o", "%t"), "no node became idle")
         yield found
@@ -117,8 +106,9 @@ def project(tmp_path) -> Path:
 def test_lock_cache_and_files_are_those_of_dvc_repro(slurm, project, tmp_path):
     sequential = toy.make(tmp_path / "sequential")
     subprocess.run(["dvc", "repro", "-q"], cwd=sequential, env=toy.shell(sequential), check=True)
-    documented = toy.documented("vaebench", "repro", "--engine", "slurm")
-    head = toy.launch(project, ["--engine", "slurm", *documented], **slurm)
+    guide = (toy.ROOT / "docs/scaleout.md").read_text()
+    (slots,) = re.findall(r"^vaebench repro --engine slurm ([^#\n]+)", guide, re.M)
+    head = toy.start(project, "slurm", *slots.split(), **slurm)
     assert head.wait() == 0, toy.said(project)
     assert "on Dask, tls://127.0.0.1:" in toy.said(project)
     assert toy.recorded(project) == toy.recorded(sequential)
@@ -127,9 +117,7 @@ def test_lock_cache_and_files_are_those_of_dvc_repro(slurm, project, tmp_path):
 
 
 def test_a_cancelled_jobs_stage_runs_again_in_another_job(slurm, project):
-    (project / "hang/prepare").touch()
-    head = toy.start(project, "slurm", **slurm)
-    command = toy.hanging(project, "prepare")
+    head, command = toy.hang(project, "prepare", "slurm", **slurm)
     (project / "hang/prepare").unlink()
     ask(slurm, "scancel", *jobs(slurm))
     toy.until(lambda: not toy.alive(command), "the command outlived its job")
@@ -138,9 +126,7 @@ def test_a_cancelled_jobs_stage_runs_again_in_another_job(slurm, project):
 
 
 def test_a_killed_head_leaves_no_command_and_no_job_and_the_next_call_goes_on(slurm, project):
-    (project / "hang/train-0").touch()
-    head = toy.start(project, "slurm", **slurm)
-    command = toy.hanging(project, "train-0")
+    head, command = toy.hang(project, "train-0", "slurm", **slurm)
     toy.until(lambda: "evaluate-1" in toy.lock(project)["stages"], "the other branch did not end")
     head.kill()
     head.wait()

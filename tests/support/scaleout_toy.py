@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-import shlex
 import shutil
 import subprocess
 import sys
 import time
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 
+import psutil
+import pytest
 import yaml
 
-from support.documents import blocks
 from support.tiny_study import environment
 
 ROOT = Path(__file__).parents[2]
@@ -27,32 +28,31 @@ PATIENCE = 300.0
 """Seconds that anything may take."""
 
 
-def _stage(name: str, does: str, deps: list, outs: list, **more) -> dict:
-    """A stage that notes each run in ``ran/`` with its process, and hangs while ``hang/NAME`` exists."""
-    note = f"echo $$ >> ran/{name}; [ ! -e hang/{name} ] || exec sleep 1000"
-    return {"cmd": [f"{note}; {does}"], "deps": deps, "outs": outs, **more}
+STAGES = yaml.safe_load(r"""
+prepare: {cmd: mkdir data && cp code.txt data/a && cp code.txt data/b, deps: [code.txt], outs: [data]}
+train-0: {cmd: mkdir -p m/0 && cp data/a m/0/w, deps: [data], outs: [m/0], params: [toy.yaml: [rate]]}
+train-1:
+  {cmd: mkdir -p m/1 && cp data/b m/1/w, deps: [data], outs: [m/1], params: [toy.yaml: [rate, one.deep]]}
+history: {cmd: echo 1 > h.txt, deps: [data], outs: [h.txt: {cache: false}]}
+fit-0: {cmd: cp m/0/w f0, deps: [m/0/w], outs: [f0], meta: {cpus: 1, gpus: 0.5, memory: 1MiB}}
+evaluate-0: {cmd: "echo '{\"v\": 0}' > e0.json", deps: [m/0, f0], metrics: [e0.json: {cache: false}]}
+evaluate-1: {cmd: "echo '{\"v\": 1}' > e1.json", deps: [m/1], metrics: [e1.json: {cache: false}]}
+table: {cmd: cat e0.json e1.json > table.txt, deps: [e0.json, e1.json], outs: [table.txt]}
+""")
+"""Each notes its runs in ``ran/`` with its process, and hangs while ``hang/NAME`` exists."""
+
+for _name, _stage in STAGES.items():
+    _note = f"echo $$ >> ran/{_name}; [ ! -e hang/{_name} ] || exec sleep 1000"
+    _stage["cmd"] = [f"{_note}; {_stage['cmd']}"]
 
 
-STAGES = {
-    "prepare": _stage(
-        "prepare", "mkdir data && cp code.txt data/a && cp code.txt data/b", ["code.txt"], ["data"]
-    ),
-    "train-0": _stage(
-        "train-0", "mkdir -p m/0 && cp data/a m/0/w", ["data"], ["m/0"], params=[{TOY: ["rate"]}]
-    ),
-    "train-1": _stage(
-        "train-1", "mkdir -p m/1 && cp data/b m/1/w", ["data"], ["m/1"], params=[{TOY: ["rate", "one.deep"]}]
-    ),
-    "history": _stage("history", "echo 1 > h.txt", ["data"], [{"h.txt": {"cache": False}}]),
-    "fit-0": _stage(
-        "fit-0", "cp m/0/w f0", ["m/0/w"], ["f0"], meta={"cpus": 1, "gpus": 0.5, "memory": "1MiB"}
-    ),
-    "evaluate-0": _stage("evaluate-0", "echo '{\"v\": 0}' > e0.json", ["m/0", "f0"], []),
-    "evaluate-1": _stage("evaluate-1", "echo '{\"v\": 1}' > e1.json", ["m/1"], []),
-    "table": _stage("table", "cat e0.json e1.json > table.txt", ["e0.json", "e1.json"], ["table.txt"]),
-}
-for _seed in (0, 1):
-    STAGES[f"evaluate-{_seed}"]["metrics"] = [{f"e{_seed}.json": {"cache": False}}]
+def needs(module: str):
+    reason = f"{module} is not installed: pip install -e '.[scaleout,slurm]'"
+    return pytest.mark.skipif(find_spec(module) is None, reason=reason)
+
+
+RAY = pytest.param("ray", marks=[needs("ray"), pytest.mark.nightly])
+DASK = pytest.param("dask", marks=[needs("distributed"), pytest.mark.nightly])
 
 
 def make(folder: Path) -> Path:
@@ -68,11 +68,15 @@ def make(folder: Path) -> Path:
     return folder
 
 
-def shell(folder: Path) -> dict[str, str]:
-    """The environment of a user who works in ``folder`` with this tree's package.
+def edit(folder: Path, stage: str, **changes: object) -> None:
+    """Change a stage of ``dvc.yaml``, or add it."""
+    content = yaml.safe_load((folder / "dvc.yaml").read_text())
+    content["stages"].setdefault(stage, {}).update(changes)
+    (folder / "dvc.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
 
-    Without what a Ray in this process has set for itself.
-    """
+
+def shell(folder: Path) -> dict[str, str]:
+    """Of a user who works in ``folder`` with this tree's package; without what a Ray here set for itself."""
     path = os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
     inherited = {k: v for k, v in environment(folder).items() if not k.startswith("RAY_")}
     return inherited | {"PYTHONPATH": path, "SHELL": "/bin/sh"}
@@ -89,22 +93,15 @@ def lock(folder: Path) -> dict:
 
 def recorded(folder: Path) -> dict:
     """All that DVC leaves behind, with the files' contents."""
-    cache = sorted(
-        str(path.relative_to(folder)) for path in (folder / ".dvc/cache").rglob("*") if path.is_file()
-    )
-    paths = ("data", "m", "h.txt", "f0", "e0.json", "e1.json", "table.txt")
-    files = [
-        file for name in paths for file in [folder / name, *(folder / name).rglob("*")] if file.is_file()
-    ]
-    contents = {
-        str(file.relative_to(folder)): file.read_text() for file in files if file.name != ".gitignore"
-    }
-    ignored = {
-        str(file): sorted(file.read_text().split())
-        for file in (folder / ".gitignore", folder / "m/.gitignore")
-    }
-    ignored = {str(Path(file).relative_to(folder)): lines for file, lines in ignored.items()}
-    return {"lock": lock(folder), "cache": cache, "files": contents, "ignored": ignored}
+
+    def files(*places: str) -> dict[str, Path]:
+        found = (path for place in places for path in [folder / place, *(folder / place).rglob("*")])
+        return {str(path.relative_to(folder)): path for path in found if path.is_file()}
+
+    outputs = files("data", "m", "h.txt", "f0", "e0.json", "e1.json", "table.txt", ".gitignore")
+    texts = {name: path.read_text() for name, path in outputs.items()}
+    texts |= {name: sorted(text.split()) for name, text in texts.items() if ".gitignore" in name}
+    return {"lock": lock(folder), "cache": sorted(files(".dvc/cache")), "files": texts}
 
 
 def runs(folder: Path) -> dict[str, int]:
@@ -112,25 +109,12 @@ def runs(folder: Path) -> dict[str, int]:
     return {path.name: len(path.read_text().splitlines()) for path in (folder / "ran").iterdir()}
 
 
-def start(folder: Path, engine: str, **variables: str) -> subprocess.Popen:
-    """A head with two slots, which prints into ``head.log``."""
-    return launch(folder, ["--engine", engine, "--slots", "2"], **variables)
-
-
-def launch(folder: Path, arguments: list[str], **variables: str) -> subprocess.Popen:
-    """``vaebench repro`` with ``arguments``, which prints into ``head.log``."""
-    command = [*COMMAND_LINE, *arguments]
+def start(folder: Path, engine: str, *slots: str, **variables: str) -> subprocess.Popen:
+    """``vaebench repro`` with two slots or as ``slots`` say, which prints into ``head.log``."""
+    command = [*COMMAND_LINE, "--engine", engine, *(slots or ("--slots", "2"))]
     environment = shell(folder) | variables
     with (folder / "head.log").open("ab") as log:
         return subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT)
-
-
-def documented(*beginning: str) -> list[str]:
-    """The rest of the guide's only command for a cluster that starts with ``beginning``."""
-    cluster = [b.text for b in blocks(ROOT / "docs/scaleout.md", "bash") if b.when == "cluster"]
-    commands = [shlex.split(line, comments=True) for text in cluster for line in text.splitlines()]
-    (found,) = (c for c in commands if c[: len(beginning)] == list(beginning))
-    return found[len(beginning) :]
 
 
 def until(what, reason: str):
@@ -142,43 +126,39 @@ def until(what, reason: str):
     return found
 
 
-def hanging(folder: Path, stage: str, attempt: int = 1) -> int:
-    """The process of a stage's command, once that attempt of it has begun."""
-    notes = folder / "ran" / stage
+def hang(folder: Path, stage: str, engine: str, **variables: str) -> tuple[subprocess.Popen, int]:
+    """A head at work whose ``stage`` hangs, and the process of that command."""
+    (folder / "hang" / stage).touch()
+    head = start(folder, engine, **variables)
+    return head, begun(folder, stage)
 
-    def begun() -> list[str]:
-        lines = notes.read_text().split() if notes.exists() else []
-        return lines if len(lines) >= attempt else []
 
-    return int(until(begun, f"{stage} did not begin: {said(folder)}")[-1])
+def begun(folder: Path, stage: str) -> int:
+    """The process of a stage's command, once there is one."""
+    note = folder / "ran" / stage
+    lines = until(
+        lambda: note.exists() and note.read_text().split(), f"{stage} did not begin: {said(folder)}"
+    )
+    return int(lines[-1])
 
 
 def alive(pid: int) -> bool:
     """True if the process runs; a zombie does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
+    with suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+    return False
 
 
 def running(folder: Path) -> list[int]:
     """The processes of the commands that run; an id that another process has by now is not among them."""
-
-    def here(pid: int) -> bool:
-        try:
-            return Path(f"/proc/{pid}/cwd").readlink() == folder
-        except OSError:
-            return False
-
-    noted = [int(line) for note in (folder / "ran").iterdir() for line in note.read_text().split()]
-    return [pid for pid in noted if here(pid) and alive(pid)]
+    noted = {int(line) for note in (folder / "ran").iterdir() for line in note.read_text().split()}
+    found = psutil.process_iter(["cwd"])  # of a zombie it is None
+    return [process.pid for process in found if process.pid in noted and process.info["cwd"] == str(folder)]
 
 
 def worker(pid: int) -> int:
     """The process that runs it for an engine: above it are its DVC, and the shell that guards that."""
-    for _ in range(3):
-        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-    return pid
+    return psutil.Process(pid).parents()[2].pid
 
 
 def said(folder: Path) -> str:
