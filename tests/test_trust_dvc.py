@@ -6,13 +6,13 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
 from threading import Thread
 
 import pytest
 import yaml
 from dvc.repo import Repo
+from support import scaleout_toy as toy
 from support import tiny_study
 
 from vaebench.study.lockfile import repair, set_damaged_aside
@@ -31,11 +31,10 @@ def set_epochs(repository: Path, epochs: int) -> None:
     path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
-def start_repro(repository: Path, shell: str = "/bin/sh") -> subprocess.Popen:
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+def start_repro(repository: Path, shell: str) -> subprocess.Popen:
     environment = tiny_study.environment(repository) | {"SHELL": shell}
-    options = {**pipes, "start_new_session": True}
-    return subprocess.Popen(["dvc", "repro"], cwd=repository, env=environment, **options)
+    options = {"cwd": repository, "env": environment, "text": True, "start_new_session": True}
+    return subprocess.Popen(["dvc", "repro"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
 
 
 def read_until(process: subprocess.Popen, text: str) -> str:
@@ -44,13 +43,6 @@ def read_until(process: subprocess.Popen, text: str) -> str:
         said += (line := process.stdout.readline())
         assert line, said
     return said
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="only Linux tells a process that its parent died")
@@ -63,22 +55,17 @@ def test_a_second_dvc_waits_its_turn_and_a_killed_or_interrupted_one_ends_its_tr
     read_until(first, "epoch 2/")
     checkpoints = repository / ".vaebench/checkpoints/tiny/digits/ae/0"
     trainer = int((checkpoints / "lock").read_text())
-    assert is_running(trainer)
+    assert toy.alive(trainer)
 
-    environment = tiny_study.environment(repository)
-    options = {"cwd": repository, "env": environment, "capture_output": True, "check": False}
-    second = subprocess.run(["dvc", "repro"], **options)
+    second = start_repro(repository, shell)
+    assert str(first.pid) in second.communicate()[0]
     assert second.returncode != 0
-    assert str(first.pid) in second.stderr.decode()
-    assert is_running(trainer)
+    assert toy.alive(trainer)
 
     Thread(target=first.stdout.read, daemon=True).start()  # as a terminal does; a full pipe would hold it up
     first.send_signal(signal.SIGKILL)
     first.wait()
-    deadline = time.monotonic() + 300
-    while is_running(trainer) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not is_running(trainer)
+    toy.until(lambda: not toy.alive(trainer), "the training outlived its dvc")
     first.stdout.close()
     assert (checkpoints / "checkpoint.pt").is_file()
 
@@ -128,13 +115,8 @@ def test_a_lock_cut_off_anywhere_is_aside_or_one_that_dvc_reads(tiny_repository,
             kept += 1
             COMPILED_LOCKFILE_SCHEMA(yaml.safe_load(lock.read_bytes()))
     assert kept < 20
-    for text in (
-        "<<<<<<< HEAD\n",
-        "schema: '2.0'\nstages: []\n",
-        "- a\n",
-        "schema: '2.0'\nstages:\n  a: {}\n",
-        "\xff",
-    ):
+    other = ["- a\n", "schema: '2.0'\nstages: []\n", "schema: '2.0'\nstages:\n  a: {}\n", "\xff"]
+    for text in ["<<<<<<< HEAD\n", *other]:
         lock.write_bytes(text.encode("latin1"))
         assert set_damaged_aside(lock) is not None
         assert not lock.exists()
