@@ -19,7 +19,8 @@ from vaebench.training.encode import encode_data
 from vaebench.training.loop import _plateau
 from vaebench.training.step import Step
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+if not torch.cuda.is_available():
+    pytest.skip("needs a CUDA device", allow_module_level=True)
 
 GAUSSIAN, NONE, KL = {"name": "gaussian"}, {"name": "none"}, {"name": "kl"}
 KDE = {"name": "kde_kl", "samples": 200, "bandwidth": 0.5, "epsilon_quantile": 0.9999}
