@@ -46,13 +46,8 @@ def project(pristine, tmp_path, monkeypatch) -> Path:
     return enter(pristine, tmp_path / "project", monkeypatch)
 
 
-@pytest.fixture
-def done(sequential, tmp_path, monkeypatch) -> Path:
-    """A copy of the project after ``dvc repro``, and the current folder."""
-    return enter(sequential, tmp_path / "done", monkeypatch)
-
-
 def enter(source: Path, folder: Path, monkeypatch) -> Path:
+    """A copy of ``source``, and the current folder."""
     shutil.copytree(source, folder, symlinks=True)
     for name, value in toy.shell(folder).items():
         monkeypatch.setenv(name, value)
@@ -73,11 +68,11 @@ def test_lock_cache_and_files_are_those_of_dvc_repro(engine, project, sequential
     assert toy.runs(project) == dict.fromkeys(toy.STAGES, 1), "dvc repro ran what was recorded"
 
 
-def test_nothing_runs_after_dvc_repro_and_no_engine_starts(done, capsys):
-    before = toy.recorded(done)
+def test_nothing_runs_after_dvc_repro_and_no_engine_starts(sequential, tmp_path, monkeypatch, capsys):
+    done = enter(sequential, tmp_path / "done", monkeypatch)
     assert head.reproduce(None)
     assert toy.runs(done) == dict.fromkeys(toy.STAGES, 1)
-    assert toy.recorded(done) == before
+    assert toy.recorded(done) == toy.recorded(sequential)
     assert "Everything is up to date." in capsys.readouterr().out
     (done / toy.TOY).write_text("rate: 0.1\none:\n  deep: [1, 3]\n")
     assert head.preview() == ["runs     train-1", "may run  evaluate-1", "may run  table"]
@@ -104,16 +99,14 @@ def test_a_grid_is_every_combination_and_a_list_is_one_value():
         head.grid(["a"])
 
 
-GRID = [f"{toy.TOY}:rate=0.5,0.7,0.9", f"{toy.TOY}:one.deep=[1],[2]"]
-
-
 @pytest.mark.nightly
 def test_a_sweep_runs_an_experiment_for_each_point_in_parallel(project):
     """DVC makes one copy after another under its lock, and what has been recorded is in no other's way."""
     commit = "git add -A && git commit -qm"
     shell = {"shell": True, "env": toy.shell(project)}
     subprocess.run(f"{commit} toy && dvc repro -q && {commit} done", check=True, **shell)
-    assert head.sweep(start_engine("local", None, 3), head.grid(GRID))
+    grid = head.grid([f"{toy.TOY}:rate=0.5,0.7,0.9", f"{toy.TOY}:one.deep=[1],[2]"])
+    assert head.sweep(start_engine("local", None, 3), grid)
     rates = re.findall(rb'"rate": ([0-9.]+)', subprocess.check_output("dvc exp show --json", **shell))
     assert {float(rate) for rate in rates} == {0.1, 0.5, 0.7, 0.9}
     assert len(subprocess.check_output("dvc exp list --name-only", **shell).split()) == 6
@@ -156,8 +149,7 @@ def test_a_failing_stage_stops_only_what_depends_on_it(project, sequential, caps
     command = toy.STAGES["train-0"]["cmd"][0]
     toy.edit(project, "train-0", cmd=f"{command}; [ ! -e fails ] || {{ echo out of luck; exit 3; }}")
     assert not repro()
-    said = capsys.readouterr().out
-    assert "out of luck" in said
+    assert "out of luck" in capsys.readouterr().out
     unaffected = {"prepare", "train-1", "history", "evaluate-1"}
     assert set(toy.lock(project)["stages"]) == unaffected
     assert set(toy.runs(project)) == {*unaffected, "train-0"}
@@ -165,8 +157,7 @@ def test_a_failing_stage_stops_only_what_depends_on_it(project, sequential, caps
     (project / "fails").unlink()
     assert repro()
     assert {k: v for k, v in toy.runs(project).items() if v > 1} == {"train-0": 2}
-    expected, found = toy.recorded(sequential), toy.recorded(project)
-    assert found["files"] == expected["files"]
+    assert toy.recorded(project)["files"] == toy.recorded(sequential)["files"]
 
 
 def test_a_command_without_its_output_is_not_recorded(project, capsys):
@@ -177,24 +168,19 @@ def test_a_command_without_its_output_is_not_recorded(project, capsys):
 
 
 @pytest.mark.nightly
-def test_a_truncated_lock_file_is_restored_without_running_what_the_run_cache_has(done, sequential):
-    whole = (done / "dvc.lock").read_bytes()
-    (done / "dvc.lock").write_bytes(whole[:0])
+def test_a_lock_file_cut_to_nothing_is_restored_from_the_run_cache(sequential, tmp_path, monkeypatch):
+    """But for an uncached output, which DVC keeps there only if it is a metric or a plot."""
+    done = enter(sequential, tmp_path / "done", monkeypatch)
+    (done / "dvc.lock").write_bytes(b"")
     assert repro()
-    again = {name for name, count in toy.runs(done).items() if count > 1}
-    assert again == {"history"}, (
-        "DVC keeps an uncached output out of its run cache unless it is a metric or a plot"
-    )
+    assert {name for name, count in toy.runs(done).items() if count > 1} == {"history"}
     assert toy.lock(done) == toy.lock(sequential)
 
 
-def test_a_second_head_is_refused_with_the_process_id_of_the_first(project):
+def test_a_second_head_no_stage_and_no_repository_are_refused(project, tmp_path, monkeypatch):
     with head.only_head(), pytest.raises(UserError, match=f"process {os.getpid()} on "):
         head.preview()
     head.preview(["prepare"])
-
-
-def test_no_stage_and_no_repository_are_said(project, tmp_path, monkeypatch):
     with pytest.raises(UserError, match="there is no stage 'trian'"):
         repro("trian")
     monkeypatch.chdir(tmp_path)

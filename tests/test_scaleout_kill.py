@@ -19,9 +19,7 @@ from support import tiny_study
 
 from vaebench.study.lockfile import set_damaged_aside
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("setpriv") is None, reason="setpriv (util-linux) is not installed"
-)
+pytestmark = pytest.mark.skipif(not shutil.which("setpriv"), reason="setpriv (util-linux) is not installed")
 
 
 @pytest.fixture
@@ -35,8 +33,8 @@ def test_a_killed_head_leaves_no_command_and_the_next_call_goes_on(engine, proje
     first, command = toy.hang(project, "train-0", engine)
     toy.until(lambda: "evaluate-1" in toy.lock(project)["stages"], "the other branch did not end")
 
-    arguments = [*toy.COMMAND_LINE, "--engine", engine]
-    second = subprocess.run(arguments, cwd=project, env=toy.shell(project), capture_output=True, text=True)
+    command_line = ["vaebench", "repro", "--engine", engine]
+    second = subprocess.run(command_line, cwd=project, env=toy.shell(project), capture_output=True, text=True)
     assert second.returncode == 1
     assert f"process {first.pid} on " in second.stderr
 
@@ -77,11 +75,8 @@ def test_a_killed_workers_stage_runs_again_after_its_command_is_gone(engine, pro
 @pytest.mark.parametrize("engine", ["local", toy.RAY])
 def test_ten_kills_at_random_moments_lose_nothing_and_record_nothing_that_did_not_run(engine, tmp_path):
     """Heads, and workers where the engine has them; what is recorded ran to its end, and only once."""
-    expected = toy.make(tmp_path / "sequential")
-    slow(expected)
+    expected, project = make_slow(tmp_path / "sequential"), make_slow(tmp_path / "project")
     subprocess.run(["dvc", "repro", "-q"], cwd=expected, env=toy.shell(expected), check=True)
-    project = toy.make(tmp_path / "project")
-    slow(project)
     moments = random.Random(8)
     kept: dict[str, int] = {}
     for kill in range(10):
@@ -95,7 +90,7 @@ def test_ten_kills_at_random_moments_lose_nothing_and_record_nothing_that_did_no
         toy.until(lambda: not toy.running(project), "a command outlived its head")
         set_damaged_aside(project / "dvc.lock")  # as the next head would; results are in DVC's run cache
         recorded = set(toy.lock(project)["stages"])
-        assert recorded <= ended(project)
+        assert recorded <= set((project / "ended").read_text().split())
         runs = toy.runs(project)
         kept = {name: kept.get(name, runs[name]) for name in recorded | kept.keys()}
     for _ in range(5):  # a machine under load gives Ray no node within its 30 s
@@ -108,15 +103,13 @@ def test_ten_kills_at_random_moments_lose_nothing_and_record_nothing_that_did_no
     assert again <= {"history"}, "what was recorded ran again"  # DVC's run cache leaves out its output
 
 
-def slow(folder: Path) -> None:
-    """Each command takes a moment and notes its end too."""
+def make_slow(folder: Path) -> Path:
+    """A project each of whose commands takes a moment and notes its end too."""
+    toy.make(folder)
+    (folder / "ended").touch()
     for name, stage in toy.STAGES.items():
         toy.edit(folder, name, cmd=[*stage["cmd"], f"sleep 0.5; echo {name} >> ended"])
-
-
-def ended(folder: Path) -> set[str]:
-    notes = folder / "ended"
-    return set(notes.read_text().split()) if notes.exists() else set()
+    return folder
 
 
 @pytest.fixture

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import shutil
 import socket
 import subprocess
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from support import scaleout_toy as toy
 
 PROGRAMS = "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "sinfo", "setpriv"
-MISSING = [
-    *(f"the program {name}" for name in PROGRAMS if shutil.which(name) is None),
-    *(["the package dask-jobqueue"] if importlib.util.find_spec("dask_jobqueue") is None else []),
-    *(["root"] if os.geteuid() else []),
-]
-REMEDY = "apt-get install slurmctld slurmd; pip install -e '.[slurm]'"
-
-pytestmark = [
-    pytest.mark.nightly,
-    pytest.mark.skipif(bool(MISSING), reason=f"missing: {', '.join(MISSING)} ({REMEDY})"),
-]
+MISSING = [f"the program {name}" for name in PROGRAMS if shutil.which(name) is None]
+MISSING += [] if find_spec("dask_jobqueue") else ["the package dask-jobqueue"]
+MISSING += ["root"] if os.geteuid() else []
+WHY = f"missing: {', '.join(MISSING)} (apt-get install slurmctld slurmd; pip install -e '.[slurm]')"
+pytestmark = [pytest.mark.nightly, pytest.mark.skipif(bool(MISSING), reason=WHY)]
 
 CONFIGURATION = """
 ClusterName=vaebench
@@ -38,8 +32,6 @@ AuthType=auth/none
 CredType=cred/none
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
-SwitchType=switch/none
-MpiDefault=none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
 SlurmdParameters=config_overrides

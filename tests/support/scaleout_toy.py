@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from importlib.util import find_spec
@@ -15,15 +14,9 @@ import psutil
 import pytest
 import yaml
 
-from support.tiny_study import environment
-
-ROOT = Path(__file__).parents[2]
-
-COMMAND_LINE = [sys.executable, "-c", "from vaebench.cli.app import app; app()", "repro"]
+from support.tiny_study import ROOT, environment
 
 TOY = "toy.yaml"
-"""The file of the stages' parameters."""
-
 PATIENCE = 300.0
 """Seconds that anything may take."""
 
@@ -111,7 +104,7 @@ def runs(folder: Path) -> dict[str, int]:
 
 def start(folder: Path, engine: str, *slots: str, **variables: str) -> subprocess.Popen:
     """``vaebench repro`` with two slots or as ``slots`` say, which prints into ``head.log``."""
-    command = [*COMMAND_LINE, "--engine", engine, *(slots or ("--slots", "2"))]
+    command = ["vaebench", "repro", "--engine", engine, *(slots or ("--slots", "2"))]
     environment = shell(folder) | variables
     with (folder / "head.log").open("ab") as log:
         return subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT)
