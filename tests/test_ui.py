@@ -13,24 +13,20 @@ from vaebench.base.files import write_json
 from vaebench.report.results import Cell, read_results
 from vaebench.report.runs import StudyRuns
 
+(APP,) = entry_points(group="mlflow.app", name="vaebench")
 
-@pytest.fixture(scope="module")
-def client():
-    """Asks the pages of what ``mlflow server --app-name vaebench`` serves."""
+
+@pytest.fixture
+def client(tmp_path, monkeypatch):
+    """Asks the pages of what ``mlflow server --app-name vaebench`` serves in an empty folder."""
     from mlflow.server import app as pages
 
-    create_app()
+    monkeypatch.chdir(tmp_path)
+    APP.load()()
     return pages.test_client()
 
 
-def create_app():
-    """The app as MLflow finds it."""
-    (found,) = entry_points(group="mlflow.app", name="vaebench")
-    return found.load()()
-
-
-def test_the_workspaces_report_is_served_and_nothing_else_of_it(client, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_the_workspaces_report_is_served_and_nothing_else_of_it(client, tmp_path):
     assert "`vaebench report` makes it" in client.get("/report/").text
     (tmp_path / "reports").mkdir()
     (tmp_path / "reports/index.html").write_text("<p>the report</p>")
@@ -44,8 +40,7 @@ def test_the_workspaces_report_is_served_and_nothing_else_of_it(client, tmp_path
         assert client.get(other).status_code == 404
 
 
-def test_a_studys_page_is_of_the_results_that_are_there(client, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_a_studys_page_is_of_the_results_that_are_there(client):
     folder = write_study(Path("reports"), seeds=(0,), images=False)
     (folder / "index.html").write_text("the page of another commit")
     write_json(folder / "metrics/mnist/mle_iso_i/0.json", {"mse": 3.25})
@@ -61,14 +56,13 @@ def test_a_studys_page_is_of_the_results_that_are_there(client, tmp_path, monkey
 def test_mlflows_own_addresses_are_there_for_everyone_however_often_the_app_is_asked_for(client):
     assert client.get("/health").text == "OK"
     assert client.get("/ajax-api/2.0/mlflow/users/current").status_code == 204
-    assert create_app() is create_app()
+    assert APP.load()() is APP.load()()
 
 
 def test_a_cell_leads_to_the_run_that_the_report_shows(client, tmp_path, monkeypatch):
     """Of several by its parameters the one with its numbers; later ones are experiments."""
     from mlflow import MlflowClient
 
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'store.db'}")
     answer = client.get("/report/run/fake/mnist/mle_iso_i/0")
     assert (answer.status_code, "study.yaml is missing" in answer.text) == (404, True)
