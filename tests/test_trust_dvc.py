@@ -23,14 +23,6 @@ def repository(tiny_repository, tmp_path) -> Path:
     return tiny_study.copy_repository(tiny_repository, tmp_path / "repository")
 
 
-def set_epochs(repository: Path, epochs: int) -> None:
-    path = repository / "params.yaml"
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    content["study"]["methods"] = ["ae"]
-    content["methods"]["ae"]["training"] = {"epochs": epochs}
-    path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
-
-
 def start_repro(repository: Path, shell: str) -> subprocess.Popen:
     environment = tiny_study.environment(repository) | {"SHELL": shell}
     options = {"cwd": repository, "env": environment, "text": True, "start_new_session": True}
@@ -50,7 +42,10 @@ def read_until(process: subprocess.Popen, text: str) -> str:
 def test_a_second_dvc_waits_its_turn_and_a_killed_or_interrupted_one_ends_its_training(repository, shell):
     if not Path(shell).exists():
         pytest.skip(f"there is no {shell}")
-    set_epochs(repository, 100_000)
+    content = yaml.safe_load((repository / "params.yaml").read_text(encoding="utf-8"))
+    content["study"]["methods"] = ["ae"]
+    content["methods"]["ae"]["training"] = {"epochs": 100_000}
+    (repository / "params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     first = start_repro(repository, shell)
     read_until(first, "epoch 2/")
     checkpoints = repository / ".vaebench/checkpoints/tiny/digits/ae/0"
@@ -70,8 +65,7 @@ def test_a_second_dvc_waits_its_turn_and_a_killed_or_interrupted_one_ends_its_tr
     assert (checkpoints / "checkpoint.pt").is_file()
 
     again = start_repro(repository, shell)
-    said = read_until(again, "going on from epoch")
-    assert "tiny-digits-ae-0" in said
+    assert "tiny-digits-ae-0" in read_until(again, "going on from epoch")
     read_until(again, "/100000: ")
     before = (checkpoints / "checkpoint.pt").stat().st_mtime_ns
     os.killpg(again.pid, signal.SIGINT)  # as Ctrl-C in a terminal does
