@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import sqlite3
@@ -93,7 +94,7 @@ def write_training(seed: int = 0, epochs: int = 2, loss: float = 9.0) -> None:
 
 def write_evaluation(seed: int = 0, mse: float = 7.0, **more: object) -> None:
     """The files that *posthoc* and *evaluate* leave."""
-    write_density(paths.density_dir(*CELL, seed, "gaussian"), 5.0)
+    write_density(paths.density_dir(*CELL, seed, "gaussian"))
     write_json(paths.metrics_json(*CELL, seed), {"mse": mse, "fid": {"gaussian": 21.0}, **more})
     made = {"params": item_digest(load_params(specs=()), *CELL[1:], seed, stage="evaluate")}
     weights = (paths.model_dir(*CELL, seed) / "model.safetensors").read_bytes()
@@ -110,12 +111,12 @@ def write_results(seed: int = 0, mse: float = 7.0, **more: object) -> None:
     write_evaluation(seed, mse, **more)
 
 
-def write_density(folder: Path, mean: float) -> Path:
+def write_density(folder: Path) -> None:
+    """A narrow Gaussian around 5."""
     density = DENSITIES.build({"name": "gaussian"})
-    latents = mean + 0.01 * np.random.default_rng(0).standard_normal((50, 2))
+    latents = 5.0 + 0.01 * np.random.default_rng(0).standard_normal((50, 2))
     density.fit({"train_mean": latents.astype("float32"), "prior_scale": np.float32(1)}, seed=0)
     density.save(folder)
-    return folder
 
 
 def exported(*cell: object, running: bool = False) -> list:
@@ -171,7 +172,7 @@ def test_the_logged_model_is_the_one_on_disk_and_holds_no_pickle(clone):
     import mlflow
 
     write_results()
-    write_density(paths.density_dir(*CELL, 0, "former"), 5.0)  # the study no longer has it
+    write_density(paths.density_dir(*CELL, 0, "former"))  # the study no longer has it
     (run,) = exported()
     loaded = mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/model")
     images = np.random.default_rng(0).random((4, 1, 8, 8), np.float32)
@@ -234,29 +235,18 @@ def test_a_killed_trainings_run_says_so_and_goes_on_when_it_does(clone):
     assert len(curve(finished)) == 3
 
 
-def test_only_a_history_that_was_written_since_the_stage_began_is_looked_at(clone, monkeypatch):
+@pytest.mark.parametrize(("began", "looks"), [(0.0, [True, False]), (math.inf, [False, False])])
+def test_only_a_history_that_was_written_since_the_stage_began_is_looked_at(clone, monkeypatch, began, looks):
+    """By two looks, between which the stage ends and closes the exporter's standard input."""
+    closed = iter([[], ["stdin"]])
+    monkeypatch.setattr(follow.select, "select", lambda *_: [next(closed)])
     monkeypatch.setattr(follow, "INTERVAL", 0.0)
     write_training()
-    history = paths.history_csv(*CELL, 0)
-    for began, running in ((0.0, True), (time.time() + 60, False)):
-        reading, writing = os.pipe()
-        with os.fdopen(reading) as stdin:
-            monkeypatch.setattr(sys, "stdin", stdin)
-            looks = follow._looks(history, began)
-            if running:
-                assert next(looks)
-            os.close(writing)
-            assert not next(looks)
+    found = follow._looks(paths.history_csv(*CELL, 0), began)
+    assert [next(found), next(found)] == looks
 
 
-def test_other_numbers_of_the_same_parameters_are_another_run(clone):
-    write_training(loss=9.0)
-    exported()
-    write_training(loss=8.0)
-    assert [curve(run)[0] for run in exported()] == [(1, 8.0), (1, 9.0)]
-
-
-def test_what_is_measured_otherwise_is_another_run(clone):
+def test_other_numbers_and_what_is_measured_otherwise_are_another_run(clone):
     write_results(kl=30.0)
     exported()
     write_evaluation()
@@ -265,6 +255,8 @@ def test_what_is_measured_otherwise_is_another_run(clone):
     write_evaluation(mse=6.0)
     assert [run.data.metrics["mse"] for run in exported()] == [6.0, 7.0, 7.0]
     assert [run.data.params["evaluation.samples"] for run in runs()] == ["300", "10000", "10000"]
+    write_training(loss=8.0)
+    assert [curve(run)[0] for run in exported()] == [(1, 8.0), *[(1, 9.0)] * 3]
 
 
 def test_other_seeds_are_another_mean_of_the_same_trainings(clone):
@@ -319,10 +311,11 @@ def test_a_training_that_is_killed_has_nothing_of_the_one_before(clone):
     assert [run.status for run in ended("seed")] == ["KILLED"]
 
 
-def test_a_methods_run_holds_mean_deviation_interval_and_number_of_its_seeds(clone):
+def test_a_methods_run_holds_mean_deviation_interval_number_and_flags_of_its_seeds(clone):
     values = [7.0, 8.0, 10.0]
-    for seed, mse in enumerate(values):
-        write_results(seed, mse, **({"odd": 1.0} if seed == 0 else {}))
+    write_results(0, values[0], kl=0.0004, odd=1.0)
+    for seed in (1, 2):
+        write_results(seed, values[seed], kl=30.0)
     (parent,) = ended("method")
     mean, deviation = statistics.fmean(values), statistics.stdev(values)
     low, high = t_interval(mean, deviation, 3)
@@ -331,18 +324,15 @@ def test_a_methods_run_holds_mean_deviation_interval_and_number_of_its_seeds(clo
     assert {key: found[key] for key in expected} == pytest.approx(expected)
     assert (parent.seconds, found["n/odd"], "sd/odd" in found) == (12.5, 1, False)
     assert [run.parent.identity == parent.identity for run in ended("seed")] == [True] * 3
+    flag, *others = (run.tags["flag"] for run in ended("seed"))
+    assert flag.startswith("collapsed: KL")
+    assert (others, parent.tags["flag"]) == (["none", "none"], f"{flag}; 1 of 3 seeds")
 
 
-def test_a_broken_model_is_flagged(clone):
-    write_results(0, kl=0.0004)
-    write_results(1, kl=30.0)
-    flags = [run.tags["flag"] for run in ended("seed")]
-    assert flags[0].startswith("collapsed: KL")
-    assert flags[1] == "none"
-    assert [run.tags["flag"] for run in ended("method")] == [f"{flags[0]}; 1 of 2 seeds"]
+def test_a_study_has_tables_notes_and_verdicts_and_a_view_of_the_metrics_asked_for_first(clone):
+    from vaebench.tracking.export import VIEW
 
-
-def test_tables_notes_and_verdicts_are_artifacts_of_the_study(clone):
+    write_results(fid={"prior": 22.0, "gaussian": 21.0}, kl=5.0, psnr=20.0)
     (paths.report_dir("tiny") / "tables").mkdir(parents=True)
     for name in ("tables/all.csv", "notes.md", "summary.json", "claims.json"):
         (paths.report_dir("tiny") / name).write_text("x")
@@ -350,6 +340,10 @@ def test_tables_notes_and_verdicts_are_artifacts_of_the_study(clone):
     (run,) = runs("tables")
     kept = {artifact.path for artifact in client().list_artifacts(run.info.run_id)}
     assert kept == {"tables", "notes.md", "summary.json", "claims.json"}
+    tags = client().get_experiment_by_name("tiny").tags
+    columns = json.loads(tags[f"mlflow.sharedViewState.{VIEW}"])["selectedColumns"]
+    assert columns[:2] == ["attributes.`Duration`", "tags.`flag`"]
+    assert columns[2:] == ["metrics.`fid/prior`", "metrics.`kl`", "metrics.`mse`"]
 
 
 def test_a_row_from_outside_is_one_run_with_its_tag_however_often_it_is_written(clone):
@@ -360,24 +354,6 @@ def test_a_row_from_outside_is_one_run_with_its_tag_however_often_it_is_written(
     assert (run.info.run_name, run.info.status) == ("outside_my_gan · digits · 0", "FINISHED")
     assert (run.data.tags["method"], run.data.metrics) == ("outside_my_gan", {"fid/prior": 2.5})
     assert (parent.info.run_name, parent.data.metrics["fid/prior"]) == ("outside_my_gan · digits", 2.5)
-
-
-def test_a_dvc_experiments_runs_are_told_apart_by_name(clone, monkeypatch):
-    monkeypatch.setenv("DVC_EXP_NAME", "heavier")
-    write_training()
-    (run,) = exported()
-    assert (run.info.run_name, run.data.tags["dvc_experiment"]) == ("vae · digits · 0 · heavier", "heavier")
-
-
-def test_the_saved_view_has_the_few_metrics_that_are_asked_for_first(clone):
-    from vaebench.tracking.export import VIEW
-
-    write_results(fid={"prior": 22.0, "gaussian": 21.0}, kl=5.0, psnr=20.0)
-    exported()
-    tags = client().get_experiment_by_name("tiny").tags
-    columns = json.loads(tags[f"mlflow.sharedViewState.{VIEW}"])["selectedColumns"]
-    assert columns[:2] == ["attributes.`Duration`", "tags.`flag`"]
-    assert columns[2:] == ["metrics.`fid/prior`", "metrics.`kl`", "metrics.`mse`"]
 
 
 @pytest.mark.pipeline
@@ -447,9 +423,8 @@ NO_STORES = {
 }
 
 
-@pytest.mark.parametrize("name", NO_STORES)
-def test_a_store_that_is_none_is_said_at_once_and_what_to_do(clone, monkeypatch, name):
-    uri, message = NO_STORES[name]
+@pytest.mark.parametrize(("uri", "message"), NO_STORES.values(), ids=NO_STORES)
+def test_a_store_that_is_none_is_said_at_once_and_what_to_do(clone, monkeypatch, uri, message):
     Path("bad.db").write_bytes(b"not SQLite's" * 100)
     Path("folder.db").mkdir()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
@@ -466,12 +441,16 @@ def test_a_reason_keeps_its_remedy_and_no_statement():
     assert one_line(KeyError()) == "KeyError"
 
 
-def test_experiments_in_dvcs_temporary_folders_log_to_the_workspace(clone, monkeypatch):
+def test_experiments_in_dvcs_temporary_folders_log_to_the_workspace_by_their_names(clone, monkeypatch):
+    monkeypatch.setenv("DVC_EXP_NAME", "heavier")
     copy = clone / ".dvc/tmp/exps/tmpab12"
     copy.mkdir(parents=True)
     monkeypatch.chdir(copy)
     assert follow.enter_workspace() == Path(".dvc/tmp/exps/tmpab12")
     assert Path.cwd() == clone
+    write_training()
+    (run,) = exported()
+    assert (run.info.run_name, run.data.tags["dvc_experiment"]) == ("vae · digits · 0 · heavier", "heavier")
 
 
 def test_whatever_mlflow_does_the_stage_goes_on_with_a_line(clone, monkeypatch, capfd):
@@ -516,11 +495,11 @@ def test_a_database_that_another_program_holds_is_tried_until_it_is_free(clone):
 
 
 def test_a_sampler_speaks_in_unit_images_and_names_its_densities(clone):
-    write_training()
-    sampler = Sampler.load(paths.model_dir(*CELL, 0), {"far": write_density(clone / "d", 30.0)})
+    write_results()
+    sampler = Sampler.load(paths.model_dir(*CELL, 0), {"far": paths.density_dir(*CELL, 0, "gaussian")})
     model = sampler.model
     with torch.no_grad():
-        expected = (model.decode(torch.full((1, 2), 30.0)) + 1) / 2
+        expected = (model.decode(torch.full((1, 2), 5.0)) + 1) / 2
     assert torch.allclose(sampler.sample(3, "far"), expected.expand(3, -1, -1, -1), atol=2e-2)
     assert torch.equal(sampler.sample(3, seed=1), sampler.sample(3, seed=1))
     assert not torch.equal(sampler.sample(3, seed=1), sampler.sample(3, seed=2))
