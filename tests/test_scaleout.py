@@ -253,23 +253,18 @@ def test_a_ray_that_is_up_is_used_and_stays_up(project, sequential):
         try:
             run_block(project, *found, toy.shell(project) | {"RAY_TMPDIR": short})
             assert toy.recorded(project) == toy.recorded(sequential)
-            assert processes(RAY_TMPDIR=short)
         finally:
-            for process in processes(RAY_TMPDIR=short):
+            found = psutil.process_iter(["environ"])
+            up = [p for p in found if (p.info["environ"] or {}).get("RAY_TMPDIR") == short]
+            for process in up:
                 process.kill()
-
-
-def processes(**variables: str) -> list[psutil.Process]:
-    """Those that have all of ``variables`` in their environment."""
-    found = psutil.process_iter(["environ"])
-    return [p for p in found if variables.items() <= (p.info["environ"] or {}).items()]
+        assert up
 
 
 @toy.needs("ray")
 @pytest.mark.nightly
 def test_a_ray_that_does_not_start_in_time_is_said(monkeypatch):
-    error = Exception("The current node timed out during startup.")
-    monkeypatch.setattr("ray.init", Mock(side_effect=error))
+    monkeypatch.setattr("ray.init", Mock(side_effect=Exception("The current node timed out during startup.")))
     with pytest.raises(UserError, match=r"Ray did not start.*timed out"), start_engine("ray", slots=1):
         pass
 

@@ -7,7 +7,6 @@ import re
 import shutil
 import socket
 import subprocess
-from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -52,12 +51,6 @@ jobqueue:
 """
 
 
-def free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        servers = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [server.getsockname()[1] for server in servers]
-
-
 @pytest.fixture(scope="module")
 def slurm(tmp_path_factory):
     """Variables with which a shell finds the cluster and the size of a job."""
@@ -66,7 +59,9 @@ def slurm(tmp_path_factory):
         (folder / name).mkdir()
     host = socket.gethostname().partition(".")[0]
     configuration = folder / "slurm.conf"
-    configuration.write_text(CONFIGURATION.format(host=host, folder=folder, ports=free_ports(2)))
+    with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
+        ports = [server.getsockname()[1] for server in (first, second)]
+    configuration.write_text(CONFIGURATION.format(host=host, folder=folder, ports=ports))
     (folder / "dask/jobqueue.yaml").write_text(JOBS)
     found = {"SLURM_CONF": str(configuration), "DASK_CONFIG": str(folder / "dask")}
     quiet = {"env": os.environ | found, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}

@@ -11,7 +11,6 @@ import sqlite3
 import statistics
 import subprocess
 import sys
-import time
 import uuid
 from contextlib import closing
 from pathlib import Path
@@ -59,10 +58,8 @@ CELL = "tiny", "digits", "vae"
 
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory):
-    from mlflow import MlflowClient
-
     path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
+    client(f"sqlite:///{path}").search_experiments()
     return path
 
 
@@ -93,8 +90,11 @@ def write_training(seed: int = 0, epochs: int = 2, loss: float = 9.0) -> None:
 
 
 def write_evaluation(seed: int = 0, mse: float = 7.0, **more: object) -> None:
-    """The files that *posthoc* and *evaluate* leave."""
-    write_density(paths.density_dir(*CELL, seed, "gaussian"))
+    """The files that *posthoc* and *evaluate* leave; the density is a narrow Gaussian around 5."""
+    density = DENSITIES.build({"name": "gaussian"})
+    latents = 5.0 + 0.01 * np.random.default_rng(0).standard_normal((50, 2))
+    density.fit({"train_mean": latents.astype("float32"), "prior_scale": np.float32(1)}, seed=0)
+    density.save(paths.density_dir(*CELL, seed, "gaussian"))
     write_json(paths.metrics_json(*CELL, seed), {"mse": mse, "fid": {"gaussian": 21.0}, **more})
     made = {"params": item_digest(load_params(specs=()), *CELL[1:], seed, stage="evaluate")}
     weights = (paths.model_dir(*CELL, seed) / "model.safetensors").read_bytes()
@@ -111,14 +111,6 @@ def write_results(seed: int = 0, mse: float = 7.0, **more: object) -> None:
     write_evaluation(seed, mse, **more)
 
 
-def write_density(folder: Path) -> None:
-    """A narrow Gaussian around 5."""
-    density = DENSITIES.build({"name": "gaussian"})
-    latents = 5.0 + 0.01 * np.random.default_rng(0).standard_normal((50, 2))
-    density.fit({"train_mean": latents.astype("float32"), "prior_scale": np.float32(1)}, seed=0)
-    density.save(folder)
-
-
 def exported(*cell: object, running: bool = False) -> list:
     """Write what is on disk into the store; the trainings that it has then."""
     from vaebench.tracking.export import export
@@ -131,10 +123,10 @@ def ended(kind: str) -> list[RunRecord]:
     return [r for r in StudyRuns(Path(), load_params(specs=())).ended() if r.identity["kind"] == kind]
 
 
-def client():
+def client(uri: str = ""):
     from mlflow import MlflowClient
 
-    return MlflowClient(tracking_uri=follow.store_uri())
+    return MlflowClient(tracking_uri=uri or follow.store_uri())
 
 
 def runs(kind: str = "seed") -> list:
@@ -172,11 +164,12 @@ def test_the_logged_model_is_the_one_on_disk_and_holds_no_pickle(clone):
     import mlflow
 
     write_results()
-    write_density(paths.density_dir(*CELL, 0, "former"))  # the study no longer has it
+    density = paths.density_dir(*CELL, 0, "gaussian")
+    shutil.copytree(density, density.with_name("former"))  # the study no longer has it
     (run,) = exported()
     loaded = mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/model")
     images = np.random.default_rng(0).random((4, 1, 8, 8), np.float32)
-    ours = Sampler.load(paths.model_dir(*CELL, 0), {"gaussian": paths.density_dir(*CELL, 0, "gaussian")})
+    ours = Sampler.load(paths.model_dir(*CELL, 0), {"gaussian": density})
     np.testing.assert_allclose(loaded.predict(images), ours(torch.from_numpy(images)).detach(), rtol=1e-5)
     sampler = loaded.unwrap_python_model().sampler
     assert sampler.names == ["prior", "gaussian"]
@@ -246,7 +239,7 @@ def test_only_a_history_that_was_written_since_the_stage_began_is_looked_at(clon
     assert [next(found), next(found)] == looks
 
 
-def test_other_numbers_and_what_is_measured_otherwise_are_another_run(clone):
+def test_other_numbers_and_other_parameters_of_a_stage_are_another_run_once_it_has_run_by_them(clone):
     write_results(kl=30.0)
     exported()
     write_evaluation()
@@ -257,6 +250,10 @@ def test_other_numbers_and_what_is_measured_otherwise_are_another_run(clone):
     assert [run.data.params["evaluation.samples"] for run in runs()] == ["300", "10000", "10000"]
     write_training(loss=8.0)
     assert [curve(run)[0] for run in exported()] == [(1, 8.0), *[(1, 9.0)] * 3]
+    Path("params.yaml").write_text(HEAVIER)
+    assert len(exported()) == 4
+    write_training(loss=5.0)
+    assert [run.data.params["regularizer.weight"] for run in exported()] == ["3.0", *["2.0"] * 4]
 
 
 def test_other_seeds_are_another_mean_of_the_same_trainings(clone):
@@ -267,15 +264,6 @@ def test_other_seeds_are_another_mean_of_the_same_trainings(clone):
     assert len(exported()) == 2
     latest = runs("method")[0].data.metrics
     assert (latest["mse"], latest["n/mse"], "sd/mse" in latest) == (7.0, 1, False)
-
-
-def test_what_has_other_parameters_than_the_study_is_left_out(clone):
-    write_training()
-    Path("params.yaml").write_text(HEAVIER)
-    assert exported() == []
-    write_training(loss=5.0)
-    (run,) = exported()
-    assert run.data.params["regularizer.weight"] == "3.0"
 
 
 def test_metrics_of_an_earlier_model_are_not_the_new_ones(clone):
@@ -330,8 +318,6 @@ def test_a_methods_run_holds_mean_deviation_interval_number_and_flags_of_its_see
 
 
 def test_a_study_has_tables_notes_and_verdicts_and_a_view_of_the_metrics_asked_for_first(clone):
-    from vaebench.tracking.export import VIEW
-
     write_results(fid={"prior": 22.0, "gaussian": 21.0}, kl=5.0, psnr=20.0)
     (paths.report_dir("tiny") / "tables").mkdir(parents=True)
     for name in ("tables/all.csv", "notes.md", "summary.json", "claims.json"):
@@ -341,7 +327,7 @@ def test_a_study_has_tables_notes_and_verdicts_and_a_view_of_the_metrics_asked_f
     kept = {artifact.path for artifact in client().list_artifacts(run.info.run_id)}
     assert kept == {"tables", "notes.md", "summary.json", "claims.json"}
     tags = client().get_experiment_by_name("tiny").tags
-    columns = json.loads(tags[f"mlflow.sharedViewState.{VIEW}"])["selectedColumns"]
+    columns = json.loads(tags["mlflow.sharedViewState.vaebench"])["selectedColumns"]
     assert columns[:2] == ["attributes.`Duration`", "tags.`flag`"]
     assert columns[2:] == ["metrics.`fid/prior`", "metrics.`kl`", "metrics.`mse`"]
 
@@ -454,14 +440,11 @@ def test_experiments_in_dvcs_temporary_folders_log_to_the_workspace_by_their_nam
 
 
 def test_whatever_mlflow_does_the_stage_goes_on_with_a_line(clone, monkeypatch, capfd):
-    fakes = clone.parent / "fakes"
-    fakes.mkdir()
-    (fakes / "mlflow.py").write_text("raise ImportError('no mlflow here')")
-    monkeypatch.syspath_prepend(fakes)
-    trouble = follow.FOLDER / "tiny.log"
+    (clone.parent / "mlflow.py").write_text("raise ImportError('no mlflow here')")
+    monkeypatch.syspath_prepend(clone.parent)
     with follow.tracked("tiny", "digits", "vae", 0):
         write_training()
-        until(trouble.exists, "nothing was said")
+        until((follow.FOLDER / "tiny.log").exists, "nothing was said")
     message = "tracking off: no mlflow here (`vaebench track` writes what is missing)\n"
     assert capfd.readouterr() == (message, "")
 
@@ -483,9 +466,7 @@ def test_a_database_that_another_program_holds_is_tried_until_it_is_free(clone):
     with closing(sqlite3.connect(database, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         process = subprocess.Popen(command, stdin=subprocess.PIPE)
-        while not (follow.FOLDER / "tiny.log").exists():
-            assert process.poll() is None
-            time.sleep(0.1)
+        until((follow.FOLDER / "tiny.log").exists, "nothing was said")
         process.stdin.close()
         other.execute("ROLLBACK")
     assert process.wait(600) == 0

@@ -12,6 +12,7 @@ from threading import Thread
 import pytest
 import yaml
 from dvc.repo import Repo
+from dvc.schema import COMPILED_LOCKFILE_SCHEMA
 from support import scaleout_toy as toy
 from support import tiny_study
 
@@ -95,8 +96,6 @@ def test_what_a_killed_dvc_cut_off_is_repaired_and_all_comes_from_the_run_cache(
 
 
 def test_a_lock_cut_off_anywhere_is_aside_or_one_that_dvc_reads(tiny_repository, tmp_path):
-    from dvc.schema import COMPILED_LOCKFILE_SCHEMA
-
     whole = (tiny_repository / "dvc.lock").read_bytes()
     lock = tmp_path / "dvc.lock"
     lock.write_bytes(whole)

@@ -28,9 +28,8 @@ def client(tmp_path, monkeypatch):
 
 def test_the_workspaces_report_is_served_and_nothing_else_of_it(client, tmp_path):
     assert "`vaebench report` makes it" in client.get("/report/").text
-    (tmp_path / "reports").mkdir()
-    (tmp_path / "reports/index.html").write_text("<p>the report</p>")
     (tmp_path / "reports/small/tables").mkdir(parents=True)
+    (tmp_path / "reports/index.html").write_text("<p>the report</p>")
     (tmp_path / "reports/small/tables/metrics.csv").write_text("dataset,method")
     (tmp_path / "params.yaml").write_text("private: true")
     answer = client.get("/report/")

@@ -20,7 +20,6 @@ TOY = "toy.yaml"
 PATIENCE = 300.0
 """Seconds that anything may take."""
 
-
 STAGES = yaml.safe_load(r"""
 prepare: {cmd: mkdir data && cp code.txt data/a && cp code.txt data/b, deps: [code.txt], outs: [data]}
 train-0: {cmd: mkdir -p m/0 && cp data/a m/0/w, deps: [data], outs: [m/0], params: [toy.yaml: [rate]]}
@@ -105,9 +104,8 @@ def runs(folder: Path) -> dict[str, int]:
 def start(folder: Path, engine: str, *slots: str, **variables: str) -> subprocess.Popen:
     """``vaebench repro`` with two slots or as ``slots`` say, which prints into ``head.log``."""
     command = ["vaebench", "repro", "--engine", engine, *(slots or ("--slots", "2"))]
-    environment = shell(folder) | variables
     with (folder / "head.log").open("ab") as log:
-        return subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        return subprocess.Popen(command, cwd=folder, env=shell(folder) | variables, stdout=log, stderr=log)
 
 
 def until(what, reason: str):
@@ -122,16 +120,13 @@ def until(what, reason: str):
 def hang(folder: Path, stage: str, engine: str, **variables: str) -> tuple[subprocess.Popen, int]:
     """A head at work whose ``stage`` hangs, and the process of that command."""
     (folder / "hang" / stage).touch()
-    head = start(folder, engine, **variables)
-    return head, begun(folder, stage)
+    return start(folder, engine, **variables), begun(folder, stage)
 
 
 def begun(folder: Path, stage: str) -> int:
     """The process of a stage's command, once there is one."""
     note = folder / "ran" / stage
-    lines = until(
-        lambda: note.exists() and note.read_text().split(), f"{stage} did not begin: {said(folder)}"
-    )
+    lines = until(lambda: note.exists() and note.read_text().split(), f"{stage} did not begin")
     return int(lines[-1])
 
 
