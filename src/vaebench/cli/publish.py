@@ -7,7 +7,6 @@ digest of the weights, which lie once per model under ``weights/SHA256``.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +20,7 @@ from vaebench.report.results import flatten
 from vaebench.study import paths
 from vaebench.study.document import dump
 from vaebench.study.params import Params
-from vaebench.study.provenance import digest
+from vaebench.study.provenance import digest, file_digest
 from vaebench.study.resolve import changes, listed, parameters
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ class Store:
             present(path, stage)
         weights = paths.model_dir(*cell) / "model.safetensors"
         with reading(weights, command="dvc pull"):
-            sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
+            sha256 = file_digest(weights)
         with reading(files["evaluate.json"], "evaluate"):
             measured = read_json(files["evaluate.json"]).get("model_sha256")
         if measured != sha256:

@@ -6,7 +6,6 @@ the tables.
 
 from __future__ import annotations
 
-import hashlib
 import statistics
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -22,7 +21,7 @@ from vaebench.report.results import Cell, Results, flatten
 from vaebench.report.soundness import Flag, flag_cell
 from vaebench.study import paths
 from vaebench.study.params import Params
-from vaebench.study.provenance import digest, item_digest
+from vaebench.study.provenance import digest, file_digest, item_digest
 from vaebench.study.resolve import parameters
 
 __all__ = ["RunRecord", "StudyRuns", "ran_here"]
@@ -63,7 +62,7 @@ class RunRecord:
     @property
     def content(self) -> str:
         """Digest of what it holds besides its curve; another model has other metrics."""
-        files = {path.name: _sha256(path) for path in self.files}
+        files = {path.name: file_digest(path) for path in self.files}
         return digest([self.metrics, self.tags, self.seconds, files, [path.name for path in self.model]])
 
 
@@ -198,7 +197,7 @@ class StudyRuns:
             weights = self.base / paths.model_dir(self.study, *cell) / "model.safetensors"
             measured = self._record("evaluate", cell).get("model_sha256")
             trained = self._record("train", cell) and weights.is_file()
-            if not (trained and measured == _sha256(weights) and self._is_current("evaluate", cell)):
+            if not (trained and measured == file_digest(weights) and self._is_current("evaluate", cell)):
                 return {}
         return {_key(name): value for name, value in flatten(self.results.metrics.get(cell, {}))}
 
@@ -219,10 +218,6 @@ def ran_here(base: Path, study: str) -> bool:
 
 def _reason(flag: Flag | None) -> str:
     return flag.reason if flag else "none"
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _key(path: str) -> str:
