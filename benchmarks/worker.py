@@ -29,11 +29,16 @@ def main(case_name: str, name: str) -> None:
     else:
         try:
             run = contestant(CASES[case_name], name)
+            for _ in range(2):
+                run()
         except ImportError as error:
             say(absent=f"{error}; `make bench` installs it" if name == "pythae" else str(error))
             return
-        for _ in range(2):
-            run()
+        except Exception as error:
+            if name not in ("plain", "compiled"):
+                raise
+            say(absent=f"{type(error).__name__}: {str(error).splitlines()[0]}")
+            return
         say()
     for _ in sys.stdin:
         if run is None:
