@@ -108,7 +108,7 @@ def measure(name: str, workers: dict[str, Worker], rounds: int) -> dict:
                 f"images_per_{unit}second": bound(case, limits.about, rates, precision, clock)
                 for unit, clock in (("", "wall"), ("cpu_", "cpu"))
             }
-    return {"machine": rates, "rows": rows}
+    return {"machine": rates, "rows": rows, "auto": limits.about.get("auto", "")}
 
 
 def bound(case: Case, about: dict, rates: dict, precision: str, clock: str) -> float:
@@ -136,6 +136,7 @@ def table(name: str, result: dict) -> str:
         f"{rates['fp32_wall'] / 1e12:.3f} and {rates['fp32_cpu'] / 1e12:.3f} TFLOP/s in fp32, "
         f"{rates['bf16_wall'] / 1e12:.3f} and {rates['bf16_cpu'] / 1e12:.3f} in bf16; copy "
         f"{rates['bandwidth_wall'] / 1e9:.0f} and {rates['bandwidth_cpu'] / 1e9:.0f} GB/s.",
+        *(["", f"{result['auto']}."] if result["auto"] else []),
         "",
         f"| | images/s | × {base} | images/CPU s | × {base} | peak memory, MB |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",

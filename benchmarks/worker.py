@@ -11,7 +11,8 @@ import time
 import torch
 
 from benchmarks import machine
-from benchmarks.contestants import CASES, build, contestant
+from benchmarks.contestants import CASES, build, contestant, images_of
+from vaebench.base.device import select_device
 
 
 def main(case_name: str, name: str) -> None:
@@ -24,7 +25,7 @@ def main(case_name: str, name: str) -> None:
         print(json.dumps(result), file=out, flush=True)
 
     if name == "machine":
-        say(**arithmetic(case_name))
+        say(**protocol(case_name))
         run = None
     else:
         try:
@@ -68,18 +69,29 @@ def main(case_name: str, name: str) -> None:
         )
 
 
-def arithmetic(case_name: str) -> dict[str, float]:
-    """FLOP of one image's training step, and the number of weights."""
+def protocol(case_name: str) -> dict:
+    """FLOP of one image's training step, the number of weights, and what ``precision: auto`` says here."""
     case = CASES[case_name]
     if case.network == "inception":
         return {}
     from torch.utils.flop_counter import FlopCounterMode
 
+    from vaebench.study.params import Training
+    from vaebench.training.precision import choose_precision
+
     model = build(case)
     x = torch.rand(2, *case.image_shape)
     with FlopCounterMode(display=False) as counter:
         model.loss(x).total.backward()
-    return {"flop": counter.get_total_flops() / 2, "weights": sum(p.numel() for p in model.parameters())}
+    device, lines = select_device(), []
+    settings = Training(epochs=1, batch_size=case.batch, precision="auto")
+    model.to(device, memory_format=torch.channels_last)
+    choose_precision(model, images_of(case, case.batch).to(device), settings, lines.append)
+    return {
+        "flop": counter.get_total_flops() / 2,
+        "weights": sum(p.numel() for p in model.parameters()),
+        "auto": lines[0],
+    }
 
 
 if __name__ == "__main__":
