@@ -91,7 +91,7 @@ if __name__ == "__main__":
     here = Path.cwd()
     sample_screens(here / "reports/quickstart/images/digits", here / "reports/screens")
     with chromium() as opened:
-        report_screens(opened, here / "reports/takida_mnist_short/index.html", here / "reports/screens")
+        report_screens(opened, here / "reports/takida_mnist_full/index.html", here / "reports/screens")
         method_screen(opened, here / "reports/quickstart/index.html", "mle_diag_d", here / "reports/screens")
         mlflow_screens(opened, here, ("mle_iso_i", "avae_diag_d"), here / "reports/screens")
     (here / "reports/screens/mlflow-compare.png").unlink()  # MLflow's own, shown nowhere
