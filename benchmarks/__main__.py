@@ -153,7 +153,7 @@ def table(name: str, result: dict) -> str:
 
 
 def main() -> None:
-    """See the module."""
+    """Run the cases that the command line names, and write their tables."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES), metavar="CASE")

@@ -20,7 +20,7 @@ PARTS = 16
 
 
 def main() -> None:
-    """See the module."""
+    """Print the table of the module's measurement."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.decay", description=__doc__)
     parser.add_argument("--steps", type=int, default=1600)
     parser.add_argument("--threads", type=int, default=1)

@@ -28,7 +28,7 @@ def pictures(count: int, contrast: float, seed: int) -> torch.Tensor:
 
 
 def main() -> None:
-    """See the module."""
+    """Print the table of both FIDs."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fid", description=__doc__)
     parser.add_argument("--images", type=int, default=150, help="in each of the two sets")
     count = parser.parse_args().images

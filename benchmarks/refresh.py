@@ -42,7 +42,7 @@ def measure(precision: str, rounds: int) -> tuple[float, float]:
 
 
 def main() -> None:
-    """See the module."""
+    """Print the table of the module's measurement."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.refresh", description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     rounds = parser.parse_args().rounds

@@ -16,7 +16,7 @@ from benchmarks.contestants import CASES
 
 
 def main() -> None:
-    """See the module."""
+    """Print the table of the module's measurement."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sharing", description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--case", choices=CASES, default="takida_mnist")

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def main() -> None:
-    """See the module."""
+    """Print the number of stages and the median seconds."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.unchanged", description=__doc__)
     parser.add_argument("--methods", type=int, default=15)
     parser.add_argument("--seeds", type=int, default=5)

@@ -68,7 +68,7 @@ def explain_value(name: str) -> str:
 def _about(cls: type) -> str:
     """The first paragraph of the class's docstring, or of its module's where that is where it points."""
     text = inspect.getdoc(cls) or ""
-    if re.match("See the module|.*; see the module", text):
+    if re.match(".*; see the module", text):
         text = inspect.getdoc(importlib.import_module(cls.__module__)) or ""
     text = re.sub(r":mod:`([\w.]+)`", r"\1", text)
     text = re.sub(r":\w+:`~?(?:[\w.]+\.)?(\w+)`", r"\1", text)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 __all__ = ["Conv2d", "ConvTranspose2d"]
 
-CHANNELS_A_POSITION, WITHOUT_GRADIENTS = 8, 16
+CHANNELS_PER_POSITION, WITHOUT_GRADIENTS = 8, 16
 """Channels, the geometric mean of input's and output's, for each position of the smaller image, from which
 making patches pays: measured at 2 to 64 positions and 64 to 1,024 channels, forward and backward, and
 forward alone."""
@@ -67,7 +67,7 @@ class ConvTranspose2d(nn.ConvTranspose2d):
 
 def _as_product(layer: nn.Conv2d | nn.ConvTranspose2d, x: Tensor, positions: int) -> bool:
     channels = math.sqrt(layer.in_channels * layer.out_channels)
-    threshold = CHANNELS_A_POSITION if torch.is_grad_enabled() else WITHOUT_GRADIENTS
+    threshold = CHANNELS_PER_POSITION if torch.is_grad_enabled() else WITHOUT_GRADIENTS
     return x.device.type == "cpu" and channels >= threshold * positions
 
 

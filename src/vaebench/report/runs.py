@@ -192,7 +192,7 @@ class StudyRuns:
         return curve.is_file() and (not copy.is_file() or curve.stat().st_mtime > copy.stat().st_mtime)
 
     def _metrics(self, cell: Cell) -> dict[str, float]:
-        """None where *evaluate* measured an earlier training's model, or by other parameters."""
+        """Numbers by their key; none where *evaluate* measured an earlier model, or by other parameters."""
         if self._is_made_here(cell):
             weights = self.base / paths.model_dir(self.study, *cell) / "model.safetensors"
             measured = self._record("evaluate", cell).get("model_sha256")
@@ -202,7 +202,7 @@ class StudyRuns:
         return {_key(name): value for name, value in flatten(self.results.metrics.get(cell, {}))}
 
     def _model(self, cell: Cell) -> list[Path]:
-        """None without weights, as in a clone that has the report alone."""
+        """Weights, specification and densities; none in a clone that has the report alone."""
         folder, densities = (
             self.base / place(self.study, *cell) for place in (paths.model_dir, paths.density_dir)
         )

@@ -19,7 +19,7 @@ __all__ = ["ENGINES", "Engine", "start_engine"]
 
 @dataclass(frozen=True)
 class Engine:
-    """Engines that run the commands.
+    """Workers that commands are handed to.
 
     Args:
         submit: takes a job and has :func:`~vaebench.scaleout.command.execute` run on a worker, again if that

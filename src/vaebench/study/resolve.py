@@ -159,7 +159,7 @@ def _flat(content: object, path: str = "") -> Iterator[tuple[str, object]]:
 
 
 Values = Iterable[tuple[str, Mapping]]
-"""Kinds of axis values (a key of ``params.REGISTRIES``) and their specs."""
+"""Kinds of axis values, each one of :func:`~vaebench.study.params.registries`, and their specs."""
 
 
 def _prepare(params: Params, dataset: str, *_) -> tuple[dict, Values]:

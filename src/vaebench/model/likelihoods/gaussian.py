@@ -47,7 +47,7 @@ Shape = Literal["iso_i", "iso_d", "diag_i", "diag_d", "lowrank"]
 
 @describes({"sigma2": Described("σ̂²")})
 class GaussianLikelihood(Likelihood):
-    """See the module.
+    """N(μ(z), Σx) with Σx fixed, trained, or estimated by maximum likelihood; see the module.
 
     Args:
         image_shape: (C, H, W).

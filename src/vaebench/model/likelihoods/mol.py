@@ -33,7 +33,7 @@ LOG_SCALE_RANGE = (-7.0, 7.0)
 
 
 class MixtureOfLogistics(Likelihood):
-    """See the module.
+    """A discretized mixture of K logistics per pixel, on 256 levels; see the module.
 
     Args:
         image_shape: (C, H, W) with C of 1 or 3.

@@ -34,7 +34,7 @@ __all__ = ["KdeKL"]
 
 @describes({"beta": Described("β")})
 class KdeKL(Regularizer):
-    """See the module.
+    """β · KL(q(z) ‖ N(0, I)), q(z) a kernel density estimate; see the module.
 
     Args:
         context: gives d, N and the image's size.

@@ -33,7 +33,7 @@ __all__ = ["RaeGP", "gradient_penalty", "published_penalty"]
 
 
 class RaeGP(Regularizer):
-    """See the module.
+    """½ ‖z‖² and the decoder's squared Jacobian, each with a weight of its own; see the module.
 
     Args:
         context: gives d.

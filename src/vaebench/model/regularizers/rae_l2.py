@@ -22,7 +22,7 @@ __all__ = ["RaeL2"]
 
 
 class RaeL2(Regularizer):
-    """See the module.
+    """½ ‖z‖² and the decoder's squared weights, each with a weight of its own; see the module.
 
     Args:
         context: unused.
