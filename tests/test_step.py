@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import copy
+import gc
 import math
 import os
 import subprocess
 import sys
 import sysconfig
+from contextlib import nullcontext
+from unittest.mock import MagicMock
 
 import pytest
 import torch
@@ -302,3 +305,28 @@ def test_without_a_compiler_a_training_runs_uncompiled(tmp_path, fault):
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("said: not compiled") == 1
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("enabled", [True, False])
+def test_a_capture_leaves_python_s_collector_as_it_was(monkeypatch, enabled, fails):
+    step = step_of("vae", torch.zeros(100, 1, 8, 8, dtype=torch.uint8), precision="fp32", compiled=False)
+    step._rows, collects = torch.zeros(100, dtype=torch.long), []
+
+    def take(rows):
+        collects.append(gc.isenabled())
+        if fails and len(collects) == 4:
+            raise RuntimeError("no memory left")
+
+    monkeypatch.setattr(torch, "cuda", MagicMock())
+    monkeypatch.setattr(gc, "collect", lambda: 0)  # takes half a second beside torch
+    torch.cuda.graph().__exit__.return_value = False
+    monkeypatch.setattr(step, "_take", take)
+    (gc.enable if enabled else gc.disable)()
+    try:
+        with pytest.raises(RuntimeError, match="no memory") if fails else nullcontext():
+            step._capture(step._rows)
+        assert gc.isenabled() == enabled
+    finally:
+        gc.enable()
+    assert collects == [enabled] * 3 + [False]

@@ -12,7 +12,8 @@ CUDA, where casting costs little, and in steps that are not compiled, autocast c
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -141,13 +142,8 @@ class Step:
         torch.cuda.set_rng_state(random, self.images.device)
         self.sums.copy_(sums)
         self._graph = torch.cuda.CUDAGraph()
-        gc.collect()  # a graph that is collected while another is captured spoils that one
-        gc.disable()
-        try:
-            with torch.cuda.graph(self._graph):
-                self._take(self._rows)
-        finally:
-            gc.enable()
+        with _uncollected(), torch.cuda.graph(self._graph):
+            self._take(self._rows)
 
     def _optimizers(self) -> list[torch.optim.Optimizer]:
         return [o for o in (self.optimizer, self.adversary_optimizer) if o is not None]
@@ -175,6 +171,19 @@ class Step:
                 if isinstance(group["lr"], Tensor):  # from the CPU a graph would read it once
                     group["lr"] = group["lr"].to(self.images.device)
         self.sums.copy_(state["sums"])
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Nothing is collected inside: a graph that is, while another is captured, spoils that one."""
+    enabled = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 class _Objective(nn.Module):
