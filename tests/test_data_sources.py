@@ -27,7 +27,7 @@ from support.data_fixtures import (
 )
 
 from vaebench.base.errors import UserError
-from vaebench.data import SOURCES, mnist_subset
+from vaebench.data import SOURCES, mnist_subset, training_images
 from vaebench.data import cifar10 as cifar10_module
 from vaebench.data.cifar10 import Cifar10
 from vaebench.data.dsprites import DSprites
@@ -846,6 +846,24 @@ def test_validation_images_of_a_factor_set_do_not_train(raw, store, name, monkey
     again = prepare({"name": name, "validation": 20}, store, seed=1)
     other = np.ravel_multi_index(again.factors[again.rows("validation")].T, data.meta["factor_sizes"])
     assert set(other) != set(rows[count - 20 :])
+
+
+@pytest.mark.parametrize(
+    ("source", "images"),
+    [
+        ({"name": "mnist", "validation": 10_000, "train_limit": 60_000}, 50_000),
+        ({"name": "cifar10", "validation": 10_000, "limit": 5_000}, 5_000),
+        ({"name": "celeba"}, 162_770),  # the owner's partition
+        ({"name": "celebahq", "validation": 1_000}, 26_000),
+        ({"name": "dsprites", "validation": 20_000}, 717_280),
+        ({"name": "dsprites", "thin": {"orientation": 7, "position_x": 4}}, 3 * 6 * 6 * 8 * 32),
+        ({"name": "shapes3d"}, 480_000),
+        ({"name": "folder", "path": "mine", "side": 32}, None),
+        ({"name": "of a package that is not here"}, None),
+    ],
+)
+def test_a_published_set_knows_how_many_of_its_images_train(source, images):
+    assert training_images(source) == images
 
 
 @pytest.mark.parametrize("name", ["dsprites", "shapes3d"])

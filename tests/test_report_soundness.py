@@ -80,7 +80,7 @@ def test_a_record_without_steps_is_counted_where_the_images_are_known(tmp_path, 
 
 
 def test_where_the_steps_are_not_known_the_page_says_so(tmp_path):
-    results = warm_study(tmp_path, {"name": "cifar10"})
+    results = warm_study(tmp_path, {"name": "sprites"})
     assert not results.flags
     assert "Not known whether it left its warm start of 1000 steps: 1 of 1 runs" in warm_start_doubt(
         results, "mnist", "diag_d"

@@ -26,6 +26,7 @@ IMAGES = "img_align_celeba"
 PARTITION = "list_eval_partition.txt"
 SIDE = 64
 SPLITS = ("train", "validation", "test")
+TRAIN = 162_770
 ADVICE = (
     f"From https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html take img_align_celeba.zip, unpacked, and "
     f"{PARTITION}: celeba/{IMAGES}/000001.jpg … and celeba/{PARTITION}."
@@ -53,6 +54,11 @@ class CelebA:
         self.crop = crop
         self.value_range = value_range
         self.limit = limit
+
+    @property
+    def training_images(self) -> int:
+        """Images of the training split."""
+        return len(range(TRAIN)[: self.limit])
 
     def write(self, raw: RawFiles, store: StoreWriter) -> None:
         """Write the owner's three partitions, each in the list's order."""

@@ -27,6 +27,7 @@ FOLDER = "celebahq"
 SUFFIXES = {".png", ".jpg", ".jpeg"}
 ALIASES = (FOLDER, "CelebA-HQ-img", "CelebAMask-HQ", "data1024x1024")
 SIDE = 128
+PUBLISHED = 30_000
 ADVICE = (
     f"It is a folder {FOLDER} of square images, .png or .jpg, made as "
     "https://github.com/tkarras/progressive_growing_of_gans describes, or CelebAMask-HQ's "
@@ -55,6 +56,11 @@ class CelebAHQ:
         self.test = test
         self.validation = validation
         self.limit = limit
+
+    @property
+    def training_images(self) -> int:
+        """Images of the training split."""
+        return len(range(PUBLISHED - self.test - self.validation)[: self.limit])
 
     def write(self, raw: RawFiles, store: StoreWriter) -> None:
         """Write the images, in the order of the numbers in their names."""

@@ -34,6 +34,7 @@ MD5 = {
 }
 ALIASES = (FOLDER, "cifar-10-python", "cifar-10-batches-bin", "cifar-10-binary", "cifar-10-matlab", "cifar10")
 SHAPE = (3, 32, 32)
+TRAIN = 50_000
 ARRAYS = {
     ("numpy.core.multiarray", "_reconstruct"),
     ("numpy", "ndarray"),
@@ -66,6 +67,11 @@ class Cifar10:
     def __init__(self, *, validation: NonNegativeInt = 0, limit: PositiveInt | None = None):
         self.validation = validation
         self.limit = limit
+
+    @property
+    def training_images(self) -> int:
+        """Images of the training split."""
+        return len(range(TRAIN - self.validation)[: self.limit])
 
     def write(self, raw: RawFiles, store: StoreWriter) -> None:
         """Write training, validation and test images, in the batches' order."""

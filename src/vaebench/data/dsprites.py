@@ -6,6 +6,7 @@ factors vary. Read as a stream: the 3 GB of images are never in memory.
 
 from __future__ import annotations
 
+import math
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,14 +17,15 @@ from pydantic import NonNegativeInt, PositiveInt
 
 from vaebench.base.errors import UserError
 from vaebench.base.files import UNREADABLE_ARRAYS
-from vaebench.data.factors import append_grid, check_grid
+from vaebench.data.factors import append_grid, check_grid, thinned
 from vaebench.data.raw import RawFiles, RawSet
 from vaebench.data.store import StoreWriter
 
 __all__ = ["DSprites"]
 
 FILE = "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz"
-FACTORS = ("color", "shape", "scale", "orientation", "position_x", "position_y")
+FACTORS = {"color": 1, "shape": 3, "scale": 6, "orientation": 40, "position_x": 32, "position_y": 32}
+"""The factors and their numbers of values."""
 SIDE = 64
 BATCH = 4_096
 LARGEST_TABLE = 64 * 2**20
@@ -46,6 +48,11 @@ class DSprites:
     def __init__(self, *, validation: NonNegativeInt = 0, thin: dict[str, PositiveInt] | None = None):
         self.validation = validation
         self.thin = thin
+
+    @property
+    def training_images(self) -> int:
+        """Images of the training split."""
+        return math.prod(thinned(FACTORS, self.thin).values()) - self.validation
 
     def write(self, raw: RawFiles, store: StoreWriter) -> None:
         """Write the images in the file's order."""

@@ -22,7 +22,7 @@ from vaebench.base.errors import UserError
 from vaebench.base.terminal import bars
 from vaebench.data.store import StoreWriter
 
-__all__ = ["append_grid", "check_grid", "factor_grid"]
+__all__ = ["append_grid", "check_grid", "factor_grid", "thinned"]
 
 
 def factor_grid(sizes: Sequence[int]) -> np.ndarray:
@@ -48,6 +48,11 @@ def check_grid(factors: np.ndarray, path: Path, name: str) -> list[int]:
             "in order; replace it with the published file."
         )
     return sizes
+
+
+def thinned(sizes: Mapping[str, int], thin: Mapping[str, int] | None) -> dict[str, int]:
+    """Each factor's number of values where only every k-th is kept, k by its name in ``thin``, else 1."""
+    return {name: math.ceil(size / (thin or {}).get(name, 1)) for name, size in sizes.items()}
 
 
 def append_grid(
@@ -99,5 +104,4 @@ def append_grid(
     if validation:
         store.append(np.concatenate(held_out), factors=grid[chosen] // step)
         splits["validation"] = (count - validation, count)
-    remaining = {name: math.ceil(size / thin.get(name, 1)) for name, size in sizes.items()}
-    store.describe(splits=splits, factors=remaining)
+    store.describe(splits=splits, factors=thinned(sizes, thin))

@@ -76,6 +76,11 @@ class Mnist:
         self.train_limit = train_limit
         self.test_limit = test_limit
 
+    @property
+    def training_images(self) -> int:
+        """Images of the training split."""
+        return len(range(PUBLISHED["train"] - self.validation)[: self.train_limit])
+
     def write(self, raw: RawFiles, store: StoreWriter) -> None:
         """Write training, validation and test images, in the files' order."""
         folder = raw.find(self.published)

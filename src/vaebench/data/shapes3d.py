@@ -6,6 +6,7 @@ Read in slices: the 6 GB of images are never in memory.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,14 +15,15 @@ import numpy as np
 from pydantic import NonNegativeInt, PositiveInt
 
 from vaebench.base.errors import UserError
-from vaebench.data.factors import append_grid, check_grid
+from vaebench.data.factors import append_grid, check_grid, thinned
 from vaebench.data.raw import RawFiles, RawSet
 from vaebench.data.store import StoreWriter
 
 __all__ = ["Shapes3D"]
 
 FILE = "3dshapes.h5"
-FACTORS = ("floor_hue", "wall_hue", "object_hue", "scale", "shape", "orientation")
+FACTORS = {"floor_hue": 10, "wall_hue": 10, "object_hue": 10, "scale": 8, "shape": 4, "orientation": 15}
+"""The factors and their numbers of values."""
 SHAPE = (64, 64, 3)
 BATCH = 1_000
 ADVICE = f"It is {FILE} from https://github.com/google-deepmind/3d-shapes, alone or in a folder shapes3d."
@@ -41,6 +43,11 @@ class Shapes3D:
     def __init__(self, *, validation: NonNegativeInt = 0, thin: dict[str, PositiveInt] | None = None):
         self.validation = validation
         self.thin = thin
+
+    @property
+    def training_images(self) -> int:
+        """Images of the training split."""
+        return math.prod(thinned(FACTORS, self.thin).values()) - self.validation
 
     def write(self, raw: RawFiles, store: StoreWriter) -> None:
         """Write the images in the file's order."""

@@ -25,7 +25,7 @@ from typing import Literal
 
 import numpy as np
 
-from vaebench.data.mnist import PUBLISHED
+from vaebench.data import training_images
 from vaebench.report.describe import across_networks
 from vaebench.report.entries import number
 from vaebench.report.outside import measured_otherwise
@@ -135,13 +135,14 @@ def _warmup(results: Results, method: str) -> int:
 def _steps(results: Results, cell: Cell) -> int | None:
     """Steps that a run was trained; None where that is not known.
 
-    Records from before they held it are of MNIST, whose images are counted here: epochs × batches.
+    Of records from before they held it, epochs × batches where the number of images is known.
     """
     record = results.provenance[cell].get("train", {})
-    source = results.params.datasets[cell.dataset].source
-    if "steps" in record or source["name"] != "mnist" or cell not in results.histories:
+    if "steps" in record or cell not in results.histories:
         return record.get("steps")
-    images = source.get("train_limit") or PUBLISHED["train"] - source.get("validation", 0)
+    images = training_images(results.params.datasets[cell.dataset].source)
+    if images is None:
+        return None
     regularizer = results.method(cell.method).regularizer
     held_out = regularizer.get("samples", 0) if regularizer["name"] == "kde_kl" else 0
     batches = (images - held_out) // results.params.training_of(cell.method).batch_size

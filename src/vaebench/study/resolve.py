@@ -219,7 +219,10 @@ def _tabulate(params: Params, *_) -> tuple[dict, Values]:
     }
     metrics = [("metric", {"name": name}) for name in registry("metric").names()]  # tables ask all of them
     features = [("features", params.evaluation.features), ("features", {"name": "inception"})]  # papers' FID
-    return shown | {"formulas": formulas}, [*metrics, *features]
+    sources = [
+        ("source", params.datasets[dataset].source) for dataset in params.study.datasets
+    ]  # verdicts ask their sizes
+    return shown | {"formulas": formulas}, [*metrics, *features, *sources]
 
 
 _STAGES = {

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vaebench.base.errors import UserError
+from vaebench.data import training_images
 from vaebench.report.claims.claim import Claim, paper_claims
 from vaebench.report.claims.comparison import Judgement, Key, judge_groups
 from vaebench.report.claims.numbers import SECONDS, Timing, as_printed, measured, timing
@@ -314,31 +315,16 @@ def _epochs(results: Results, dataset: str, method: str) -> int:
     return min(trained, default=training.epochs)
 
 
-_TRAINING = {
-    "mnist": 60_000,
-    "celeba": 162_770,
-    "celebahq": 30_000,
-    "cifar10": 50_000,
-    "dsprites": 737_280,
-    "shapes3d": 480_000,
-}
-"""Images that a published source has, before its options hold some back."""
-
-
 def _images(results: Results, paper: Paper, dataset: str) -> float:
     """The share of the paper's training images that a data set of the study has.
 
     One where the paper does not say how many there are; NaN where the source's number is not known.
     """
-    source, wanted = results.params.datasets[dataset].source, paper.images(paper.dataset(dataset))
+    wanted = paper.images(paper.dataset(dataset))
     if not wanted:
         return 1.0
-    if source["name"] not in _TRAINING:
-        return math.nan
-    images = _TRAINING[source["name"]] / math.prod(source.get("thin", {}).values())
-    images -= source.get("validation", 0) + (source.get("test", 3_000) if source["name"] == "celebahq" else 0)
-    limits = [source[key] for key in ("limit", "train_limit") if source.get(key)]
-    return min([1.0, *(count / wanted for count in (images, *limits))])
+    images = training_images(results.params.datasets[dataset].source)
+    return math.nan if images is None else min(1.0, images / wanted)
 
 
 def _coverage(found: Judgement) -> str:
