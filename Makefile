@@ -54,7 +54,7 @@ nightly: install ## the slow tests; what one of them lacks is said
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps pythae==0.1.2
 	pytest -m nightly -rs
 
-screens: install ## the README's pictures anew, of the quickstart that has run here; needs Chromium
+screens: install ## the documents' pictures anew, of quickstart and takida_mnist_full here; needs Chromium
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[browser]'
 	PYTHONPATH=tests python -m support.screens
 

@@ -1,4 +1,4 @@
-"""Pictures of a report and of MLflow runs; as a program, the README's, of the quickstart that ran here."""
+"""Pictures of a report and of MLflow runs; as a program, the documents', of studies that ran here."""
 
 from __future__ import annotations
 
