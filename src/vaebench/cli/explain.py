@@ -11,27 +11,22 @@ import re
 import textwrap
 
 from vaebench.measure.features import distance_key
-from vaebench.model.likelihoods import LIKELIHOODS
-from vaebench.model.posteriors import POSTERIORS
-from vaebench.model.regularizers import REGULARIZERS
-from vaebench.study.params import Params, registries, registry
+from vaebench.study.params import AXES, Params, registries, registry
 
 __all__ = ["explain_method", "explain_value"]
-
-_AXES = {"likelihood": LIKELIHOODS, "regularizer": REGULARIZERS, "posterior": POSTERIORS}
 
 
 def explain_method(params: Params, method: str) -> str:
     """The explanation of a method of ``params``, as plain text."""
     point = params.methods[method]
-    likelihood, regularizer, posterior = (r.formula(getattr(point, axis)) for axis, r in _AXES.items())
+    likelihood, regularizer, posterior = (registry(axis).formula(getattr(point, axis)) for axis in AXES)
     blocks = [
         f"{method}: {point.label}",
         "It minimizes, per image, with m = E[x|z] the decoder's mean, r = x - m and d the number of pixels,\n"
         f"\n    {likelihood}\n  + {regularizer}\n\nwith {posterior}.",
     ]
-    for axis, values in _AXES.items():
-        spec = getattr(point, axis)
+    for axis in AXES:
+        values, spec = registry(axis), getattr(point, axis)
         lines = [f"{axis}: {spec['name']}"]
         for name, option in values.options(spec["name"]).items():
             value = spec.get(name, option.default)
@@ -41,7 +36,7 @@ def explain_method(params: Params, method: str) -> str:
     if point.training:
         changed = ", ".join(f"{k} = {v}" for k, v in point.training.items())
         blocks.append(f"schedule of its own: {changed}")
-    citations = [values.words(getattr(point, axis), "citation") for axis, values in _AXES.items()]
+    citations = [registry(axis).words(getattr(point, axis), "citation") for axis in AXES]
     if any(citations):
         blocks.append("source:\n" + "\n".join(f"    {citation}" for citation in citations if citation))
     return "\n\n".join(blocks)

@@ -21,11 +21,9 @@ from vaebench.report.oversmoothing import before_and_after
 from vaebench.report.results import DIVERGED, Cell, Results, spec_text
 from vaebench.report.soundness import warm_start_doubt
 from vaebench.report.templates import asset, template
-from vaebench.study.params import registry
+from vaebench.study.params import AXES, registry
 
 __all__ = ["fresh_page", "page_html", "write_page"]
-
-AXES = ("likelihood", "regularizer", "posterior")
 
 _FIRST_COLUMNS = (
     *("mse", "psnr", "nll", "kl", "fid.recon", "fid.prior", "fid.gmm10", "latent.kl_corrected"),

@@ -20,7 +20,7 @@ from vaebench.report.outside import PREFIX, with_outside
 from vaebench.report.results import Cell, Results, flatten
 from vaebench.report.soundness import Flag, flag_cell
 from vaebench.study import paths
-from vaebench.study.params import Params
+from vaebench.study.params import AXES, Params
 from vaebench.study.provenance import digest, file_digest, item_digest
 from vaebench.study.resolve import parameters
 
@@ -166,7 +166,7 @@ class StudyRuns:
         ours = not method.startswith(PREFIX)
         stages = ("train", "evaluate") if ours else ()
         nested = {k: v for s in stages for k, v in parameters(params, s, dataset, method).items()}
-        tags = {axis: getattr(point, axis)["name"] for axis in ("likelihood", "regularizer", "posterior")}
+        tags = {axis: getattr(point, axis)["name"] for axis in AXES}
         tags |= {"study": self.study, "dataset": dataset, "method": method, "params_digest": digest(nested)}
         return tags | more, pd.json_normalize(nested).iloc[0].dropna().to_dict()
 

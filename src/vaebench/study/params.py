@@ -37,6 +37,7 @@ from vaebench.study.papers import paper_folder
 from vaebench.study.resources import Resources
 
 __all__ = [
+    "AXES",
     "Dataset",
     "Evaluation",
     "Method",
@@ -76,6 +77,9 @@ BESIDE_DENSITIES = ("recon", "interp_mid", "interp_random")
 
 OUTSIDE_PREFIX = "outside_"
 """Begins the names of rows that no method of a study made."""
+
+AXES = ("likelihood", "regularizer", "posterior")
+"""Axes on which a method is a point."""
 
 SPECS = ("datasets", "methods", "densities", "evaluation")
 
@@ -198,13 +202,16 @@ class Params(_Strict):
                 defined = ", ".join(getattr(self, section))
                 raise UserError(f"{section} in params.yaml does not define {name!r}; defined are: {defined}.")
 
+    def axes(self, dataset: str, method: str) -> dict[str, Spec]:
+        """Values on the axes that make ``method``'s model on ``dataset``, its network among them."""
+        point = self.methods[method]
+        return {"network": self.datasets[dataset].network, **{axis: getattr(point, axis) for axis in AXES}}
+
     def training_of(self, method: str) -> Training:
         """The schedule of ``method``: the common one with its own keys on top."""
         own = self.methods[method].training
         return validate(Training, {**self.training.model_dump(), **own}, f"methods.{method}.training")
 
-
-_AXES = ("likelihood", "regularizer", "posterior")
 
 _REGISTRIES = {
     "source": "vaebench.data:SOURCES",
@@ -334,7 +341,7 @@ def _check_datasets(params: Params) -> None:
 
 def _check_methods(params: Params) -> None:
     for name, method in params.methods.items():
-        for axis in _AXES:
+        for axis in AXES:
             _check_value(axis, getattr(method, axis), f"methods.{name}.{axis}")
         params.training_of(name)
 

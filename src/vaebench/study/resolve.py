@@ -28,7 +28,7 @@ from vaebench.base.files import read_json
 from vaebench.base.reading import reading
 from vaebench.study.code import code_of
 from vaebench.study.papers import paper_folder
-from vaebench.study.params import Params, parse_params, registry, usable
+from vaebench.study.params import AXES, Params, parse_params, registry, usable
 from vaebench.study.paths import resolved_dir
 
 __all__ = ["changes", "inputs", "inputs_json", "listed", "parameters", "read_study", "resolve"]
@@ -172,18 +172,8 @@ def _reference(params: Params, *_) -> tuple[dict, Values]:
     return {"features": features}, [("features", features)]
 
 
-def _axes(params: Params, dataset: str, method: str) -> dict[str, Mapping]:
-    point = params.methods[method]
-    return {
-        "network": params.datasets[dataset].network,
-        "likelihood": point.likelihood,
-        "regularizer": point.regularizer,
-        "posterior": point.posterior,
-    }
-
-
 def _train(params: Params, dataset: str, method: str, *_) -> tuple[dict, Values]:
-    axes = _axes(params, dataset, method)
+    axes = params.axes(dataset, method)
     training = params.training_of(method).model_dump(mode="json", exclude={"checkpoint_seconds"})
     return {**axes, "training": training}, axes.items()
 
@@ -197,7 +187,7 @@ def _evaluate(params: Params, dataset: str, method: str, *_) -> tuple[dict, Valu
     densities = {name: params.densities[name] for name in params.study.densities}
     evaluation = params.evaluation.model_dump(mode="json")
     values = [
-        *_axes(params, dataset, method).items(),
+        *params.axes(dataset, method).items(),
         *(("density", spec) for spec in densities.values()),
         ("features", evaluation["features"]),
         *(("metric", spec) for spec in evaluation["metrics"]),
@@ -212,16 +202,14 @@ def _formula(axis: str, spec: Mapping, where: str) -> str:
 
 def _tabulate(params: Params, *_) -> tuple[dict, Values]:
     shown = params.model_dump(mode="json", exclude={"resources": True, "training": {"checkpoint_seconds"}})
-    axes = ("likelihood", "regularizer", "posterior")
     formulas = {
-        name: {axis: _formula(axis, getattr(method, axis), f"methods.{name}.{axis}") for axis in axes}
+        name: {axis: _formula(axis, getattr(method, axis), f"methods.{name}.{axis}") for axis in AXES}
         for name, method in params.methods.items()
     }
     metrics = [("metric", {"name": name}) for name in registry("metric").names()]  # tables ask all of them
     features = [("features", params.evaluation.features), ("features", {"name": "inception"})]  # papers' FID
-    sources = [
-        ("source", params.datasets[dataset].source) for dataset in params.study.datasets
-    ]  # verdicts ask their sizes
+    # Verdicts ask the sources how many images they have.
+    sources = [("source", params.datasets[dataset].source) for dataset in params.study.datasets]
     return shown | {"formulas": formulas}, [*metrics, *features, *sources]
 
 
