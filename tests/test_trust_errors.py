@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import os
 import shutil
 import subprocess
@@ -14,7 +15,9 @@ import pytest
 from support.metric_models import Linear, Normal, linear_data, orthogonal, pixels, prepared, run_of
 from typer.testing import CliRunner
 
-from vaebench.base.errors import TRACEBACK, UserError, paragraph
+from vaebench.base.checkpoint import Checkpoints
+from vaebench.base.errors import PACKAGE, TRACEBACK, UserError, paragraph
+from vaebench.base.reading import reading
 from vaebench.base.registry import Registry
 from vaebench.cli.app import app
 from vaebench.measure.run import evaluate
@@ -39,6 +42,7 @@ def raised(error: Exception) -> Exception:
             ["LinAlgError: Eigen", __file__],
         ),
         (ValueError(), ["ValueError", "whole"]),
+        (OSError("the library's own words"), ["OSError: the library's own words", __file__]),
     ],
 )
 def test_every_error_is_one_paragraph(tmp_path, monkeypatch, error, parts):
@@ -46,7 +50,78 @@ def test_every_error_is_one_paragraph(tmp_path, monkeypatch, error, parts):
     said = paragraph(raised(error))
     assert "\n" not in said
     assert all(part in said for part in parts), said
-    assert TRACEBACK.exists() == (not isinstance(error, UserError | OSError))
+    assert TRACEBACK.exists() == (not isinstance(error, UserError) and not getattr(error, "errno", None))
+
+
+ADVICE = {
+    errno.ENOSPC: "make room",
+    errno.EACCES: "check its permissions",
+    errno.EROFS: "mount it otherwise",
+    errno.ENOENT: "moved or removed",
+    errno.EISDIR: "of another kind lies there",
+    errno.ENAMETOOLONG: "shorten the name",
+    errno.EMFILE: "ulimit -n",
+    errno.EIO: "check the disk or the network folder",
+    errno.ECONNREFUSED: "check the network",
+}
+
+
+@pytest.mark.parametrize("number", ADVICE, ids=errno.errorcode.get)
+def test_an_error_of_the_system_has_the_advice_of_its_cause_and_no_other(number):
+    said = paragraph(OSError(number, os.strerror(number), "data/images.npy"))
+    assert said.startswith(f"{os.strerror(number)} (data/images.npy); ")
+    assert [words for words in ADVICE.values() if words in said] == [ADVICE[number]]
+    assert "What was written before is whole" in said
+
+
+def test_a_short_write_of_numpy_s_is_a_full_disk():
+    with Path("/dev/full").open("wb", buffering=0) as full, pytest.raises(OSError, match="written") as error:
+        np.zeros(2**16, np.uint8).tofile(full)
+    assert "make room" in paragraph(error.value)
+
+
+def test_code_that_disappears_while_it_runs_is_said_to_be_gone(tmp_path, monkeypatch):
+    from vaebench.study.code import code_of
+
+    (tmp_path / "theirs_gone.py").write_text("x = 1")
+    monkeypatch.syspath_prepend(tmp_path)
+    code_of(["theirs_gone"])
+    (tmp_path / "theirs_gone.py").unlink()
+    errors = [FileNotFoundError(errno.ENOENT, "No such file", str(PACKAGE / "data.npz"))]
+    with pytest.raises(FileNotFoundError) as caught:
+        code_of(["theirs_gone"])
+    errors.append(caught.value)
+    gone = {"losses": "vaebench.no_such_module:Loss"}
+    for name in ("vaebench.no_such_module", "stages.no_such_module"):
+        with pytest.raises(ModuleNotFoundError) as missing, reading("model.safetensors", "train"):
+            importlib.import_module(name)
+        errors.append(missing.value)
+    with pytest.raises(ModuleNotFoundError):
+        Registry("thing", gone).load("losses")
+    for error in errors:
+        said = paragraph(error)
+        assert "the program's own code was removed or replaced" in said
+        assert "whole checkout" in said
+        assert "last checkpoint is kept" in said
+        assert not any(words in said for words in ADVICE.values())
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EACCES, errno.EIO])
+def test_a_file_that_may_be_whole_is_not_called_damaged(tmp_path, monkeypatch, number):
+    """Nobody is told to delete it, and no training begins anew in place of its checkpoint."""
+    (tmp_path / "checkpoint.pt").write_bytes(b"days of work")
+
+    def refused(self, *_, **__):
+        raise OSError(number, os.strerror(number), str(self))
+
+    monkeypatch.setattr(Path, "read_bytes", refused)
+    with pytest.raises(UserError) as error, reading("latents.npz", "train"):
+        Path("latents.npz").read_bytes()
+    assert ADVICE[number] in str(error.value)
+    assert "damaged" not in str(error.value)
+    assert "elete" not in str(error.value)
+    with pytest.raises(OSError, match=os.strerror(number)):
+        Checkpoints(tmp_path, "digest", 1e9).load()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import time
 from io import BytesIO
 from pathlib import Path
 
-from vaebench.base.errors import UserError
+from vaebench.base.errors import UserError, advice
 from vaebench.base.files import write_atomically
 
 __all__ = ["Checkpoints"]
@@ -79,17 +79,22 @@ class Checkpoints:
                 file.write(f"{self.digest} {_sum(content.getbuffer())} {state.get('epoch', 0)}\n".encode())
                 file.write(content.getbuffer())
         except OSError as error:
-            return f"checkpoint {self.path} could not be written ({error}); make room on its disk"
+            remedy = advice(error)
+            return f"checkpoint {self.path} could not be written ({error})" + f"; {remedy}" * bool(remedy)
         return ""
 
     def load(self) -> tuple[dict | None, str]:
-        """The state to go on from, or None, and a line on the decision."""
+        """The state to go on from, or None, and a line on the decision.
+
+        Raises:
+            OSError: the system does not let it be read; it may be whole, so nothing takes its place.
+        """
         try:
             header, _, content = self.path.read_bytes().partition(b"\n")
             digest, written, _ = header.decode().split(" ")
         except FileNotFoundError:
             return None, ""
-        except (OSError, ValueError) as error:
+        except ValueError as error:
             return None, f"checkpoint {self.path} is damaged ({error}); starting from the beginning"
         if digest != self.digest:
             return None, (

@@ -2,15 +2,49 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import traceback
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["UserError", "one_line", "paragraph", "without_passwords"]
+__all__ = ["UserError", "advice", "lost_code", "one_line", "paragraph", "without_passwords"]
 
 TRACEBACK = Path(".vaebench/traceback.txt")
 """Traceback of the last unexpected error."""
+
+PACKAGE = Path(__file__).resolve().parents[1]
+OURS = ("vaebench", "stages")
+
+_ROOM = "make room on its disk"
+_ANOTHER_KIND = "something of another kind lies there; move it away"
+_HANDLES = "end other programs, run fewer things at once, or raise the limit (`ulimit -n`)"
+_DISK = "check the disk or the network folder that it is on"
+_NETWORK = "check the network, and that what it asks for runs"
+ADVICE = {
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: f"{_ROOM}, where your quota is used up",
+    errno.EFBIG: f"{_ROOM}, or raise the limit on a file's size (`ulimit -f`)",
+    errno.EACCES: "check its permissions and its folder's",
+    errno.EPERM: "check its permissions and its folder's",
+    errno.EROFS: "its file system permits no writing; mount it otherwise, or work in another folder",
+    errno.ENOENT: "it was moved or removed, perhaps with the folder in which this runs; put it back",
+    errno.EISDIR: _ANOTHER_KIND,
+    errno.ENOTDIR: _ANOTHER_KIND,
+    errno.EEXIST: _ANOTHER_KIND,
+    errno.ENAMETOOLONG: "shorten the name, or those of the folders above it",
+    errno.EMFILE: _HANDLES,
+    errno.ENFILE: _HANDLES,
+    errno.ENOMEM: "free memory, or run fewer things at once",
+    errno.EIO: _DISK,
+    errno.ESTALE: _DISK,
+    errno.ENETUNREACH: _NETWORK,
+    errno.EHOSTUNREACH: _NETWORK,
+}
+"""What to do about an error of the operating system, by its number."""
+
+SAYS_NOTHING_OF_IT = ADVICE.keys() - {errno.ENOENT, errno.EISDIR, errno.EEXIST}
+"""Numbers of the errors of reading a file that may be as it should."""
 
 
 class UserError(Exception):
@@ -27,16 +61,41 @@ def paragraph(error: Exception) -> str:
     """
     if isinstance(error, UserError):
         return str(error)
-    if isinstance(error, OSError):
-        where = f" ({error.filename})" if error.filename else ""
+    said = _in_words(error)
+    if lost_code(error):
         return (
-            f"{error.strerror or error}{where}. Check the room on the disk and the folder's permissions, "
-            "then run again; what was written before is whole."
+            f"{said}; the program's own code was removed or replaced while it ran. Run again from a whole "
+            "checkout; what was written before is whole, and a training's last checkpoint is kept."
         )
+    if isinstance(error, OSError) and (remedy := advice(error)):
+        return f"{said}; {remedy}, then run again. What was written before is whole."
     reason = " ".join(str(error).split()) or "without a message"
     frame = traceback.extract_tb(error.__traceback__)[-1:]
     where = f" at {frame[0].filename}:{frame[0].lineno}" if frame else ""
     return f"{type(error).__name__}: {reason}{where}. Nobody foresaw this; {_kept(error)}."
+
+
+def advice(error: OSError) -> str:
+    """What to do about an error of the operating system; empty where only what raised it could say.
+
+    >>> advice(OSError(errno.EMFILE, "Too many open files", "0.json"))
+    'end other programs, run fewer things at once, or raise the limit (`ulimit -n`)'
+    """
+    if isinstance(error, ConnectionError | TimeoutError):
+        return _NETWORK
+    if error.errno is None and str(error).endswith(" written"):  # numpy's of a short write, without a number
+        return _ROOM
+    return ADVICE.get(error.errno or 0, "")
+
+
+def lost_code(error: Exception) -> bool:
+    """True if ``error`` is that a file of the running program, or of a plug-in, is not there any more."""
+    if isinstance(error, ImportError):
+        return (error.name or "").partition(".")[0] in OURS
+    if not isinstance(error, FileNotFoundError) or not isinstance(error.filename, str | Path):
+        return False
+    path = Path(error.filename)
+    return path.suffix == ".py" or path.is_relative_to(PACKAGE)
 
 
 def one_line(error: Exception) -> str:
@@ -52,6 +111,12 @@ def without_passwords(text: str) -> str:
     'http://me:…@host:5000 does not answer'
     """
     return re.sub(r"(?<=://)([^/@:\s]*):[^/@\s]*@", r"\1:…@", text)
+
+
+def _in_words(error: Exception) -> str:
+    if not isinstance(error, OSError):
+        return str(error)
+    return f"{error.strerror or error}" + (f" ({error.filename})" if error.filename else "")
 
 
 def _kept(error: Exception) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vaebench.base.errors import UserError
+from vaebench.base.errors import SAYS_NOTHING_OF_IT, UserError, advice, lost_code
 from vaebench.base.files import read_json
 
 __all__ = ["UnreadableError", "mapping_or_empty", "present", "reading"]
@@ -20,7 +20,8 @@ class UnreadableError(UserError):
 def reading(path: str | Path, stage: str = "", command: str = "dvc repro") -> Iterator[None]:
     """Turn every error of a block that reads and checks ``path`` into an :class:`UnreadableError`.
 
-    A check raises a ValueError. Blocks may be nested: the innermost one names its path.
+    A check raises a ValueError. Blocks may be nested: the innermost one names its path. A file that the
+    system does not let be read may be whole, so nobody is told to delete it; nor where code is gone.
 
     Args:
         path: a file, or a folder that is written as a whole.
@@ -40,9 +41,15 @@ def reading(path: str | Path, stage: str = "", command: str = "dvc repro") -> It
         yield
     except UnreadableError:
         raise
-    except FileNotFoundError as error:
-        raise UnreadableError(f"{error.filename or path} is missing; {writer}{where}.") from None
     except Exception as error:
+        if lost_code(error):
+            raise
+        if isinstance(error, FileNotFoundError):
+            raise UnreadableError(f"{error.filename or path} is missing; {writer}{where}.") from None
+        if isinstance(error, OSError) and error.errno in SAYS_NOTHING_OF_IT:
+            raise UnreadableError(
+                f"{error.filename or path} cannot be read: {_reason(error)}; {advice(error)}, then run again."
+            ) from None
         raise UnreadableError(
             f"{path} is damaged: {_reason(error)}. Delete it; {writer} again{where}."
         ) from error

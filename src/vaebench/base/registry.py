@@ -26,7 +26,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from vaebench.base.described import words_in_source
-from vaebench.base.errors import UserError
+from vaebench.base.errors import UserError, lost_code
 
 __all__ = ["Registry", "explain", "options_schema", "plugins", "validate"]
 
@@ -139,6 +139,8 @@ class Registry:
         try:
             return getattr(importlib.import_module(module), attribute)
         except (ImportError, AttributeError, SyntaxError) as error:
+            if module.startswith("vaebench.") and lost_code(error):
+                raise
             raise UserError(
                 f"{self.axis} {name!r} is {entry}, which cannot be imported ({error}); repair it, or "
                 "uninstall the package that names it."

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from vaebench.base.errors import UserError
+from vaebench.base.errors import UserError, advice
 from vaebench.data import SOURCES
 from vaebench.data.raw import RawFiles
 from vaebench.data.store import Prepared, StoreWriter
@@ -37,7 +37,6 @@ def prepare(source: Mapping, out: Path, seed: int = 0) -> Prepared:
         with StoreWriter(out, source["name"], raw=raw, seed=seed) as store:
             built.write(raw, store)
     except OSError as error:
-        raise UserError(
-            f"{out} could not be written: {error}. Check the folder's permissions and the room on its disk."
-        ) from None
+        remedy = advice(error) or "check what it is"
+        raise UserError(f"{out} could not be written: {error}; {remedy}.") from None
     return Prepared.open(out)

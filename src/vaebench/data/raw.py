@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from vaebench.base.errors import UserError
+from vaebench.base.errors import UserError, advice
 from vaebench.base.workspace import in_workspace
 from vaebench.data.instead import contents, lookalikes
 
@@ -176,9 +176,8 @@ def unreadable(path: Path, error: OSError) -> UserError:
         if similar:
             holds = f"what lies there: {'; '.join(similar)}"
         return UserError(f"{path} is missing; {holds}. Put it there.")
-    return UserError(
-        f"{path} cannot be read ({error.strerror or error}); check what it is and its permissions."
-    )
+    remedy = advice(error) or "check what it is"
+    return UserError(f"{path} cannot be read ({error.strerror or error}); {remedy}.")
 
 
 @contextmanager

@@ -27,7 +27,7 @@ from ruamel.yaml.constructor import DuplicateKeyError, RoundTripConstructor
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.representer import RoundTripRepresenter
 
-from vaebench.base.errors import UserError
+from vaebench.base.errors import UserError, advice
 
 __all__ = ["compose", "derive", "dump", "extension", "parse"]
 
@@ -213,9 +213,8 @@ def _read(path: Path) -> str:
             f"{path} is not there; `make study NAME=quickstart` puts a study in its place."
         ) from None
     except OSError as error:
-        raise UserError(
-            f"{path} cannot be read ({error.strerror}); check what it is and its permissions."
-        ) from None
+        remedy = advice(error) or "check what it is"
+        raise UserError(f"{path} cannot be read ({error.strerror or error}); {remedy}.") from None
     except ValueError as error:
         raise _damaged(path, error) from None
 
