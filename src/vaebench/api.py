@@ -35,12 +35,12 @@ from vaebench.data.store import Prepared
 from vaebench.densities import DENSITIES
 from vaebench.densities.base import Density, NoDensity
 from vaebench.measure.features.reference import Reference, load_reference
-from vaebench.measure.metrics import METRICS, needing
+from vaebench.measure.metrics import METRICS
 from vaebench.measure.run import Run
 from vaebench.measure.run import evaluate as measure
 from vaebench.model.posteriors.base import Latent
 from vaebench.model.vae import VAE, ModelSpec, load_model
-from vaebench.study.params import Training
+from vaebench.study.params import Training, needing
 from vaebench.training.encode import encode_data
 from vaebench.training.loop import Outcome
 from vaebench.training.loop import train as fit
@@ -190,7 +190,7 @@ def evaluate(
 
     Returns:
         Nested numbers, ``{"mse": …, "fid": {"prior": …}}``; what the model has not is absent. As a row of a
-        study: :meth:`Measured.record`.
+        study: :meth:`Measured.record`, with pictures that are drawn now, of the model as it was measured.
 
     Raises:
         UserError: an unknown metric or option, a metric that needs what is not given.
@@ -209,20 +209,7 @@ def evaluate(
     data = _open(data)
     device = torch.device(device)
     specs = [{"name": metric} if isinstance(metric, str) else metric for metric in metrics]
-    for spec in specs:
-        METRICS.check(spec, "metrics")
-    if not isinstance(model, VAE) and (asking := needing("likelihood", specs)):
-        raise UserError(
-            f"metrics {' and '.join(asking)} ask for p(x|z), and a model with encode and decode alone has "
-            "none."
-        )
-    wanting = needing("features", specs)
-    if wanting and reference is None:
-        raise UserError(
-            f"metrics {' and '.join(wanting)} compare features with those of real images: give reference=, "
-            "the result of vaebench.measure.features.reference.build_reference(data, 'classifier', seed=0, "
-            "folder=…), or its folder."
-        )
+    _check_metrics(specs, model, reference)
     if isinstance(reference, str | Path):
         reference = load_reference(reference, device)
     if isinstance(model, VAE):
@@ -319,6 +306,22 @@ class Measured(dict):
 
 def _open(data: Prepared | str | Path) -> Prepared:
     return data if isinstance(data, Prepared) else Prepared.open(data)
+
+
+def _check_metrics(specs: Sequence[Mapping[str, Any]], model: Autoencoder, reference: object) -> None:
+    for spec in specs:
+        METRICS.check(spec, "metrics")
+    if not isinstance(model, VAE) and (asking := needing("likelihood", specs)):
+        raise UserError(
+            f"metrics {' and '.join(asking)} ask for p(x|z), and a model with encode and decode alone has "
+            "none."
+        )
+    if reference is None and (comparing := needing("features", specs)):
+        raise UserError(
+            f"metrics {' and '.join(comparing)} compare features with those of real images: give reference=, "
+            "the result of vaebench.measure.features.reference.build_reference(data, 'classifier', seed=0, "
+            "folder=…), or its folder."
+        )
 
 
 def _fit(spec: Mapping[str, Any], latents: dict, seed: int) -> Density | None:

@@ -10,7 +10,7 @@ from vaebench.base.errors import UserError
 from vaebench.cli.address import imported
 from vaebench.report.outside import measuring
 from vaebench.report.results import read_results
-from vaebench.study.params import Params, load_params
+from vaebench.study.params import Params, load_params, needing
 from vaebench.study.paths import prepared_dir, reference_dir, report_dir
 from vaebench.study.resolve import changes, listed
 
@@ -32,7 +32,6 @@ def measure_outside(params: Path, address: str, label: str, dataset: str, say: C
             evaluation.
     """
     from vaebench.api import evaluate
-    from vaebench.measure.metrics import needing
     from vaebench.model.vae import VAE
 
     study = load_params(params, specs=())

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import importlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -47,6 +47,7 @@ __all__ = [
     "Study",
     "Training",
     "load_params",
+    "needing",
     "parse_params",
     "registries",
     "registry",
@@ -353,12 +354,10 @@ def _check_densities(params: Params) -> None:
 
 def _check_evaluation(params: Params) -> None:
     _check_value("features", params.evaluation.features, "evaluation.features")
-    metrics = registry("metric")
     for index, metric in enumerate(params.evaluation.metrics):
         where = f"evaluation.metrics.{index}"
         _check_value("metric", metric, where)
-        needs_features = getattr(metrics.load(metric["name"]), "needs_features", False)
-        if params.evaluation.features["name"] == "none" and needs_features:
+        if params.evaluation.features["name"] == "none" and needing("features", [metric]):
             networks = [name for name in registry("features").names() if name != "none"]
             raise UserError(
                 f"{where}: {metric['name']} compares images by features, and evaluation.features is none; "
@@ -372,6 +371,15 @@ _CHECKS = {
     "densities": _check_densities,
     "evaluation": _check_evaluation,
 }
+
+
+def needing(what: str, metrics: Sequence[Mapping]) -> list[str]:
+    """Names of those of ``metrics`` (specs) that need ``what``, "features" or "likelihood".
+
+    They say so by an attribute, ``needs_features = True``; see :mod:`vaebench.measure.metrics`.
+    """
+    names = sorted({metric["name"] for metric in metrics})
+    return [name for name in names if getattr(registry("metric").load(name), f"needs_{what}", False)]
 
 
 def registry(kind: str) -> Registry:

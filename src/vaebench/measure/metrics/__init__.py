@@ -9,12 +9,9 @@ other libraries do not give.
     {'name': 'nll', 'k': 500}
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
 from vaebench.base.registry import Registry
 
-__all__ = ["METRICS", "needing"]
+__all__ = ["METRICS"]
 
 METRICS = Registry(
     "metric",
@@ -31,9 +28,3 @@ METRICS = Registry(
         "disentanglement": "vaebench.measure.metrics.disentanglement:disentanglement",
     },
 )
-
-
-def needing(what: str, specs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Names among ``specs`` of the metrics that need ``what``: "features" or "likelihood"."""
-    names = sorted({spec["name"] for spec in specs})
-    return [name for name in names if getattr(METRICS.load(name), f"needs_{what}", False)]
