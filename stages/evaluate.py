@@ -1,10 +1,9 @@
 """Measure one trained model and every density fitted to its latents."""
 
-import hashlib
 import time
 
 from vaebench.base.device import describe_device, select_device
-from vaebench.base.files import write_folder, write_json
+from vaebench.base.files import file_digest, write_folder, write_json
 from vaebench.data.store import Prepared
 from vaebench.measure.pictures import write_pictures
 from vaebench.measure.run import Run, evaluate
@@ -18,11 +17,8 @@ from vaebench.tracking.follow import tracked
 def main(task: Task):
     """Evaluate one cell of the active study."""
     params, cell = task.params, task.names
-    study, dataset, method, seed = cell
     folder, prepared = paths.model_dir(*cell), paths.prepared_dir(*cell[:2])
-    densities = {
-        name: paths.density_dir(study, dataset, method, seed, name) for name in params.study.densities
-    }
+    densities = {name: paths.density_dir(*cell) / name for name in params.study.densities}
     metrics, images = paths.metrics_json(*cell), paths.images_dir(*cell)
     provenance = paths.provenance_json("evaluate", *cell)
     data = Prepared.open(prepared)
@@ -34,7 +30,7 @@ def main(task: Task):
             model=folder,
             densities=densities,
             reference=paths.reference_dir(*cell[:2]),
-            seed=seed,
+            seed=task.cell["seed"],
             samples=params.evaluation.samples,
             batch_size=params.evaluation.batch_size,
             device=device,
@@ -46,8 +42,7 @@ def main(task: Task):
         write_json(metrics, result)
         seconds = {"stage": time.perf_counter() - task.began, **run.clock.seconds}
         made = describe(task, data=data.meta, device=describe_device(device), seconds=seconds)
-        weights = (folder / "model.safetensors").read_bytes()
-        write_json(provenance, made | {"model_sha256": hashlib.sha256(weights).hexdigest()})
+        write_json(provenance, made | {"model_sha256": file_digest(folder / "model.safetensors")})
     return [metrics, images, provenance]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 import json
 import os
 import shutil
@@ -16,12 +17,14 @@ from typing import Any
 
 __all__ = [
     "UNREADABLE_ARRAYS",
+    "file_digest",
     "read_json",
     "read_yaml",
     "replace_folder",
     "write_atomically",
     "write_folder",
     "write_json",
+    "write_text",
 ]
 
 UNREADABLE_ARRAYS = (
@@ -81,9 +84,13 @@ def replace_folder(path: Path, new: Path) -> None:
 
 def write_json(path: Path, content: dict) -> None:
     """``content`` as sorted, indented JSON; NaN and infinity are refused, since JSON has none."""
-    text = json.dumps(content, indent=2, sort_keys=True, allow_nan=False)
+    write_text(path, json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` in UTF-8, whole or not at all."""
     with write_atomically(path) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
 
 
 def read_json(path: Path) -> dict:
@@ -104,6 +111,12 @@ def read_yaml(path: Path) -> Any:
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     return loader(path.read_text(encoding="utf-8")).get_single_data()
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _is_running(suffix: str) -> bool:

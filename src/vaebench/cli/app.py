@@ -18,7 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from vaebench.base.errors import UserError, paragraph
-from vaebench.base.files import write_atomically
+from vaebench.base.files import write_text
 from vaebench.base.streams import protect_streams
 
 __all__ = ["app"]
@@ -122,8 +122,7 @@ def study(
     params = load_params(path, specs=())
     if kept := _keep_changes():
         typer.echo(f"{ACTIVE} held changes of its own; they are in {kept}.")
-    with write_atomically(ACTIVE) as temporary:
-        temporary.write_text(compose(path), encoding="utf-8")
+    write_text(ACTIVE, compose(path))
     typer.echo(f"{ACTIVE} is now {params.study.name}: {params.study.title or name}. `dvc repro` runs it.")
 
 

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vaebench.base.errors import UserError
-from vaebench.base.files import read_json, write_atomically, write_folder
+from vaebench.base.files import file_digest, read_json, write_folder, write_text
 from vaebench.base.reading import present, reading
 from vaebench.report.outside import outside_images, record_outside
 from vaebench.report.results import flatten
 from vaebench.study import paths
 from vaebench.study.document import dump
 from vaebench.study.params import Params
-from vaebench.study.provenance import digest, file_digest
+from vaebench.study.provenance import digest
 from vaebench.study.resolve import changes, listed, parameters
 
 if TYPE_CHECKING:
@@ -115,8 +115,7 @@ class Store:
             metrics = self._json(cell, "metrics.json")
             run = paths.report_dir(cell[0]) / "study.yaml"
             if not run.is_file():
-                with write_atomically(run) as temporary:
-                    temporary.write_text(dump(params.model_dump(mode="json")), encoding="utf-8")
+                write_text(run, dump(params.model_dump(mode="json")))
             row = record_outside(
                 run.parent,
                 params,

@@ -21,6 +21,7 @@ import numpy as np
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from vaebench.base.errors import UserError
+from vaebench.base.files import file_digest
 from vaebench.data.idx import parse_idx
 from vaebench.data.mnist import Mnist
 from vaebench.data.raw import RawFiles, unreadable
@@ -86,7 +87,7 @@ def _write(target: Path) -> None:
         images.append(pixels[rows])
         labels.append(classes[rows])
     np.savez_compressed(target, images=np.concatenate(images), labels=np.concatenate(labels))
-    print(f"wrote {target}: SHA-256 {hashlib.sha256(target.read_bytes()).hexdigest()}")
+    print(f"wrote {target}: SHA-256 {file_digest(target)}")
 
 
 if __name__ == "__main__":

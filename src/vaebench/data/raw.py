@@ -17,6 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from vaebench.base.errors import UserError, advice
+from vaebench.base.files import file_digest
 from vaebench.base.workspace import in_workspace
 from vaebench.data.instead import contents, lookalikes
 
@@ -127,8 +128,7 @@ class RawFiles:
     def digest(self, path: Path) -> str:
         """The SHA-256 of ``path``, read in pieces and recorded as used."""
         try:
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            digest = file_digest(path)
         except OSError as error:
             raise unreadable(path, error) from None
         self.record(path, digest)

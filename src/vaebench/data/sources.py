@@ -8,12 +8,11 @@ files than those that were looked at last.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 
 from vaebench.base.errors import UserError
-from vaebench.base.files import read_json, write_json
+from vaebench.base.files import file_digest, read_json, write_json
 from vaebench.base.reading import mapping_or_empty
 from vaebench.data.raw import RawFiles
 
@@ -100,5 +99,4 @@ def _is_the_same(path: Path, digest: str, was_seen: bool) -> bool:
     """Compare by content; a folder, whose digest only its source can make, counts as new if it was seen."""
     if path.is_dir():
         return not was_seen
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == digest
+    return file_digest(path) == digest

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vaebench.base.errors import UserError
-from vaebench.base.files import write_atomically
+from vaebench.base.files import write_text
 from vaebench.study.params import Params
 from vaebench.study.paths import provenance_dir, report_dir
 
@@ -53,8 +53,7 @@ def tabulate(params: Params, root: str | Path = ".") -> list[Path]:
         shutil.copytree(records, study_dir / "provenance", dirs_exist_ok=True)
     study_yaml = study_dir / "study.yaml"
     content = yaml.safe_dump(params.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    with write_atomically(study_yaml) as temporary:
-        temporary.write_text(content, encoding="utf-8")
+    write_text(study_yaml, content)
     results = read_results(study_dir).check()
     return [
         study_yaml,
@@ -104,9 +103,7 @@ def build_report(reports_dir: str | Path, say: Callable[[str], object] = lambda 
                 say(results.notice)
         except UserError as error:
             broken[source.parent.name] = str(error)
-        except (
-            Exception
-        ) as error:  # a file that is valid and nonsense; the traceback would end the others' pages
+        except Exception as error:  # a file that is valid and nonsense must not end the others' pages
             broken[source.parent.name] = f"its files cannot be read: {error!r}"
     write_ledger(reports_dir)
     return write_index(Path(reports_dir), broken)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from vaebench.base.files import read_json, write_atomically, write_json
+from vaebench.base.files import read_json, write_json, write_text
 from vaebench.base.reading import UnreadableError, reading
 from vaebench.report.claims import STATUSES
 from vaebench.report.entries import percent
@@ -122,6 +122,5 @@ def write_index(reports: Path, broken: dict[str, str] | None = None) -> Path:
         studies={path.parent.name for path in reports.glob("*/index.html")},
     )
     target = reports / "index.html"
-    with write_atomically(target) as temporary:
-        temporary.write_text(html, encoding="utf-8")
+    write_text(target, html)
     return target

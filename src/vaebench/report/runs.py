@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from vaebench.base.files import file_digest
 from vaebench.base.reading import mapping_or_empty
 from vaebench.report.means import over_seeds
 from vaebench.report.outside import PREFIX, with_outside
@@ -21,7 +22,7 @@ from vaebench.report.results import Cell, Results, flatten
 from vaebench.report.soundness import Flag, flag_cell
 from vaebench.study import paths
 from vaebench.study.params import AXES, Params
-from vaebench.study.provenance import digest, file_digest, item_digest
+from vaebench.study.provenance import digest, item_digest
 from vaebench.study.resolve import parameters
 
 __all__ = ["RunRecord", "StudyRuns", "ran_here"]

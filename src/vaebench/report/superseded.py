@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from vaebench.base.files import file_digest
 from vaebench.base.reading import mapping_or_empty
 from vaebench.study.params import Params
 from vaebench.study.paths import provenance_dir, provenance_json
-from vaebench.study.provenance import file_digest, item_digest
+from vaebench.study.provenance import item_digest
 
 __all__ = ["is_superseded"]
 

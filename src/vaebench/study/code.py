@@ -24,6 +24,7 @@ from pathlib import Path
 
 from vaebench.base.described import WORDS, assigned
 from vaebench.base.errors import UserError
+from vaebench.base.files import file_digest
 from vaebench.study.paths import PACKAGE
 
 __all__ = ["NEUTRAL", "code_of", "is_neutral"]
@@ -147,7 +148,7 @@ def _data_files(package: Path) -> Iterator[tuple[str, str]]:
             if not (path / "__init__.py").exists() and path.name != "__pycache__":
                 yield from ((f"{path.name}/{name}", digest) for name, digest in _data_files(path))
         elif path.suffix not in (".py", ".pyc") and not path.name.startswith("."):
-            yield path.name, hashlib.sha256(path.read_bytes()).hexdigest()
+            yield path.name, file_digest(path)
 
 
 def _read(path: Path, name: str, words: bool) -> _Source:

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from vaebench.base.errors import UserError
-from vaebench.base.files import write_atomically
+from vaebench.base.files import write_text
 from vaebench.study.document import compose, derive, extension, parse
 from vaebench.study.params import Name, load_params, parse_params
 from vaebench.study.schedule import check_schedule, useless_patience
@@ -61,8 +61,7 @@ def write_new_study(
     whole = derive(text, source, {**changes, "study": {"name": name, **changes["study"]}})
     check_schedule(parse_params(parse(whole, path), specs=()))
     whole = f"# {title}\n{whole}" if base is None else extension(base, changes, title)
-    with write_atomically(path) as temporary:
-        temporary.write_text(whole, encoding="utf-8")
+    write_text(path, whole)
     load_params(path, specs=())
     return path
 

@@ -10,9 +10,9 @@ import sys
 import time
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vaebench.base.files import file_digest
 from vaebench.base.reading import mapping_or_empty
 from vaebench.study import paths
 from vaebench.study.params import Params
@@ -25,7 +25,6 @@ __all__ = [
     "describe",
     "digest",
     "environment",
-    "file_digest",
     "git_trouble",
     "item_digest",
     "repository_state",
@@ -37,11 +36,6 @@ _LIBRARIES = ("vaebench", "torch", "torchvision", "numpy", "scikit-learn", "pyto
 def digest(content) -> str:
     """SHA-256 of ``content`` (anything that JSON can hold), in hex."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file, in hex."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def item_digest(params: Params, dataset: str, method: str, seed: int, stage: str = "train") -> str:

@@ -18,13 +18,12 @@ What is only shown (a method's ``label``) is in ``tabulate.json`` alone; what ch
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from vaebench.base.errors import UserError
-from vaebench.base.files import read_json
+from vaebench.base.files import file_digest, read_json
 from vaebench.base.reading import reading
 from vaebench.study.code import code_of
 from vaebench.study.papers import paper_folder
@@ -107,7 +106,7 @@ def _paper_files(key: str) -> dict[str, str]:
     """A digest per file of a paper's folder."""
     folder = paper_folder(key)
     return {
-        f"papers/{key}/{path.relative_to(folder).as_posix()}": hashlib.sha256(path.read_bytes()).hexdigest()
+        f"papers/{key}/{path.relative_to(folder).as_posix()}": file_digest(path)
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.suffix != ".pyc"
     }

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from vaebench.base.errors import UserError
+from vaebench.base.files import file_digest
 
 __all__ = ["published_file"]
 
@@ -25,8 +25,7 @@ def published_file(path: Path, what: str, digest: str, url: str, remedy: str) ->
     """
     if not path.is_file():
         _download(path, what, digest, url, remedy)
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = file_digest(path)
     if not found.startswith(digest):
         raise UserError(
             f"{path} is not {what}: its SHA-256 begins with {found[:8]}, not {digest[:8]}. {remedy}"
