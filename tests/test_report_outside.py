@@ -122,6 +122,31 @@ def test_a_row_that_was_measured_otherwise_is_not_ranked(study, tmp_path):
     assert shown("mine") == ("mine (from outside)", 1, "single")
 
 
+def test_a_row_that_was_measured_otherwise_on_one_data_set_is_ranked_on_the_others(tmp_path):
+    method = {"wae_mmd": fake_study.METHODS["wae_mmd"]}
+    small = {"paper": None, "images": False, "seeds": (0,), "methods": method}
+    study = fake_study.write_study(tmp_path / "reports", datasets=("mnist", "celeba"), **small)
+    for dataset in ("mnist", "celeba"):
+        Measured({"fid": {"prior": 0.5}}, dataset).record("fake", "mine", root=tmp_path)
+
+    def split_anew(dataset: str) -> None:
+        content = read_yaml(study / "study.yaml")
+        content["datasets"][dataset] |= {"source": {"name": "mnist", "validation": 5000}}
+        (study / "study.yaml").write_text(yaml.safe_dump(content), "utf-8")
+
+    split_anew("celeba")
+    results = read_results(study)
+    rows = results.summary.query("metric == 'fid.prior' and method == 'outside_mine'").set_index("dataset")
+    assert list(rows["label"]) == ["mine (from outside)"] * 2
+    assert rows["rank"].isna().to_dict() == {"mnist": False, "celeba": True}
+    assert [d for d, m in results.flags if m == "outside_mine"] == ["celeba"]
+    mnist, celeba = best_rows(results).split("\nceleba\n")
+    assert "mine (from outside)" in mnist.partition("Not ranked:")[0]
+    assert "mine (from outside): measured by other parameters" in celeba.partition("Not ranked:")[2]
+    split_anew("mnist")
+    assert read_results(study).label("outside_mine") == "mine (from outside, measured otherwise)"
+
+
 @pytest.mark.parametrize("split", [True, False])
 def test_another_split_or_other_features_are_another_measurement(study, tmp_path, split):
     Measured({"mse": 0.5}, "").record("fake", "mine", root=tmp_path)

@@ -6,8 +6,9 @@ reports/<study>/outside/<dataset>/<method>/<seed>.json, and its pictures in the 
 
 They stand in tables, figures and the page under a label that says so. Verdicts on the paper's claims, the
 crossing of the axes and the digest that notes carry leave them out. DVC does not make them anew: where the
-study's data or evaluation are others than when a row was added, its label ends in "measured otherwise", and
-it has no rank. A row without ``measured_by`` is taken as it is.
+study's data or evaluation are others than when a row was added, it is flagged and has no rank on that data
+set, and if that is so on all of its data sets its label ends in "measured otherwise". A row without
+``measured_by`` is taken as it is.
 """
 
 from __future__ import annotations
@@ -51,14 +52,18 @@ def outside_files(study_dir: Path) -> dict[tuple[str, str, int], Path]:
 
 
 def with_outside(params: Params, study_dir: Path) -> Params:
-    """``params`` with a method for each that was recorded from outside."""
+    """``params`` with a method for each that was recorded from outside.
+
+    A label stands for all data sets: one that was measured otherwise on some of them does not say so.
+    """
     point = {axis: {"name": OUTSIDE} for axis in ("likelihood", "regularizer", "posterior")}
-    others = {method for _, method in measured_otherwise(params, study_dir)}
+    files, others = outside_files(study_dir), measured_otherwise(params, study_dir)
+    as_now = {m for d, m, _ in files if d in params.study.datasets and (d, m) not in others}
     methods = {}
-    for (dataset, method, _), path in outside_files(study_dir).items():
+    for (dataset, method, _), path in files.items():
         if dataset in params.study.datasets and method.startswith(PREFIX):
             content = _content(path)
-            origin = content.get("origin", FROM_OUTSIDE) + ", measured otherwise" * (method in others)
+            origin = content.get("origin", FROM_OUTSIDE) + ", measured otherwise" * (method not in as_now)
             methods[method] = {"label": f"{content['label']} ({origin})", **point}
     if not methods:
         return params
