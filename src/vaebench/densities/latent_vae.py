@@ -97,7 +97,6 @@ def train(
     """
     optimizer = torch.optim.Adam(vae.parameters(), lr=learning_rate, fused=True)
     batch_size = min(batch_size, len(mean))
-    steps = len(mean) // batch_size
     halvings = {math.ceil(3 * epochs / 8), math.ceil(6 * epochs / 8)}
     state, line = checkpoints.load() if checkpoints else (None, "")
     if line:
@@ -110,25 +109,14 @@ def train(
         for epoch in range(state["epoch"] if state else 0, epochs):
             if epoch in halvings:
                 optimizer.param_groups[0]["lr"] /= 2
-            order = torch.randperm(len(mean), generator=generator, device=mean.device)[: steps * batch_size]
-            z = mean[order]
-            if std is not None:
-                z += std[order] * torch.randn(z.shape, generator=generator, device=z.device)
-            total = torch.zeros((), device=mean.device)
-            for batch in z.split(batch_size):
-                loss = vae.loss(batch, generator)
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                total += loss.detach()
-            loss_of_epoch = total.item() / steps
-            if not math.isfinite(loss_of_epoch):
+            loss = _epoch(vae, optimizer, mean, std, generator, batch_size)
+            if not math.isfinite(loss):
                 raise NoDensity(
                     f"The second-stage VAE diverged in epoch {epoch + 1} of {epochs}; lower the density's "
                     f"'learning_rate', which is {learning_rate}."
                 )
             if progress:
-                progress([{"epoch": epoch + 1, "loss": loss_of_epoch}])
+                progress([{"epoch": epoch + 1, "loss": loss}])
             if epoch + 1 < epochs and checkpoints and (stop.requested or checkpoints.due()):
                 state = {"vae": vae.state_dict(), "optimizer": optimizer.state_dict()}
                 state |= {"generator": generator.get_state(), "epoch": epoch + 1, "batch": 0}
@@ -138,4 +126,28 @@ def train(
                     raise SystemExit(
                         f"stopped by a signal after epoch {epoch + 1}; run again to go on from there"
                     )
-    return loss_of_epoch
+    return loss
+
+
+def _epoch(
+    vae: LatentVAE,
+    optimizer: torch.optim.Optimizer,
+    mean: Tensor,
+    std: Tensor | None,
+    generator: torch.Generator,
+    batch_size: int,
+) -> float:
+    """One pass over new draws z in random order, an incomplete last batch left out; its mean loss in nats."""
+    steps = len(mean) // batch_size
+    order = torch.randperm(len(mean), generator=generator, device=mean.device)[: steps * batch_size]
+    z = mean[order]
+    if std is not None:
+        z += std[order] * torch.randn(z.shape, generator=generator, device=z.device)
+    total = torch.zeros((), device=mean.device)
+    for batch in z.split(batch_size):
+        loss = vae.loss(batch, generator)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        total += loss.detach()
+    return total.item() / steps
