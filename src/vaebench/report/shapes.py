@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from vaebench.report.describe import describe
-from vaebench.report.papers import Paper, PaperTable, matches, read_paper, split_sweep
+from vaebench.report.papers import Column, Paper, PaperTable, matches, read_paper, split_sweep
 
 __all__ = ["Shape", "by_method", "dataset_and_metric", "paper_shapes"]
 
@@ -52,77 +52,74 @@ def paper_shapes(key: str | None) -> list[Shape]:
 
 
 def _shape(paper: Paper, name: str, table: PaperTable) -> Shape:
-    printed = paper.values[paper.values["table"] == table.number]
-    columns = [column for column in paper.file.columns if column in set(printed["column"])]
-    datasets = table.datasets or list(dict.fromkeys(printed["dataset"]))
-
-    def column_of(r) -> str | None:
-        """The printed column that a row of the summary is a number of."""
-        for column in columns:
-            readings = {reading.metric for reading in paper.file.columns[column].ours}
-            if r.metric in readings:
-                return column
-        return None
-
-    def choose(summary_rows: list) -> list:
-        rows = [
-            r
-            for r in summary_rows
-            if matches(r.method, table.methods)
-            and matches(r.dataset if "*" in datasets else paper.dataset(r.dataset), datasets)
-            and (column_of(r) or matches(r.metric, table.also))
-        ]
-        return _one_reading_each(paper, rows, column_of)
-
-    def label(r) -> str:
-        column = column_of(r)
-        own = paper.file.columns[column].label if column else None
-        return own or describe(r.metric).label
-
-    def row(r) -> str:
-        column = column_of(r)
-        suffix = paper.file.columns[column].row if column else ""
-        return {"method": r.label, "dataset": r.dataset, "level": _level(r.method)}[table.rows] + suffix
-
-    def part(kind: str, r) -> str:
-        return {
-            "dataset": lambda: r.dataset,
-            "method": lambda: r.label,
-            "kind": lambda: table.kind.replace("{}", _kind(r.method)),
-            "column": lambda: label(r),
-            "": lambda: "",
-        }[kind]()
-
+    layout = _Layout(paper, table)
     return Shape(
         f"{paper.key}_{name}",
         f"{paper.name}, {table.heading}: {table.title}",
-        choose,
-        row,
-        lambda r: tuple(part(kind, r) for kind in table.columns),
+        layout.choose,
+        layout.row,
+        layout.column,
         table.corner,
         table.ranked,
         table.note,
     )
 
 
-def _one_reading_each(paper: Paper, rows: list, column_of: Callable) -> list:
-    """Of several metrics that may stand for one column, the one that does for each method.
+class _Layout:
+    """Places in a paper's table of the rows of a study's summary."""
 
-    That is the paper's own reading; for a method whose metric of that name was not measured, another one.
-    """
-    has = {(r.dataset, r.method, r.metric) for r in rows if r.n or not math.isnan(r.paper)}
-    kept = []
-    for r in rows:
-        column = column_of(r)
-        if column is not None:
-            entry = paper.file.columns[column]
-            first = entry.metric(paper.method(r.method))
-            readings = [first, *(reading.metric for reading in entry.ours if reading.metric != first)]
-            known = [metric for metric in readings if (r.dataset, r.method, metric) in has]
-            if r.metric != (known[0] if known else first):
-                continue
-        kept.append(r)
-    return kept
+    def __init__(self, paper: Paper, table: PaperTable):
+        self.paper, self.table = paper, table
+        printed = paper.values[paper.values["table"] == table.number]
+        self.columns = {c: entry for c, entry in paper.file.columns.items() if c in set(printed["column"])}
+        self.datasets = table.datasets or list(dict.fromkeys(printed["dataset"]))
+
+    def choose(self, summary_rows: list) -> list:
+        """Those of the rows that belong to the table, one reading of each printed column per method."""
+        rows = [r for r in summary_rows if self._belongs(r)]
+        has = {(r.dataset, r.method, r.metric) for r in rows if r.n or not math.isnan(r.paper)}
+        return [r for r in rows if self._is_the_reading(r, has)]
+
+    def row(self, r) -> str:
+        """The label of a number's row."""
+        label = {"method": r.label, "dataset": r.dataset, "level": _level(r.method)}[self.table.rows]
+        entry = self._printed(r)
+        return label + (entry.row if entry else "")
+
+    def column(self, r) -> tuple[str, ...]:
+        """The group and the label of a number's column."""
+        return tuple(self._head(part, r) for part in self.table.columns)
+
+    def _belongs(self, r) -> bool:
+        dataset = r.dataset if "*" in self.datasets else self.paper.dataset(r.dataset)
+        in_table = matches(r.method, self.table.methods) and matches(dataset, self.datasets)
+        return in_table and bool(self._printed(r) or matches(r.metric, self.table.also))
+
+    def _printed(self, r) -> Column | None:
+        """The printed column that a row of the summary is a number of."""
+        entries = self.columns.values()
+        return next((e for e in entries if any(reading.metric == r.metric for reading in e.ours)), None)
+
+    def _is_the_reading(self, r, has: set[tuple[str, str, str]]) -> bool:
+        """True if of several metrics that may stand for one column this one does for the method.
+
+        That is the paper's own reading; for a method whose metric of that name was not measured, another one.
+        """
+        if (entry := self._printed(r)) is None:
+            return True
+        first = entry.metric(self.paper.method(r.method))
+        readings = [first, *(reading.metric for reading in entry.ours if reading.metric != first)]
+        known = [metric for metric in readings if (r.dataset, r.method, metric) in has]
+        return r.metric == (known[0] if known else first)
+
+    def _head(self, part: str, r) -> str:
+        """A part of a column's header; see :attr:`PaperTable.columns`."""
+        if part == "column":
+            entry = self._printed(r)
+            return (entry.label if entry else None) or describe(r.metric).label
+        if part == "kind":
+            return self.table.kind.replace("{}", _kind(r.method))
+        return {"dataset": r.dataset, "method": r.label, "": ""}[part]
 
 
 def _level(method: str) -> str:
