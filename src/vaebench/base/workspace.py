@@ -13,14 +13,13 @@ __all__ = ["in_workspace", "workspace_root"]
 COPIES = (".dvc", "tmp", "exps")
 
 
-def workspace_root(folder: str | Path = ".") -> Path:
-    """The workspace that ``folder`` is, or of which it is one of DVC's temporary copies."""
-    folder = Path(folder).resolve()
-    parts = folder.parts
+def workspace_root() -> Path:
+    """The workspace that the current folder is, or of which it is one of DVC's temporary copies."""
+    parts = Path.cwd().resolve().parts
     for index in range(len(parts) - len(COPIES)):
         if parts[index : index + len(COPIES)] == COPIES:
             return Path(*parts[:index])
-    return folder
+    return Path(*parts)
 
 
 def in_workspace(path: str | Path) -> Path:

@@ -75,17 +75,17 @@ class Interval:
         return not math.isnan(self.low)
 
 
-def t_interval(mean: float, std: float, n: int, level: float = LEVEL) -> tuple[float, float]:
-    """Student's interval of a mean over ``n`` seeds; NaN, NaN for one seed.
+def t_interval(mean: float, std: float, n: int) -> tuple[float, float]:
+    """Student's 95 % interval of a mean over ``n`` seeds; NaN, NaN for one seed.
 
     >>> tuple(round(end, 3) for end in t_interval(10.0, 1.0, 5))
     (8.758, 11.242)
     """
-    interval = combine([(1.0, Sample(mean, std, n))], level=level)
+    interval = combine([(1.0, Sample(mean, std, n))])
     return interval.low, interval.high
 
 
-def prediction_interval(paper: Sample, n: int, level: float = LEVEL) -> tuple[float, float]:
+def prediction_interval(paper: Sample, n: int) -> tuple[float, float]:
     """95 % interval for the mean over ``n`` new seeds, if it comes from the paper's distribution.
 
     m ± (r + t(N − 1)·(s + r')·√(1/N + 1/n)) of the paper's mean m and deviation s over N seeds, which
@@ -101,14 +101,12 @@ def prediction_interval(paper: Sample, n: int, level: float = LEVEL) -> tuple[fl
         return math.nan, math.nan
     rounding, of_spread = paper.rounding
     spread = (paper.std + of_spread) * math.sqrt(1 / paper.n + 1 / n)
-    half = rounding + stdtrit(paper.n - 1, (1 + level) / 2) * spread
+    half = rounding + stdtrit(paper.n - 1, (1 + LEVEL) / 2) * spread
     return paper.mean - half, paper.mean + half
 
 
-def combine(
-    terms: Iterable[tuple[float, Sample]], value: float | None = None, level: float = LEVEL
-) -> Interval:
-    """Welch's interval of Σ cᵢ·mᵢ over independent means.
+def combine(terms: Iterable[tuple[float, Sample]], value: float | None = None) -> Interval:
+    """Welch's 95 % interval of Σ cᵢ·mᵢ over independent means.
 
     Where no seed differs from another there is no error to estimate; the p-value is that of the signs, 2⁻ⁿ.
 
@@ -116,7 +114,6 @@ def combine(
         terms: coefficients and means. For a function of the means the coefficients are its partial
             derivatives, and ``value`` its value: the delta method.
         value: the estimate, Σ cᵢ·mᵢ by default.
-        level: the interval's coverage.
     """
     from scipy.special import stdtr, stdtrit
 
@@ -131,7 +128,7 @@ def combine(
         return Interval(value, value, value, chance if value > 0 else 1.0, chance if value < 0 else 1.0)
     freedom = total**2 / float(sum(p**2 / (s.n - 1) for p, (_, s) in zip(parts, terms, strict=True)))
     error = math.sqrt(total)
-    half = float(stdtrit(freedom, (1 + level) / 2)) * error
+    half = float(stdtrit(freedom, (1 + LEVEL) / 2)) * error
     above = float(stdtr(freedom, -value / error))
     return Interval(value, value - half, value + half, above, 1 - above)
 
@@ -148,8 +145,8 @@ def pooled(terms: list[tuple[float, Sample]]) -> list[tuple[float, Sample]]:
     return [(1.0, Sample(float(sums.mean()), float(sums.std(ddof=1)), len(sums)))]
 
 
-def ratio_of_spreads(a: Sample, b: Sample, level: float = LEVEL) -> Interval:
-    """The interval of ln(σ_b/σ_a) from two deviations over seeds, by Fisher's F.
+def ratio_of_spreads(a: Sample, b: Sample) -> Interval:
+    """The 95 % interval of ln(σ_b/σ_a) from two deviations over seeds, by Fisher's F.
 
     Exact where seeds are normal. Without two seeds of each, or where a deviation is 0, there is none.
 
@@ -162,7 +159,7 @@ def ratio_of_spreads(a: Sample, b: Sample, level: float = LEVEL) -> Interval:
     if min(a.n, b.n) < 2 or not min(a.std, b.std) > 0:
         return Interval(math.nan)
     value, freedom = math.log(b.std / a.std), (b.n - 1, a.n - 1)
-    ends = (fdtri(*freedom[::-1], q) for q in ((1 - level) / 2, (1 + level) / 2))
+    ends = (fdtri(*freedom[::-1], q) for q in ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
     low, high = (value + math.log(float(end)) / 2 for end in ends)
     ratio = (b.std / a.std) ** 2
     return Interval(value, low, high, float(fdtrc(*freedom, ratio)), float(fdtr(*freedom, ratio)))
@@ -199,18 +196,18 @@ def holm(p: Iterable[float]) -> np.ndarray:
     return adjusted
 
 
-def leaders(samples: Mapping[str, Sample], sign: float = 1.0, level: float = LEVEL) -> set[str]:
+def leaders(samples: Mapping[str, Sample], sign: float = 1.0) -> set[str]:
     """The methods that are not distinguishable from the one with the best mean, it among them.
 
     Every pair of methods with two seeds or more is compared by Welch's test, and Holm's correction is over
     all pairs: the leader is chosen by the same numbers that it is then compared on, so that a correction
     over its own comparisons alone would call equal methods different too often. A method of one seed is
-    never among them, and where the best mean is of one seed the set is empty.
+    never among them, and where the best mean is of one seed the set is empty. Any two of equal methods are
+    called different with a chance of 5 %.
 
     Args:
         samples: the methods' means.
         sign: 1 where less is better, −1 where more is.
-        level: 1 − the chance that any two of equal methods are called different.
     """
     first = min(samples, key=lambda name: sign * samples[name].mean, default=None)
     if first is None or samples[first].n < 2:
@@ -223,7 +220,7 @@ def leaders(samples: Mapping[str, Sample], sign: float = 1.0, level: float = LEV
     different = {
         names[b if a == own else a]
         for a, b, value in zip(rows, columns, adjusted, strict=True)
-        if own in (a, b) and value <= 1 - level
+        if own in (a, b) and value <= 1 - LEVEL
     }
     return {name for name in names if name not in different}
 

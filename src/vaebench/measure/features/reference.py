@@ -27,6 +27,8 @@ from vaebench.measure.features.frechet import frechet_distance, moments, symmetr
 
 __all__ = ["Reference", "build_reference", "load_reference"]
 
+BATCH = 500
+
 
 @dataclass(frozen=True)
 class Reference:
@@ -145,9 +147,9 @@ def load_reference(folder: str | Path, device: str | torch.device = "cpu") -> Re
     return Reference(spec["name"], network, features, mu, sigma, device, learned.get("accuracy"))
 
 
-def _slices(images: np.ndarray | Tensor, size: int = 500) -> Iterable[Tensor]:
-    for start in range(0, len(images), size):
-        batch = images[start : start + size]
+def _slices(images: np.ndarray | Tensor) -> Iterable[Tensor]:
+    for start in range(0, len(images), BATCH):
+        batch = images[start : start + BATCH]
         yield batch if isinstance(batch, Tensor) else torch.from_numpy(np.array(batch))
 
 
