@@ -13,6 +13,7 @@ import pytest
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
 from support import tiny_study
+from support.process import unchanged
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -40,6 +41,12 @@ RUNNING = {"tiny_repository", "stages", "pristine", "sequential"}
 
 
 EVERY_ITEM = pytest.StashKey[list[pytest.Item]]()
+
+
+@pytest.fixture(autouse=True)
+def _unchanged_process():
+    with unchanged():
+        yield
 
 
 @pytest.fixture(scope="session")
