@@ -14,18 +14,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from vaebench.base.palette import colour
-from vaebench.base.style import log_ticks, panels, plain, save
-from vaebench.report.describe import describe
+from vaebench.base.style import plain
 from vaebench.report.figures.against import against_paper
 from vaebench.report.figures.angles import angle_matrices
 from vaebench.report.figures.curves import mean_history, training_curves
+from vaebench.report.figures.levels import level_curves
 from vaebench.report.figures.seconds import seconds_per_epoch
 from vaebench.report.figures.sweep import option_sweep
-from vaebench.report.papers import matches, read_paper, split_sweep
 from vaebench.report.results import Cell, Results
 from vaebench.report.tables import shaped_tables
 
@@ -50,13 +47,9 @@ def write_figures(results: Results) -> list[Path]:
         paths += training_curves(curves, results.curve_titles, folder / f"curves_{dataset}")
         paths += option_sweep(results, own, folder / f"sweep_{dataset}")
         paths += angle_matrices(results, own, folder / f"angles_{dataset}")
-        paths += _levels(results, own, folder / f"levels_{dataset}")
+        paths += level_curves(results, own, folder / f"levels_{dataset}")
         paths += seconds_per_epoch(results, dataset, folder / f"seconds_{dataset}")
     return paths
-
-
-def _name(metric: str) -> str:
-    return plain(describe(metric).label)
 
 
 def _histories(results: Results, dataset: str) -> dict[str, pd.DataFrame]:
@@ -67,45 +60,3 @@ def _histories(results: Results, dataset: str) -> dict[str, pd.DataFrame]:
         if runs:
             means[plain(results.label(method))] = mean_history(runs)
     return means
-
-
-def _axis(results: Results, methods: list[str]) -> str:
-    """Name of the methods' levels in the paper's table."""
-    tables = read_paper(results.study.paper).file.tables.values() if results.study.paper else ()
-    corners = (t.corner for t in tables if t.rows == "level" and any(matches(m, t.methods) for m in methods))
-    return next(corners, "level")
-
-
-def _levels(results: Results, swept: pd.DataFrame, stem: Path) -> list[Path]:
-    swept = swept[(swept["n"] > 0) & np.array([split_sweep(m) is not None for m in swept["method"]], bool)]
-    points = [point for method in swept["method"] if (point := split_sweep(method))]
-    swept = swept.assign(kind=[kind for kind, _ in points], level=[level for _, level in points])
-    metrics = list(dict.fromkeys(swept["metric"]))
-    if not metrics or swept["level"].nunique() < 2:
-        return []
-    with panels(len(metrics), panel=(3.3, 2.5), margin=(0, 0.4)) as (figure, axes):
-        for ax, metric in zip(axes, metrics, strict=True):
-            for index, (kind, rows) in enumerate(
-                swept[swept["metric"] == metric].groupby("kind", sort=False)
-            ):
-                rows = rows.sort_values("level")
-                style = {"color": colour(index), "ms": 4, "lw": 1.2}
-                ax.errorbar(
-                    rows["level"],
-                    rows["mean"],
-                    rows["std"].fillna(0),
-                    fmt="o-",
-                    label=f"{kind}, ours",
-                    **style,
-                )
-                if rows["paper"].notna().any():
-                    ax.plot(rows["level"], rows["paper"], "D--", mfc="white", label=f"{kind}, paper", **style)
-            values = swept.loc[swept["metric"] == metric, ["mean", "paper"]].to_numpy(float)
-            if not (values <= 0).any():
-                ax.set_yscale("log")
-                log_ticks(ax.yaxis)
-            ax.set(title=_name(metric), xlabel=_axis(results, list(swept["method"])))
-        found = [zip(*ax.get_legend_handles_labels(), strict=True) for ax in axes]
-        handles = {label: handle for pairs in found for handle, label in pairs}
-        figure.legend(handles.values(), handles, loc="outside lower center", ncols=4)
-        return save(figure, stem)
