@@ -41,7 +41,13 @@ def main(task: Task):
             write_pictures(run, params.evaluation.metrics, partial)
         write_json(metrics, result)
         seconds = {"stage": time.perf_counter() - task.began, **run.clock.seconds}
-        made = describe(task, data=data.meta, device=describe_device(device), seconds=seconds)
+        made = describe(
+            task,
+            data=data.meta,
+            device=describe_device(device),
+            seconds=seconds,
+            arrays=data.digests,
+        )
         write_json(provenance, made | {"model_sha256": file_digest(folder / "model.safetensors")})
     return [metrics, images, provenance]
 

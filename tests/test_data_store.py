@@ -82,6 +82,25 @@ def test_a_store_of_before_the_digest_opens(tmp_path):
     write(tmp_path / "store")
     edit_meta(pixels=None)(tmp_path / "store")
     assert "pixels" not in Prepared.open(tmp_path / "store").meta
+    assert set(Prepared.open(tmp_path / "store").digests) == {"labels", "factors"}
+
+
+@pytest.mark.parametrize("name", ["images", "labels", "factors"])
+def test_the_digests_tell_which_array_differs(tmp_path, name):
+    def digests(**arrays):
+        with StoreWriter(tmp_path / "store", "example") as store:
+            store.append(*arrays.values())
+            store.describe(splits={"train": (0, 2), "test": (2, 4)}, factors={"row": 2, "column": 2})
+        return Prepared.open(tmp_path / "store").digests
+
+    arrays = {
+        "images": np.zeros((4, 1, 2, 2), np.uint8),
+        "labels": np.array([0, 1, 0, 1]),
+        "factors": np.array([[0, 0], [0, 1], [1, 0], [1, 1]]),
+    }
+    before, after = digests(**arrays), digests(**arrays | {name: 1 - arrays[name]})
+    assert [key for key in before if before[key] != after[key]] == [name]
+    assert before == {key: hashlib.sha256(array.tobytes()).hexdigest() for key, array in arrays.items()}
 
 
 def test_an_absent_split_is_named(tmp_path):

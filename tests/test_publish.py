@@ -9,14 +9,17 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from support.scratch import study, write_study
 from typer.testing import CliRunner
 
 from vaebench.cli import verify as verify_module
 from vaebench.cli.app import app
-from vaebench.cli.publish import Store
+from vaebench.cli.publish import Store, _other_data
+from vaebench.data.store import Prepared, StoreWriter
 from vaebench.report.results import read_results
+from vaebench.study.paths import prepared_dir
 
 
 def vaebench(*arguments: str) -> tuple[int, str]:
@@ -106,6 +109,19 @@ def test_what_was_trained_otherwise_elsewhere_is_no_row(other):
     assert (status, "0 cells are rows" in said) == (0, True)
     assert "tiny-digits-ae-0 left out" in said
     assert "train.training.epochs 1 → 2" in said
+
+
+def test_what_was_measured_on_other_labels_elsewhere_is_told_apart(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cell = "tiny", "digits", "ae", 0
+    assert _other_data({"labels": "0" * 64}, cell) == []  # not prepared here
+    with StoreWriter(prepared_dir("tiny", "digits"), "example") as store:
+        store.append(np.zeros((4, 1, 2, 2), np.uint8), np.array([0, 1, 0, 1]))
+        store.describe(splits={"train": (0, 3), "test": (3, 4)})
+    digests = Prepared.open(prepared_dir("tiny", "digits")).digests
+    assert _other_data({"data": "of its own", **digests}, cell) == []
+    assert _other_data(digests | {"labels": "0" * 64}, cell) == ["the labels of digits"]
+    assert _other_data({"data": "of an older version"}, cell) == []
 
 
 def test_a_cell_that_is_published_anew_is_not_there_until_it_is_whole(here, tmp_path, monkeypatch):

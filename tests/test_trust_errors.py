@@ -338,6 +338,27 @@ def test_verify_says_that_the_parameters_are_not_those_recorded(workspace):
     )
 
 
+def test_verify_says_which_of_the_data_are_not_those_recorded(workspace):
+    from vaebench.base.files import write_json
+    from vaebench.cli.verify import _data
+    from vaebench.study.paths import provenance_json
+
+    cell = "quickstart", "digits", "ae", 0
+
+    def lines(recorded: dict, now: dict) -> list[str]:
+        for folder, arrays in (("recorded", recorded), ("again", now)):
+            write_json(Path(folder) / provenance_json("evaluate", *cell), {"digests": {"data": "m"} | arrays})
+        return [*_data(cell, Path("recorded"), Path("again"))]
+
+    now = {"images": "i", "labels": "l", "factors": "f"}
+    assert lines(now, now) == []
+    assert lines(now | {"labels": "other"}, now) == ["the data's labels are not those recorded"]
+    (line,) = lines({}, now)
+    assert line == (
+        "an older version recorded the cell, without the data's images, labels, factors: they may be others"
+    )
+
+
 def test_verify_keeps_the_caller_s_path(monkeypatch, tmp_path):
     from vaebench.cli.verify import import_path
 

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 from vaebench.base.errors import UserError
 from vaebench.base.files import file_digest, read_json, write_folder, write_text
 from vaebench.base.reading import present, reading
+from vaebench.data.store import Prepared
 from vaebench.report.outside import outside_images, record_outside
 from vaebench.report.results import flatten
 from vaebench.study import paths
 from vaebench.study.document import dump
 from vaebench.study.params import Params
-from vaebench.study.provenance import digest
+from vaebench.study.provenance import digest, other_arrays
 from vaebench.study.resolve import changes, listed, parameters
 
 if TYPE_CHECKING:
@@ -99,7 +100,8 @@ class Store:
         """Make rows of the study's report of the cells that are there and not measured here.
 
         A clone that has no results of the study gets its ``study.yaml`` as it was run there. Numbers by a
-        classifier that was trained there do not compare and are left out.
+        classifier that was trained there do not compare and are left out. So are, where the data set is
+        prepared here, numbers by other images, labels or factors.
 
         Args:
             study: the active one.
@@ -109,7 +111,8 @@ class Store:
             if paths.metrics_json(*cell).is_file():
                 continue
             params = self._params(cell)
-            if different := _differences(params, study, cell):
+            made = self._json(cell, "evaluate.json").get("digests", {})
+            if different := [*_differences(params, study, cell), *_other_data(made, cell)]:
                 say(f"{'-'.join(map(str, cell))} left out; there and in this study: {listed(different)}")
                 continue
             metrics = self._json(cell, "metrics.json")
@@ -199,6 +202,12 @@ def _differences(there: Params, here: Params, cell: Cell) -> list[str]:
         for params in (there, here)
     ]
     return changes(*used)
+
+
+def _other_data(made: dict, cell: Cell) -> list[str]:
+    store = paths.prepared_dir(*cell[:2])
+    arrays = Prepared.open(store).digests if store.exists() else {}
+    return [f"the {name} of {cell[1]}" for name in other_arrays(made, arrays)]
 
 
 def _open(where: str) -> tuple[FileSystem, str]:

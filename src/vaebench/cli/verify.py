@@ -19,11 +19,12 @@ from vaebench.report.results import flatten
 from vaebench.study import paths
 from vaebench.study.document import dump
 from vaebench.study.params import Params
-from vaebench.study.provenance import digest
-from vaebench.study.resolve import changes, inputs, inputs_json
+from vaebench.study.provenance import digest, other_arrays
+from vaebench.study.resolve import changes, inputs, inputs_json, listed
 
 __all__ = ["import_path", "verify"]
 
+ARRAYS = "images", "labels", "factors"
 MOST_NAMED = 5
 """Parameters or modules that a line names."""
 
@@ -80,7 +81,9 @@ def verify(
         numbers = [*_metrics(compared[0], recorded, scratch, within)]
         if not within:
             numbers += _rows(compared[1], recorded, scratch)
-        return [*_inputs(params, cell, recorded), *numbers] if numbers else []
+        if not numbers:
+            return []
+        return [*_inputs(params, cell, recorded), *_data(cell, recorded, scratch), *numbers]
 
 
 def _as_recorded(params: Params, cell: tuple, recorded: Path) -> str:
@@ -131,6 +134,17 @@ def _inputs(params: Params, cell: tuple, folder: Path) -> Iterator[str]:
             yield f"the parameters of {stage} are not those recorded: {named}"
         if recorded.get("code") != digest(now["code"]):
             yield f"the code of {stage} is not that recorded: {named}"
+
+
+def _data(cell: tuple, recorded: Path, scratch: Path) -> Iterator[str]:
+    """A line where the prepared data are not those that the cell was measured on, or nothing says so."""
+    path = paths.provenance_json("evaluate", *cell)
+    before, now = (mapping_or_empty(folder / path).get("digests", {}) for folder in (recorded, scratch))
+    now = {name: now[name] for name in ARRAYS if name in now}
+    if others := other_arrays(before, now):
+        yield f"the data's {listed(others)} are not those recorded"
+    if unknown := [name for name in now if name not in before]:
+        yield f"an older version recorded the cell, without the data's {listed(unknown)}: they may be others"
 
 
 def _metrics(path: Path, root: Path, scratch: Path, within: float) -> Iterator[str]:

@@ -74,7 +74,10 @@ class Meta(BaseModel):
     sources: dict[str, Sha256] = {}
     """Each raw file's SHA-256."""
     pixels: Sha256 | None = None
-    """SHA-256 of the images in C order, by which a checkpoint knows the data that it was trained on."""
+    """SHA-256 of the images in C order, by which a checkpoint knows the data that it was trained on.
+
+    No training reads labels or factors; of what is measured by them, :attr:`Prepared.digests` are recorded.
+    """
 
     @model_validator(mode="after")
     def _factors_agree(self) -> Self:
@@ -138,6 +141,16 @@ class Prepared:
                 if factors.min() < 0 or (factors.max(axis=0) >= meta.factor_sizes).any():
                     raise ValueError(f"a factor is outside its sizes {meta.factor_sizes}")
         return cls(path, images, labels, factors, _plain(meta))
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of ``images``, ``labels`` and ``factors`` in C order, of those that are there.
+
+        A store that was prepared before ``meta.json`` had that of the images lacks theirs.
+        """
+        images = {"images": self.meta["pixels"]} if "pixels" in self.meta else {}
+        others = {"labels": self.labels, "factors": self.factors}
+        return images | {n: hashlib.sha256(a.data).hexdigest() for n, a in others.items() if a is not None}
 
     @property
     def shape(self) -> tuple[int, int, int]:

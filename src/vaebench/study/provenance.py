@@ -8,8 +8,9 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from vaebench.base.files import file_digest
@@ -27,6 +28,7 @@ __all__ = [
     "environment",
     "git_trouble",
     "item_digest",
+    "other_arrays",
     "repository_state",
 ]
 
@@ -54,6 +56,16 @@ def environment() -> dict:
     return {**repository_state(), **_libraries()}
 
 
+def other_arrays(recorded: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """The prepared data set's arrays that are not those of a record.
+
+    Args:
+        recorded: the record's ``digests``; one of an older version says nothing of them.
+        now: as ``arrays`` of :func:`describe`.
+    """
+    return [name for name in now if name in recorded and recorded[name] != now[name]]
+
+
 def git_trouble() -> str:
     """Reason why git cannot tell the commit, and its advice; empty where it can."""
     try:
@@ -63,7 +75,14 @@ def git_trouble() -> str:
     return "" if result.returncode == 0 else " ".join(result.stderr.split())
 
 
-def describe(task: Task, *, data: dict, device: str, seconds: dict[str, float]) -> dict:
+def describe(
+    task: Task,
+    *,
+    data: dict,
+    device: str,
+    seconds: dict[str, float],
+    arrays: Mapping[str, str] = MappingProxyType({}),
+) -> dict:
     """The content of a provenance file: ``task`` as it stood when it began, its run and what it wrote.
 
     Args:
@@ -71,6 +90,8 @@ def describe(task: Task, *, data: dict, device: str, seconds: dict[str, float]) 
         data: the prepared data set's ``meta.json``.
         device: the device in words.
         seconds: wall times by part; ``cpu``, the processor time of all threads since then, is added.
+        arrays: SHA-256 of each of the prepared data set's arrays that the result is of, by its name. ``data``
+            does not tell sets of the same images and other labels apart.
     """
     seconds = {**seconds, "cpu": time.process_time() - task.cpu_began}
     cell = "-".join([task.params.study.name, *map(str, task.cell.values())])
@@ -82,6 +103,7 @@ def describe(task: Task, *, data: dict, device: str, seconds: dict[str, float]) 
             "params": digest([task.inputs["parameters"], task.cell["seed"]]),
             "data": digest(data),
             "code": digest(task.inputs["code"]),
+            **arrays,
             **dict(_result(task)),
         },
         "device": device,
