@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from vaebench.base.errors import UserError
 from vaebench.cli import app as cli
 from vaebench.cli import ui
+from vaebench.study.params import AXES, registry
 from vaebench.tracking import follow
 
 STUDY = """
@@ -186,20 +187,20 @@ def test_explain_gives_objective_options_and_source(workspace):
     assert "Takida" not in other.split("source:")[1]
 
 
-@pytest.mark.parametrize("axis", ["likelihood", "regularizer", "posterior"])
+@pytest.mark.parametrize("axis", AXES)
 def test_every_value_of_the_axes_says_its_formula_for_the_defaults_and_every_choice(axis):
     from vaebench.cli import explain
 
-    registry = explain._AXES[axis]
-    for name in registry.names():
-        assert explain._about(registry.load(name)), name
-        assert registry.formula({"name": name}) != f"the {axis} {name!r}"
-        words = registry.read(name, "formula")
+    values = registry(axis)
+    for name in values.names():
+        assert explain._about(values.load(name)), name
+        assert values.formula({"name": name}) != f"the {axis} {name!r}"
+        words = values.read(name, "formula")
         if isinstance(words, dict):
             ((option, texts),) = words.items()
-            parameter = registry.options(name)[option]
+            parameter = values.options(name)[option]
             assert next(iter(texts)) == parameter.default, "the default comes first"
-            assert set(texts) == set(get_args(get_type_hints(registry.load(name).__init__)[option]))
+            assert set(texts) == set(get_args(get_type_hints(values.load(name).__init__)[option]))
 
 
 def test_explain_speaks_of_a_method_of_one_s_own(workspace):
