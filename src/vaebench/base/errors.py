@@ -8,7 +8,15 @@ import traceback
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["UserError", "advice", "lost_code", "one_line", "paragraph", "without_passwords"]
+__all__ = [
+    "UserError",
+    "advice",
+    "cannot_be_read",
+    "lost_code",
+    "one_line",
+    "paragraph",
+    "without_passwords",
+]
 
 TRACEBACK = Path(".vaebench/traceback.txt")
 """Traceback of the last unexpected error."""
@@ -86,6 +94,12 @@ def advice(error: OSError) -> str:
     if error.errno is None and str(error).endswith(" written"):  # numpy's of a short write, without a number
         return _ROOM
     return ADVICE.get(error.errno or 0, "")
+
+
+def cannot_be_read(path: Path, error: OSError) -> UserError:
+    """Error for a file of the user's that is there and that the system does not let be read."""
+    remedy = advice(error) or "check what it is"
+    return UserError(f"{path} cannot be read ({error.strerror or error}); {remedy}.")
 
 
 def lost_code(error: Exception) -> bool:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from vaebench.base.errors import UserError, advice
+from vaebench.base.errors import UserError, cannot_be_read
 from vaebench.base.files import file_digest
 from vaebench.base.workspace import in_workspace
 from vaebench.data.instead import contents, lookalikes
@@ -176,8 +176,7 @@ def unreadable(path: Path, error: OSError) -> UserError:
         if similar:
             holds = f"what lies there: {'; '.join(similar)}"
         return UserError(f"{path} is missing; {holds}. Put it there.")
-    remedy = advice(error) or "check what it is"
-    return UserError(f"{path} cannot be read ({error.strerror or error}); {remedy}.")
+    return cannot_be_read(path, error)
 
 
 @contextmanager

@@ -27,7 +27,7 @@ from ruamel.yaml.constructor import DuplicateKeyError, RoundTripConstructor
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.representer import RoundTripRepresenter
 
-from vaebench.base.errors import UserError, advice
+from vaebench.base.errors import UserError, cannot_be_read
 
 __all__ = ["compose", "derive", "dump", "extension", "parse"]
 
@@ -213,8 +213,7 @@ def _read(path: Path) -> str:
             f"{path} is not there; `make study NAME=quickstart` puts a study in its place."
         ) from None
     except OSError as error:
-        remedy = advice(error) or "check what it is"
-        raise UserError(f"{path} cannot be read ({error.strerror or error}); {remedy}.") from None
+        raise cannot_be_read(path, error) from None
     except ValueError as error:
         raise _damaged(path, error) from None
 
